@@ -1,0 +1,22 @@
+"""The promises that the architecture makes about imports."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
+
+
+def test_imports_go_down_only():
+    """Every contract in pyproject.toml holds: the layers, the kernels' independence, the loop's ignorance."""
+    assert lint_imports(config_filename=str(PYPROJECT), no_cache=True) == 0
+
+
+@pytest.mark.parametrize("package", ["torch", "plotly", "sklearn", "pyarrow", "rich", "numba"])
+def test_importing_fallline_loads_nothing_heavy(package):
+    """`import fallline` stays quick: what is heavy loads when it is first used."""
+    code = f"import sys, fallline; sys.exit({package!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
