@@ -1,0 +1,73 @@
+"""What can go wrong, as a tree.
+
+::
+
+    FalllineError
+    ├── InputError (ValueError)             the data: shapes, values, types
+    │   ├── NonFiniteError                  NaN or infinity, with row and column
+    │   └── TargetError                     targets outside what the loss can take
+    ├── ParameterError (ValueError)         a setting: what it got, what it wanted
+    ├── DivergenceError (ArithmeticError, ValueError)   the loss became non-finite
+    ├── StateError (ValueError)             a saved state that does not fit
+    └── MissingDependencyError (ImportError)            an extra that is not installed
+
+    FalllineWarning (UserWarning)
+    └── InterruptedWarning                  training was stopped by Ctrl-C
+
+Every message says what was found, what was wanted, and what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DivergenceError",
+    "FalllineError",
+    "FalllineWarning",
+    "InputError",
+    "InterruptedWarning",
+    "MissingDependencyError",
+    "NonFiniteError",
+    "ParameterError",
+    "StateError",
+    "TargetError",
+]
+
+
+class FalllineError(Exception):
+    """Base of every error that fallline raises on purpose."""
+
+
+class InputError(FalllineError, ValueError):
+    """The data cannot be used as it is."""
+
+
+class NonFiniteError(InputError):
+    """The data hold NaN or infinity."""
+
+
+class TargetError(InputError):
+    """A target lies outside the domain of the loss."""
+
+
+class ParameterError(FalllineError, ValueError):
+    """A setting has a value that it cannot take."""
+
+
+class DivergenceError(FalllineError, ArithmeticError, ValueError):
+    """The loss or the weights became non-finite while training on finite data."""
+
+
+class StateError(FalllineError, ValueError):
+    """A saved state is damaged, or belongs to another training run."""
+
+
+class MissingDependencyError(FalllineError, ImportError):
+    """An optional dependency is needed and not installed."""
+
+
+class FalllineWarning(UserWarning):
+    """Base of every warning that fallline gives."""
+
+
+class InterruptedWarning(FalllineWarning):
+    """Training was interrupted; the model holds the best weights so far."""

@@ -1,0 +1,156 @@
+"""How kernels are compiled, dispatched and cached.
+
+Three decorators:
+
+- `kernel` compiles an entry point, releases the GIL, and caches the machine code on disk;
+- `inlined` compiles a helper that kernels call;
+- `generic` declares a verb whose implementation is picked, when a kernel is compiled, by the type of the
+  first argument. The values dispatched on are NamedTuples, so they carry their own parameters::
+
+      class Huber(NamedTuple):
+          epsilon: float
+
+      @derivative.of(Huber)
+      def _(loss, score, target): ...
+
+The cache is ours for one reason: Numba's notices a change in the file that holds a kernel but not in the files
+whose code is compiled into it, so an edited loss would run stale. Here the key of an entry follows the source
+of every module that the kernel's argument types come from, and of this whole package of generic code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numba
+from numba import njit, types
+from numba.core.serialize import dumps
+from numba.extending import overload
+
+__all__ = ["generic", "inlined", "kernel"]
+
+# Division by zero gives infinity, as in C: a test for zero in every division would keep loops from vectorising.
+_OPTIONS = {"error_model": "numpy"}
+# Products may be fused into sums; sums may be reordered only where `reassociate` says so.
+_CONTRACT = {"contract"}
+_REASSOCIATE = {"contract", "reassoc", "nsz"}
+
+_PACKAGE = Path(__file__).parent.parent
+
+
+def kernel(function):
+    """Compile an entry point; keep its machine code on disk."""
+    dispatcher = njit(nogil=True, cache=True, fastmath=_CONTRACT, **_OPTIONS)(function)
+    dispatcher._cache._cache_file = _CompiledFiles(function, Path(dispatcher._cache.cache_path))
+    return dispatcher
+
+
+def inlined(function=None, *, reassociate=False):
+    """Compile a helper that kernels call. With `reassociate`, sums may be added up in any order."""
+    if function is None:
+        return lambda function: inlined(function, reassociate=reassociate)
+    return njit(fastmath=_REASSOCIATE if reassociate else _CONTRACT, **_OPTIONS)(function)
+
+
+def generic(function):
+    """Declare a verb. Its own body is what happens for types without an implementation of theirs.
+
+    The verb works in plain Python too, with the same implementations: tests and slow paths need no compiler.
+    """
+    implementations = {}
+
+    def implementation(kind):
+        return implementations.get(kind, function)
+
+    def verb(value, *arguments):
+        return implementation(type(value))(value, *arguments)
+
+    def of(*kinds):
+        def register(implementation):
+            for kind in kinds:
+                implementations[kind] = implementation
+            return implementation
+
+        return register
+
+    verb.__doc__ = function.__doc__
+    verb.__name__ = verb.__qualname__ = function.__name__
+    verb.of = of
+    verb.implementations = implementations
+
+    @overload(verb, jit_options={"fastmath": _CONTRACT, **_OPTIONS}, strict=False)
+    def choose(value, *arguments):
+        return implementation(getattr(value, "instance_class", None))
+
+    return verb
+
+
+class _CompiledFiles:
+    """The files that hold one kernel's machine code, one a signature; what Numba's cache reads and writes.
+
+    A name is the hash of everything that the code depends on, so nothing is ever read stale, and processes that
+    compile at the same time cannot mix up each other's entries.
+    """
+
+    def __init__(self, function, folder: Path):
+        self._name = f"{function.__module__}.{function.__qualname__}"
+        self._folder = folder
+
+    def load(self, key):
+        try:
+            return pickle.loads(self._path(key).read_bytes())
+        except (OSError, EOFError, pickle.UnpicklingError):
+            return None
+
+    def save(self, key, data):
+        path = self._path(key)
+        descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix=path.stem)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(dumps(data))
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    def flush(self):
+        for path in self._folder.glob(f"{self._name}-*.nbc"):
+            path.unlink(missing_ok=True)
+
+    def _path(self, key):
+        signature, machine, *_ = key
+        parts = [repr(signature), repr(machine), numba.__version__, sys.version, _package_source()]
+        parts += sorted(_module_source(kind.__module__) for kind in _named_tuples(signature))
+        digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+        return self._folder / f"{self._name}-{digest}.nbc"
+
+
+def _named_tuples(type_):
+    """The NamedTuple classes among the argument types, nested ones included."""
+    if isinstance(type_, types.BaseNamedTuple):
+        yield type_.instance_class
+    if isinstance(type_, (tuple, types.BaseTuple)):
+        for part in type_:
+            yield from _named_tuples(part)
+
+
+@cache
+def _module_source(name):
+    file = getattr(sys.modules[name], "__file__", None)
+    return f"{name} {_digest(Path(file))}" if file else name
+
+
+@cache
+def _package_source():
+    """The hash of all code that is compiled into every kernel, whatever the argument types."""
+    return " ".join(_digest(path) for path in sorted((_PACKAGE / "kernels").glob("*.py")))
+
+
+def _digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,238 @@
+"""Mini-batch gradient descent over a block of rows.
+
+With weights w, a loss l, a penalty P and a mini-batch B, an update is
+
+    (1)  g = 1/|B| * sum over i in B of  weight_i * dl(score_i, y_i) * x_i        score_i = w . x_i
+    (2)  w = step(w, g, rate(t), P)
+
+|B| is the number of rows really in the batch. The sum in (1) is carried in `memory` from one block to the next, so
+a batch may be smaller or larger than a block, and where blocks begin and end changes no bit of the result: rows
+are added one after the other, and whatever else depends on position depends on the position in the batch.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fallline.kernels.blocks import accumulate, gather, score
+from fallline.kernels.compile import inlined, kernel
+from fallline.kernels.verbs import average, differentiate, prepare, rate, step
+
+__all__ = ["Descent", "Memory", "Sums", "measure", "predict", "sweep"]
+
+# Rows handled together: their scores, then their slopes, then their gradient. Their data stay in the first-level cache.
+_CHUNK = 32
+# Rows whose gradient is summed in the data's own precision before the sum is folded into float64.
+_FOLD = 256
+
+
+class Memory(NamedTuple):
+    """The arrays that change while training. Each row of `weights` is one output; its last entry is the intercept.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (outputs, columns + 1), the data's dtype
+    slots : ndarray of shape (slots, outputs, columns + 1), the data's dtype
+        What the optimizer remembers of each coordinate.
+    mean : ndarray of shape (outputs, columns + 1) or (0, 0), float64
+        The running average of the weights.
+    gradient : ndarray of shape (outputs, columns + 1), the data's dtype
+        Sum over the rows of the unfinished batch since the last fold.
+    folded : ndarray of shape (outputs, columns + 1), float64
+        Sum over the rows before that.
+    clock : ndarray of shape (2,), int64
+        Rows in the unfinished batch; updates made.
+    """
+
+    weights: np.ndarray
+    slots: np.ndarray
+    mean: np.ndarray
+    gradient: np.ndarray
+    folded: np.ndarray
+    clock: np.ndarray
+
+
+class Descent(NamedTuple):
+    """What to do in each update: typed values (see `verbs`) and plain numbers."""
+
+    loss: NamedTuple
+    penalty: NamedTuple
+    unpenalised: NamedTuple
+    optimizer: NamedTuple
+    schedule: NamedTuple
+    averaging: NamedTuple
+    batch_size: int
+    fit_intercept: bool
+
+
+class Sums(NamedTuple):
+    """What one call of `sweep` or `measure` found.
+
+    Parameters
+    ----------
+    loss : float
+        Sum of weight times loss, each row at the weights it met.
+    rows : int
+        Rows visited. Fewer than the block has only where a score was not finite.
+    gradient_norm : float
+        Euclidean norm of (1) at the last update; 0 where there was none.
+    rate : float
+        Learning rate of the last update; 0 where there was none.
+    finite : bool
+        False if a score or a loss was NaN or infinite; the walk ends there.
+    """
+
+    loss: float
+    rows: int
+    gradient_norm: float
+    rate: float
+    finite: bool
+
+
+@kernel
+def sweep(block, memory, descent, rate_factor, last):
+    """Make every update that the block completes. `last`: the epoch ends here, so a short batch counts as one."""
+    rows, batch_size = len(block.rows), descent.batch_size
+    pending, updates = memory.clock
+    scratch = _scratch(block, memory.weights)
+    total, norm, eta, finite = 0.0, 0.0, 0.0, True
+    start = 0
+    while start < rows:
+        stop = start + min(_CHUNK, rows - start, batch_size - pending, _FOLD - pending % _FOLD)
+        loss, finite = _differentiate(block, start, stop, memory.weights, descent.loss, scratch)
+        if not finite:
+            break
+        accumulate(block, start, stop, scratch.slopes, memory.gradient)
+        total += loss
+        pending += stop - start
+        start = stop
+        if pending == batch_size or (last and start == rows):
+            updates += 1
+            eta = rate_factor * rate(descent.schedule, updates)
+            norm = _mean_gradient(memory, pending, rows - start < batch_size)
+            _update(memory, descent, eta, updates)
+            pending = 0
+        elif pending % _FOLD == 0:
+            _fold(memory)
+    memory.clock[0], memory.clock[1] = pending, updates
+    return Sums(total, start, norm, eta, finite)
+
+
+@kernel
+def measure(block, weights, loss):
+    """The loss of the block's rows at fixed weights."""
+    rows = len(block.rows)
+    scratch = _scratch(block, weights)
+    total, finite = 0.0, True
+    start = 0
+    while start < rows and finite:
+        stop = min(start + _CHUNK, rows)
+        chunk, finite = _differentiate(block, start, stop, weights, loss, scratch)
+        total += chunk
+        start = stop
+    return Sums(total, start, 0.0, 0.0, finite)
+
+
+@kernel
+def predict(block, weights, out):
+    """Fill `out` (rows, outputs) with the scores of the block's rows."""
+    rows, outputs = out.shape
+    scores = np.empty((outputs, _CHUNK), weights.dtype)
+    for start in range(0, rows, _CHUNK):
+        stop = min(start + _CHUNK, rows)
+        score(block, start, stop, weights, scores)
+        for i in range(stop - start):
+            for k in range(outputs):
+                out[start + i, k] = scores[k, i]
+
+
+class _Scratch(NamedTuple):
+    """Room for one chunk."""
+
+    scores: np.ndarray
+    slopes: np.ndarray
+    targets: np.ndarray
+    weight: np.ndarray
+    values: np.ndarray
+
+
+@inlined
+def _scratch(block, weights):
+    outputs, dtype = weights.shape[0], weights.dtype
+    return _Scratch(
+        np.empty((outputs, _CHUNK), dtype),
+        np.empty((outputs, _CHUNK), dtype),
+        np.empty((block.y.shape[1], _CHUNK), dtype),
+        np.empty(_CHUNK, dtype),
+        np.empty(_CHUNK, np.float64),
+    )
+
+
+@inlined
+def _differentiate(block, start, stop, weights, loss, scratch):
+    """Score a chunk; leave weight times derivative in `scratch.slopes`; return the weighted loss, and if it is finite."""
+    rows = stop - start
+    gather(block, start, stop, scratch.targets, scratch.weight)
+    score(block, start, stop, weights, scratch.scores)
+    differentiate(
+        loss, scratch.scores[:, :rows], scratch.targets[:, :rows], scratch.values[:rows], scratch.slopes[:, :rows]
+    )
+    total, not_a_number = 0.0, 0.0
+    for i in range(rows):
+        total += scratch.weight[i] * scratch.values[i]
+    for k in range(weights.shape[0]):
+        for i in range(rows):
+            scratch.slopes[k, i] *= scratch.weight[i]
+            not_a_number += scratch.scores[k, i] * 0.0
+    return total, np.isfinite(total + not_a_number)
+
+
+@inlined
+def _fold(memory):
+    outputs, columns = memory.gradient.shape
+    for k in range(outputs):
+        for j in range(columns):
+            memory.folded[k, j] += memory.gradient[k, j]
+            memory.gradient[k, j] = 0.0
+
+
+@inlined
+def _mean_gradient(memory, rows, wanted):
+    """Turn the sums over a batch of `rows` rows into their mean; its norm, where `wanted`."""
+    if rows > _FOLD:
+        _fold(memory)
+        memory.gradient[:] = memory.folded / rows
+        memory.folded[:] = 0.0
+    elif rows > 1:
+        outputs, columns = memory.gradient.shape
+        for k in range(outputs):
+            for j in range(columns):
+                memory.gradient[k, j] /= rows
+    return np.sqrt(_sum_of_squares(memory.gradient.ravel())) if wanted else 0.0
+
+
+@inlined(reassociate=True)
+def _sum_of_squares(values):
+    total = 0.0
+    for value in values:
+        total += np.float64(value) * np.float64(value)
+    return total
+
+
+@inlined
+def _update(memory, descent, eta, update):
+    """(2), coordinate by coordinate; the intercept is not penalised."""
+    outputs, width = memory.weights.shape
+    columns = width - 1
+    prepared = prepare(descent.optimizer, update)
+    for k in range(outputs):
+        weights, gradient, slots = memory.weights[k], memory.gradient[k], memory.slots[:, k]
+        for j in range(columns):
+            step(descent.optimizer, prepared, j, weights, gradient, slots, descent.penalty, eta)
+            gradient[j] = 0.0
+        if descent.fit_intercept:
+            step(descent.optimizer, prepared, columns, weights, gradient, slots, descent.unpenalised, eta)
+        gradient[columns] = 0.0
+    average(descent.averaging, update, memory.weights, memory.mean)

@@ -1,0 +1,84 @@
+"""The verbs that typed values implement: what a kernel may ask of a loss, a penalty, an optimizer, ...
+
+Each is declared once, here, and implemented beside the type it belongs to (`@derivative.of(Huber)` in
+`objective/losses/huber.py`). A kernel calls the verb; the compiler puts the implementation in its place.
+"""
+
+from __future__ import annotations
+
+from fallline.kernels.compile import generic
+
+__all__ = [
+    "average",
+    "decay",
+    "derivative",
+    "differentiate",
+    "prepare",
+    "rate",
+    "shrink",
+    "step",
+    "value",
+]
+
+
+@generic
+def value(loss, score, target):
+    """The loss of one row at a score (a linear prediction), in float64."""
+    raise NotImplementedError
+
+
+@generic
+def derivative(loss, score, target):
+    """The derivative of `value` by the score; at a kink, an element of the subdifferential."""
+    raise NotImplementedError
+
+
+@generic
+def differentiate(loss, scores, targets, values, slopes):
+    """Fill `values` (rows,) with each row's loss and `slopes` (outputs, rows) with its derivatives.
+
+    `scores` is (outputs, rows) and `targets` (target columns, rows). What stands here is for losses that are a
+    sum over outputs, each with a target of its own.
+    """
+    outputs, rows = scores.shape
+    for i in range(rows):
+        values[i] = 0.0
+    for k in range(outputs):
+        for i in range(rows):
+            values[i] += value(loss, scores[k, i], targets[k, i])
+            slopes[k, i] = derivative(loss, scores[k, i], targets[k, i])
+
+
+@generic
+def decay(penalty):
+    """The coefficient a of the penalty's smooth part, a/2 w**2."""
+    return 0.0
+
+
+@generic
+def shrink(penalty, weight, rate):
+    """The proximal operator of the penalty's non-smooth part: argmin_v (v - weight)**2 / (2 rate) + penalty(v)."""
+    return weight
+
+
+@generic
+def rate(schedule, update):
+    """The learning rate of an update; updates count from 1."""
+    raise NotImplementedError
+
+
+@generic
+def prepare(optimizer, update):
+    """What the optimizer needs once an update, for all coordinates; by default nothing."""
+    return 0.0
+
+
+@generic
+def step(optimizer, prepared, j, weights, gradient, slots, penalty, rate):
+    """Move `weights[j]` down `gradient[j]`. `slots` (slots, coordinates) is the optimizer's memory."""
+    raise NotImplementedError
+
+
+@generic
+def average(averaging, update, weights, mean):
+    """Take the weights after an update into their running mean; by default there is none."""

@@ -1,0 +1,66 @@
+"""Links: from scores to what a model predicts.
+
+A link is a small value with two verbs: `mean`, the expected target, and `probabilities`, one column a class. A link
+that has no probabilities says so with None, and the estimator then has no `predict_proba`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import expit, softmax
+
+__all__ = ["ClippedMargin", "Identity", "Log", "Logit", "Margin", "Softmax"]
+
+
+class Identity:
+    """The score is the prediction."""
+
+    probabilities = None
+
+    def mean(self, scores):
+        """The scores themselves."""
+        return scores
+
+
+class Log(Identity):
+    """The score is the logarithm of the prediction."""
+
+    def mean(self, scores):
+        """e to the scores."""
+        return np.exp(scores)
+
+
+class Margin(Identity):
+    """The score is a signed distance, without a probability."""
+
+
+class Logit(Identity):
+    """The score is the logarithm of the odds."""
+
+    def probabilities(self, scores):
+        """Logistic function of the scores; with several columns, one against the rest, scaled to sum to 1."""
+        return _normalised(expit(scores))
+
+
+class ClippedMargin(Identity):
+    """The score, cut off at -1 and 1, is linear in the probability (Zhang, 2004)."""
+
+    def probabilities(self, scores):
+        """(score + 1) / 2 within [0, 1]; with several columns scaled to sum to 1, or equal where all are 0."""
+        return _normalised((np.clip(scores, -1, 1) + 1) / 2)
+
+
+class Softmax(Identity):
+    """The scores are the logarithms of the probabilities, up to a constant a row."""
+
+    def probabilities(self, scores):
+        """Softmax along the rows."""
+        return softmax(scores, axis=1)
+
+
+def _normalised(positive):
+    """Probabilities of both classes from one column, or of all from one column a class."""
+    if positive.shape[1] == 1:
+        return np.hstack([1 - positive, positive])
+    total = positive.sum(axis=1, keepdims=True)
+    return np.where(total > 0, positive / np.where(total > 0, total, 1), 1 / positive.shape[1]).astype(positive.dtype)

@@ -1,0 +1,31 @@
+"""The epsilon-insensitive loss: support vector regression."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fallline.kernels.verbs import derivative, value
+from fallline.objective.domains import ANY_NUMBER
+from fallline.objective.links import Identity
+
+__all__ = ["EpsilonInsensitive"]
+
+
+class EpsilonInsensitive(NamedTuple):
+    r"""The absolute error beyond a tolerance, :math:`\max(0, |s - y| - \epsilon)` (Vapnik, 1995)."""
+
+    epsilon: float = 0.1
+
+    domain = ANY_NUMBER
+    link = Identity()
+
+
+@value.of(EpsilonInsensitive)
+def _(loss, score, target):
+    return max(abs(score - target) - loss.epsilon, 0.0)
+
+
+@derivative.of(EpsilonInsensitive)
+def _(loss, score, target):
+    error = score - target
+    return (1.0 if error > loss.epsilon else 0.0) - (1.0 if error < -loss.epsilon else 0.0)

@@ -1,0 +1,35 @@
+"""Huber's loss: least squares that outliers cannot pull far."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fallline.kernels.verbs import derivative, value
+from fallline.objective.domains import ANY_NUMBER
+from fallline.objective.links import Identity
+
+__all__ = ["Huber"]
+
+
+class Huber(NamedTuple):
+    r"""Quadratic for errors up to `epsilon`, linear beyond (Huber, 1964).
+
+    .. math:: \tfrac12 e^2 \text{ if } |e| \le \epsilon, \quad \epsilon |e| - \tfrac12 \epsilon^2 \text{ otherwise}
+    """
+
+    epsilon: float = 0.1
+
+    domain = ANY_NUMBER
+    link = Identity()
+
+
+@value.of(Huber)
+def _(loss, score, target):
+    error = abs(score - target)
+    near = min(error, loss.epsilon)
+    return near * (error - 0.5 * near)
+
+
+@derivative.of(Huber)
+def _(loss, score, target):
+    return min(max(score - target, -loss.epsilon), loss.epsilon)

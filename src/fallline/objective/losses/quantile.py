@@ -1,0 +1,34 @@
+"""The quantile (pinball) loss."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fallline.kernels.verbs import derivative, value
+from fallline.objective.domains import ANY_NUMBER
+from fallline.objective.links import Identity
+
+__all__ = ["Quantile"]
+
+
+class Quantile(NamedTuple):
+    r"""Absolute error, weighted so that the minimiser is a quantile (Koenker and Bassett, 1978).
+
+    .. math:: q (y - s) \text{ if } y \ge s, \quad (1 - q)(s - y) \text{ otherwise}
+    """
+
+    quantile: float = 0.5
+
+    domain = ANY_NUMBER
+    link = Identity()
+
+
+@value.of(Quantile)
+def _(loss, score, target):
+    error = target - score
+    return max(loss.quantile * error, (loss.quantile - 1.0) * error)
+
+
+@derivative.of(Quantile)
+def _(loss, score, target):
+    return (1.0 - loss.quantile if score > target else 0.0) - (loss.quantile if score < target else 0.0)

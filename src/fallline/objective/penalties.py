@@ -1,0 +1,80 @@
+r"""Penalties: what keeps weights small. The intercept is never penalised.
+
+Each is the sum of a smooth part, a/2 w**2, whose gradient joins the loss's, and a non-smooth part b|w|, applied after
+each step by its proximal operator, which makes exact zeros (Duchi and Singer, Efficient online and batch learning
+using forward backward splitting, 2009).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fallline.kernels.compile import inlined
+from fallline.kernels.verbs import decay, shrink
+
+__all__ = ["L1", "L2", "PENALTIES", "ElasticNet", "NoPenalty", "penalty_value"]
+
+
+class NoPenalty(NamedTuple):
+    """Nothing."""
+
+
+class L2(NamedTuple):
+    r"""Ridge: :math:`\tfrac{\alpha}{2} \|w\|_2^2`."""
+
+    alpha: float
+
+
+class L1(NamedTuple):
+    r"""Lasso: :math:`\alpha \|w\|_1`."""
+
+    alpha: float
+
+
+class ElasticNet(NamedTuple):
+    r"""Both: :math:`\alpha (\rho \|w\|_1 + \tfrac{1-\rho}{2} \|w\|_2^2)` with :math:`\rho` the `l1_ratio`."""
+
+    alpha: float
+    l1_ratio: float
+
+
+PENALTIES = {"none": NoPenalty, "l2": L2, "l1": L1, "elasticnet": ElasticNet}
+
+
+@decay.of(L2)
+def _(penalty):
+    return penalty.alpha
+
+
+@decay.of(ElasticNet)
+def _(penalty):
+    return penalty.alpha * (1.0 - penalty.l1_ratio)
+
+
+@shrink.of(L1)
+def _(penalty, weight, rate):
+    return _soft_threshold(weight, rate * penalty.alpha)
+
+
+@shrink.of(ElasticNet)
+def _(penalty, weight, rate):
+    return _soft_threshold(weight, rate * penalty.alpha * penalty.l1_ratio)
+
+
+@inlined
+def _soft_threshold(weight, width):
+    return max(weight - width, 0.0) + min(weight + width, 0.0)
+
+
+def penalty_value(penalty, coefficients):
+    """The penalty of an array of coefficients (intercepts left out), as a float."""
+    w = np.asarray(coefficients, dtype=np.float64).ravel()
+    smooth = 0.5 * decay(penalty) * (w @ w)
+    match penalty:
+        case L1(alpha):
+            return smooth + alpha * np.abs(w).sum()
+        case ElasticNet(alpha, l1_ratio):
+            return smooth + alpha * l1_ratio * np.abs(w).sum()
+    return smooth

@@ -1,0 +1,1 @@
+"""How the weights move: optimizers, schedules and averaging, as typed values."""

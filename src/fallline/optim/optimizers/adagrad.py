@@ -1,0 +1,29 @@
+"""Adagrad."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from fallline.kernels.verbs import decay, shrink, step
+
+__all__ = ["Adagrad"]
+
+
+class Adagrad(NamedTuple):
+    r"""A rate a coordinate, from all gradients so far (Duchi, Hazan and Singer, 2011).
+
+    .. math:: s \leftarrow s + g^2, \quad w \leftarrow w - \eta g / (\sqrt{s} + \epsilon)
+    """
+
+    epsilon: float = 1e-10
+
+    slots = 1
+
+
+@step.of(Adagrad)
+def _(optimizer, prepared, j, weights, gradient, slots, penalty, rate):
+    g = gradient[j] + decay(penalty) * weights[j]
+    slots[0, j] += g * g
+    own_rate = rate / (math.sqrt(slots[0, j]) + optimizer.epsilon)
+    weights[j] = shrink(penalty, weights[j] - own_rate * g, own_rate)

@@ -1,0 +1,40 @@
+"""Adam."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from fallline.kernels.verbs import decay, prepare, shrink, step
+
+__all__ = ["Adam"]
+
+
+class Adam(NamedTuple):
+    r"""Moments of the gradient, corrected for their start at zero (Kingma and Ba, 2015).
+
+    .. math:: m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2
+
+    .. math:: w \leftarrow w - \eta \hat m / (\sqrt{\hat v} + \epsilon), \quad
+        \hat m = m / (1 - \beta_1^t), \quad \hat v = v / (1 - \beta_2^t)
+    """
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+    slots = 2
+
+
+@prepare.of(Adam)
+def _(optimizer, update):
+    return 1.0 - optimizer.beta_1**update, 1.0 - optimizer.beta_2**update
+
+
+@step.of(Adam)
+def _(optimizer, prepared, j, weights, gradient, slots, penalty, rate):
+    g = gradient[j] + decay(penalty) * weights[j]
+    slots[0, j] = optimizer.beta_1 * slots[0, j] + (1.0 - optimizer.beta_1) * g
+    slots[1, j] = optimizer.beta_2 * slots[1, j] + (1.0 - optimizer.beta_2) * g * g
+    own_rate = rate / (math.sqrt(slots[1, j] / prepared[1]) + optimizer.epsilon)
+    weights[j] = shrink(penalty, weights[j] - own_rate * slots[0, j] / prepared[0], own_rate)

@@ -1,0 +1,40 @@
+"""AdamW: Adam with decoupled weight decay."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from fallline.kernels.verbs import decay, prepare, shrink, step
+
+__all__ = ["AdamW"]
+
+
+class AdamW(NamedTuple):
+    r"""Adam on the loss alone; the penalty's smooth part shrinks the weights directly (Loshchilov and Hutter, 2019).
+
+    .. math:: w \leftarrow (1 - \eta a) w - \eta \hat m / (\sqrt{\hat v} + \epsilon)
+
+    with the moments of :class:`Adam`. Its limit is not the minimum of loss plus penalty.
+    """
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+    slots = 2
+
+
+@prepare.of(AdamW)
+def _(optimizer, update):
+    return 1.0 - optimizer.beta_1**update, 1.0 - optimizer.beta_2**update
+
+
+@step.of(AdamW)
+def _(optimizer, prepared, j, weights, gradient, slots, penalty, rate):
+    g = gradient[j]
+    slots[0, j] = optimizer.beta_1 * slots[0, j] + (1.0 - optimizer.beta_1) * g
+    slots[1, j] = optimizer.beta_2 * slots[1, j] + (1.0 - optimizer.beta_2) * g * g
+    own_rate = rate / (math.sqrt(slots[1, j] / prepared[1]) + optimizer.epsilon)
+    kept = (1.0 - rate * decay(penalty)) * weights[j]
+    weights[j] = shrink(penalty, kept - own_rate * slots[0, j] / prepared[0], own_rate)

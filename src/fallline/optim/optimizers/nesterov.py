@@ -1,0 +1,27 @@
+"""Nesterov's accelerated gradient."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fallline.kernels.verbs import decay, shrink, step
+
+__all__ = ["Nesterov"]
+
+
+class Nesterov(NamedTuple):
+    r"""Momentum that looks ahead (Nesterov, 1983; in the form of Sutskever et al., 2013).
+
+    .. math:: v \leftarrow \mu v + g, \quad w \leftarrow w - \eta (g + \mu v)
+    """
+
+    momentum: float = 0.9
+
+    slots = 1
+
+
+@step.of(Nesterov)
+def _(optimizer, prepared, j, weights, gradient, slots, penalty, rate):
+    g = gradient[j] + decay(penalty) * weights[j]
+    slots[0, j] = optimizer.momentum * slots[0, j] + g
+    weights[j] = shrink(penalty, weights[j] - rate * (g + optimizer.momentum * slots[0, j]), rate)

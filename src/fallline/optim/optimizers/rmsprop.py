@@ -1,0 +1,30 @@
+"""RMSprop."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from fallline.kernels.verbs import decay, shrink, step
+
+__all__ = ["RMSprop"]
+
+
+class RMSprop(NamedTuple):
+    r"""A rate a coordinate, from recent gradients (Tieleman and Hinton, 2012).
+
+    .. math:: s \leftarrow \rho s + (1 - \rho) g^2, \quad w \leftarrow w - \eta g / (\sqrt{s} + \epsilon)
+    """
+
+    rho: float = 0.99
+    epsilon: float = 1e-8
+
+    slots = 1
+
+
+@step.of(RMSprop)
+def _(optimizer, prepared, j, weights, gradient, slots, penalty, rate):
+    g = gradient[j] + decay(penalty) * weights[j]
+    slots[0, j] = optimizer.rho * slots[0, j] + (1.0 - optimizer.rho) * g * g
+    own_rate = rate / (math.sqrt(slots[0, j]) + optimizer.epsilon)
+    weights[j] = shrink(penalty, weights[j] - own_rate * g, own_rate)

@@ -1,0 +1,25 @@
+"""Plain gradient descent."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fallline.kernels.verbs import decay, shrink, step
+
+__all__ = ["SGD"]
+
+
+class SGD(NamedTuple):
+    r"""Down the gradient: :math:`w \leftarrow (1 - \eta a) w - \eta g`.
+
+    The factor that the penalty's smooth part leaves of a weight is kept from going below 0, as scikit-learn does: a
+    rate too large for the penalty sets weights to zero instead of throwing them to the other side.
+    """
+
+    slots = 0
+
+
+@step.of(SGD)
+def _(optimizer, prepared, j, weights, gradient, slots, penalty, rate):
+    kept = max(1.0 - rate * decay(penalty), 0.0)
+    weights[j] = shrink(penalty, kept * weights[j] - rate * gradient[j], rate)
