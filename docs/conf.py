@@ -1,4 +1,8 @@
-"""Sphinx: MyST pages, the Furo theme; examples marked `pycon` are run by the doctest builder."""
+"""Sphinx: MyST pages, the Furo theme. Examples marked `pycon` are run; tables in the code become sections."""
+
+import inspect
+import re
+from pkgutil import resolve_name
 
 from docutils import nodes
 
@@ -8,7 +12,14 @@ project = "fallline"
 author = "The fallline developers"
 version = release = fallline.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.doctest", "sphinx.ext.mathjax", "sphinx.ext.napoleon"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.doctest",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+]
+default_role = "code"
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "fallline"
@@ -20,11 +31,29 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 
 
-def _run_examples(app, document):
-    for block in document.findall(nodes.literal_block):
+def _write_sections(_app, _page, source):
+    """Put a section for each row of a table where a page says `{sections} <the table's full name>`."""
+
+    def sections(match):
+        return "\n".join(_section(*row) for row in resolve_name(match[1]).items())
+
+    source[0] = re.sub(r"^```\{sections\} (\S+)\n```$", sections, source[0], flags=re.MULTILINE)
+
+
+def _section(name, kind):
+    defaults = kind._field_defaults
+    fields = [f"`{field}`" + (f" = {defaults[field]}" if field in defaults else "") for field in kind._fields]
+    parameters = f"\nParameters: {', '.join(fields)}.\n" if fields else ""
+    return f"### `{name}`\n\n```{{eval-rst}}\n{inspect.getdoc(kind)}\n```\n{parameters}"
+
+
+def _run_examples(_app, page):
+    for block in page.findall(nodes.literal_block):
         if block.get("language") == "pycon":
             block["testnodetype"] = "doctest"
 
 
 def setup(app):
+    """Connect what is above."""
+    app.connect("source-read", _write_sections)
     app.connect("doctree-read", _run_examples)
