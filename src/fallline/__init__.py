@@ -1,0 +1,42 @@
+"""fallline: train models by mini-batch gradient descent.
+
+The one way that data flows::
+
+    source ──▶ order ──▶ blocks ──▶ engine.sweep ──▶ monitors ──▶ model
+    where rows  which     rows,       many mini-      who may      weights
+    come from   row when  target,     batch updates   say stop
+                          weight      a call
+
+Names load when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fallline.compare import compare
+    from fallline.descent import mini_batch_gradient_descent
+    from fallline.estimators import SGDClassifier, SGDRegressor
+
+__version__ = "0.1.0.dev0"
+
+__all__ = ["SGDClassifier", "SGDRegressor", "__version__", "compare", "mini_batch_gradient_descent"]
+
+_HOMES = {
+    "mini_batch_gradient_descent": "fallline.descent",
+    "SGDClassifier": "fallline.estimators",
+    "SGDRegressor": "fallline.estimators",
+    "compare": "fallline.compare",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fallline' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,167 @@
+"""From what users pass as X, y and weights to arrays that kernels can read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fallline.errors import InputError
+
+__all__ = ["as_matrix", "as_numbers", "as_weight", "column_names"]
+
+
+def as_matrix(X: Any, dtype: Any = None) -> np.ndarray:
+    """The rows as a two-dimensional, row-major array of float32 or float64.
+
+    float16 and float32 become float32, all other numbers float64; an array that already is as wanted is not copied.
+
+    Parameters
+    ----------
+    X : array-like, pandas or polars DataFrame, or Arrow table, of shape (n, columns)
+    dtype : dtype, optional
+        The type to convert to instead.
+
+    Raises
+    ------
+    InputError
+        If it is empty, sparse, not two-dimensional, or not all numbers.
+    """
+    if hasattr(X, "tocsr"):
+        raise InputError(
+            f"X is a sparse matrix ({type(X).__name__}), but only dense data can be trained on for now. "
+            "Use X.toarray() if it fits in memory."
+        )
+    array = _as_array(X, "X")
+    if array.dtype.kind == "O":
+        array = _from_objects(array, "X")
+    if array.dtype.kind == "c":
+        raise InputError("Complex data not supported: X holds complex numbers. Give real numbers.")
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"X has dtype {array.dtype}, but numbers are wanted. Encode text and dates as numbers first.")
+    if array.ndim != 2:
+        shape = f"{array.ndim}D array of shape {array.shape}" if array.ndim else "a scalar"
+        raise InputError(
+            f"Expected 2D array, got {shape} instead: X takes one row a sample. Reshape your data with X.reshape(-1, 1) "
+            "if it is a single column, or X.reshape(1, -1) if it is a single row."
+        )
+    for size, what, axis in ((array.shape[0], "sample", 0), (array.shape[1], "feature", 1)):
+        if size == 0:
+            raise InputError(
+                f"Found array with 0 {what}(s) (shape={array.shape}) while a minimum of 1 is required: X is empty "
+                f"along axis {axis}. Check how it was read or filtered."
+            )
+    if dtype is None:
+        dtype = np.float32 if array.dtype in (np.float16, np.float32) else np.float64
+    return np.ascontiguousarray(array, dtype=dtype)
+
+
+def as_numbers(y: Any, n: int, dtype: Any) -> np.ndarray:
+    """Targets as numbers, (n,) or (n, targets).
+
+    Raises
+    ------
+    InputError
+        If they are not finite numbers, or not one a row of X.
+    """
+    array = _as_array(y, "y")
+    if array.dtype.kind == "O":
+        array = _from_objects(array, "y")
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"y has dtype {array.dtype}, but numbers are wanted. For classes use a classifier.")
+    return _finite(_one_a_row(array, n, "y", (1, 2)), "y").astype(dtype, copy=False)
+
+
+def as_weight(sample_weight: Any, n: int, dtype: Any) -> np.ndarray | None:
+    """Weights of the rows, (n,), not negative and not all zero; None for no weights."""
+    if sample_weight is None:
+        return None
+    array = _as_array(sample_weight, "sample_weight")
+    if array.ndim == 0:
+        array = np.full(n, array)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"sample_weight has dtype {array.dtype}, but numbers are wanted. Give one number a row.")
+    if array.ndim != 1:
+        raise InputError(f"Sample weights must be 1D array or scalar, got {array.ndim}D array. Give one number a row.")
+    array = _finite(_one_a_row(array, n, "sample_weight", (1,)), "sample_weight")
+    if (array < 0).any():
+        row = int(np.argmax(array < 0))
+        raise InputError(f"sample_weight is {array[row]:g} in row {row}. Negative weights have no meaning here: give 0 or more.")
+    if not array.any():
+        raise InputError("Sample weights must contain at least one non-zero number; all are 0, so there is nothing to train on.")
+    return np.ascontiguousarray(array, dtype=dtype)
+
+
+def column_names(X: Any) -> list[str] | None:
+    """Names of a data frame's or table's columns; None where there are none."""
+    names = getattr(X, "column_names", getattr(X, "columns", None))
+    return None if names is None else [str(name) for name in names]
+
+
+def _as_array(values, name):
+    if not (hasattr(values, "__array__") or hasattr(values, "__len__") or np.isscalar(values)):
+        raise InputError(
+            f"{name} is a {type(values).__name__}, which has no length and can be read only once; training needs many passes. "
+            f"Give an array, a list or a data frame, e.g. np.array(list({name}))."
+        )
+    if hasattr(values, "column_names"):
+        return _from_columns([(str(n), values.column(n).to_numpy()) for n in values.column_names], len(values))
+    if hasattr(values, "dtypes") and hasattr(values, "columns"):
+        return _from_columns([(str(n), np.asarray(values[n])) for n in values.columns], len(values))
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{name} cannot be made into an array ({error}). Every row needs the same number of numbers."
+        ) from error
+
+
+def _from_columns(columns, rows):
+    """A row-major array from named columns of numbers."""
+    wrong = [f"{name!r} ({column.dtype})" for name, column in columns if column.dtype.kind not in "biufO"]
+    wrong += [f"{name!r}" for name, column in columns if column.dtype.kind == "O" and not _all_numbers(column)]
+    if wrong:
+        raise InputError(f"These columns do not hold numbers: {', '.join(wrong)}. Encode them as numbers or leave them out.")
+    small = all(column.dtype in (np.float16, np.float32) for _, column in columns)
+    array = np.empty((rows, len(columns)), np.float32 if small and columns else np.float64)
+    for j, (_, column) in enumerate(columns):
+        array[:, j] = column
+    return array
+
+
+def _all_numbers(column):
+    try:
+        column.astype(np.float64)
+    except (ValueError, TypeError):
+        return False
+    return not any(isinstance(value, str) for value in column)
+
+
+def _from_objects(array, name):
+    """An array of Python objects as float64, if each is a number."""
+    try:
+        return array.astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{name} holds Python objects that are not all numbers: argument must be a string or a number "
+            f"({error}). Encode text and dates as numbers, or leave them out."
+        ) from error
+
+
+def _one_a_row(array, n, name, dimensions):
+    if array.ndim not in dimensions:
+        raise InputError(f"{name} should be a 1d array, got an array of shape {array.shape} instead. Give one value a row.")
+    if len(array) != n:
+        raise InputError(
+            f"Found input variables with inconsistent numbers of samples: X has {n} rows and {name} has {len(array)}. "
+            "They have to be the same."
+        )
+    return array
+
+
+def _finite(array, name):
+    if not np.isfinite(array).all():
+        row = int(np.argwhere(~np.isfinite(array))[0][0])
+        found = "NaN" if np.isnan(array[row]).any() else "infinity (inf)"
+        raise InputError(f"Input {name} contains {found} in row {row}; every value has to be a finite number. Remove such rows.")
+    return array

@@ -1,0 +1,124 @@
+"""The engine of linear models: compiled kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from fallline.data.order import Order
+from fallline.data.source import ArraySource
+from fallline.errors import DivergenceError
+from fallline.kernels.blocks import DenseBlock
+from fallline.kernels.sweep import Descent, Memory, Sums, measure, sweep
+from fallline.kernels.verbs import rate as schedule_rate
+from fallline.objective.penalties import NoPenalty, penalty_value
+from fallline.optim.averaging import NoAveraging
+from fallline.state import State
+
+__all__ = ["LinearEngine"]
+
+# A block has at most this many rows, and fewer when rows are wide: calls stay far shorter than a blink, so that
+# monitors are asked often, and far longer than what a call costs.
+_BLOCK_ROWS = 2**15
+_BLOCK_PRODUCTS = 2**23
+
+
+@dataclass(frozen=True)
+class LinearEngine:
+    """Mini-batch gradient descent on a linear model.
+
+    Minimises the mean over the rows of weight times loss, plus the penalty.
+
+    Parameters
+    ----------
+    loss, optimizer, schedule : NamedTuple
+        Typed values from `LOSSES`, `OPTIMIZERS` and `SCHEDULES`.
+    batch_size : int
+        Rows an update sees.
+    penalty : NamedTuple
+        A typed value from `PENALTIES`.
+    averaging : NamedTuple
+        `NoAveraging` or `Polyak`.
+    fit_intercept : bool
+        Otherwise intercepts stay as they start.
+    """
+
+    loss: NamedTuple
+    optimizer: NamedTuple
+    schedule: NamedTuple
+    batch_size: int
+    penalty: NamedTuple = NoPenalty()
+    averaging: NamedTuple = NoAveraging()
+    fit_intercept: bool = True
+
+    def start(self, columns: int, outputs: int, dtype, weights: np.ndarray | None = None) -> State:
+        """A state to train from: at zero, or at `weights` (outputs, columns + 1), whose last column is the intercept."""
+        shape = (outputs, columns + 1)
+        averages = shape if self.averaging != NoAveraging() else (0, 0)
+        memory = Memory(
+            weights=np.zeros(shape, dtype) if weights is None else np.array(weights, dtype, order="C").reshape(shape),
+            slots=np.zeros((self.optimizer.slots, *shape), dtype),
+            mean=np.zeros(averages),
+            gradient=np.zeros(shape, dtype),
+            folded=np.zeros(shape),
+            clock=np.zeros(2, np.int64),
+        )
+        return State(memory)
+
+    def block_rows(self, state: State) -> int:
+        """How many rows a block should have."""
+        return max(64, min(_BLOCK_ROWS, _BLOCK_PRODUCTS // state.memory.weights.size))
+
+    def sweep(self, block: DenseBlock, state: State, last: bool) -> Sums:
+        """Make the updates that the block completes. `last`: the epoch ends with this block."""
+        descent = Descent(
+            self.loss,
+            self.penalty,
+            NoPenalty(),
+            self.optimizer,
+            self.schedule,
+            self.averaging,
+            self.batch_size,
+            self.fit_intercept,
+        )
+        sums = sweep(block, state.memory, descent, state.rate_factor, last)
+        if last and not np.isfinite(state.memory.weights).all():
+            return sums._replace(finite=False)
+        return sums
+
+    def weights(self, state: State) -> np.ndarray:
+        """The weights that training has come to: the average where there is one, otherwise the last."""
+        memory = state.memory
+        if self.averaging != NoAveraging() and state.updates >= self.averaging.start:
+            return memory.mean.astype(memory.weights.dtype)
+        return memory.weights
+
+    def measure(self, source: ArraySource, weights: np.ndarray) -> float:
+        """The mean of weight times loss over a source, at fixed weights; NaN where a score is not finite."""
+        total = 0.0
+        size = max(64, min(_BLOCK_ROWS, _BLOCK_PRODUCTS // weights.size))
+        for block, _ in source.blocks(Order(0, shuffle=False), 0, 0, lambda: size):
+            sums = measure(block, weights, self.loss)
+            if not sums.finite:
+                source.require_finite(block.rows)
+                return np.nan
+            total += sums.loss
+        return total / source.n_rows
+
+    def penalise(self, weights: np.ndarray) -> float:
+        """The penalty of weights; intercepts go free."""
+        return float(penalty_value(self.penalty, weights[:, :-1]))
+
+    def divergence(self, block: DenseBlock, state: State) -> DivergenceError:
+        """The error to raise when a sweep over finite data met a score, loss or weight that was not finite."""
+        sample = block.X[block.rows[:1000]].astype(np.float64)
+        deviations = sample.std(axis=0)
+        rate = state.rate_factor * schedule_rate(self.schedule, max(state.updates, 1))
+        return DivergenceError(
+            f"Training diverged: the loss was no longer finite after update {state.updates} (epoch {state.epoch + 1}), at a "
+            f"learning rate of {rate:.3g}. Columns reach {np.abs(sample).max():.3g}, and their standard deviations run from "
+            f"{deviations.min():.3g} to {deviations.max():.3g}. Try a learning rate a tenth as large, standardise the columns "
+            "(sklearn.preprocessing.StandardScaler), or choose a loss that grows no faster than linearly."
+        )

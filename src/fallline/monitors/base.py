@@ -1,0 +1,98 @@
+"""What monitors see of a run, and what they may say."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from fallline.data.order import Order
+from fallline.data.source import ArraySource
+from fallline.engines.linear import LinearEngine
+from fallline.state import State
+
+__all__ = ["Monitor", "Run", "Stop"]
+
+
+class Stop(NamedTuple):
+    """Why training ended.
+
+    Parameters
+    ----------
+    reason : str
+        One of "epochs", "updates", "converged", "early_stopping", "time_limit", "interrupted".
+    message : str
+        The same for people, as the end of the sentence "Training stopped because ...".
+    """
+
+    reason: str
+    message: str
+
+
+@dataclass
+class Run:
+    """A training run: what is trained, on what, how far.
+
+    Parameters
+    ----------
+    engine : LinearEngine
+        Turns blocks into updates.
+    source : ArraySource
+        The rows to train on.
+    order : Order
+        In which order.
+    state : State
+        All that changes.
+    epochs : int
+        Epochs to make in all, those already in the state included.
+    max_updates : int, optional
+        Updates to make in all.
+    """
+
+    engine: LinearEngine
+    source: ArraySource
+    order: Order
+    state: State
+    epochs: int
+    max_updates: int | None = None
+
+    @property
+    def updates_left(self) -> int | None:
+        """How many updates may still be made; None where nothing limits them."""
+        return None if self.max_updates is None else self.max_updates - self.state.updates
+
+    def block_rows(self) -> int:
+        """How many rows the next block may have: no more than finish the last update allowed."""
+        rows = self.engine.block_rows(self.state)
+        if self.updates_left is None:
+            return rows
+        return min(rows, self.updates_left * self.engine.batch_size - self.state.pending)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """The weights that training has come to so far."""
+        return self.engine.weights(self.state)
+
+    @property
+    def record(self) -> dict:
+        """The latest record of the history; monitors may add to it."""
+        return self.state.history[-1]
+
+
+class Monitor:
+    """Watches a run. Subclasses say what they do at which moment; by default nothing."""
+
+    def watching(self, run: Run) -> AbstractContextManager:
+        """What surrounds the run."""
+        return nullcontext()
+
+    def after_block(self, run: Run) -> Stop | None:
+        """Asked after every block; a reason ends the run."""
+
+    def after_epoch(self, run: Run) -> Stop | None:
+        """Asked after every epoch, whose record is `run.record`; a reason ends the run."""
+
+    def finish(self, run: Run, stop: Stop) -> None:
+        """Told when the run has ended and why; not if it ended in an error."""

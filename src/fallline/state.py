@@ -1,0 +1,147 @@
+"""All that changes while training, and the cursor: save it, and training can go on elsewhere as if never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fallline.errors import StateError
+from fallline.files import written_whole
+from fallline.kernels.sweep import Memory, Sums
+
+__all__ = ["State"]
+
+_FORMAT = 1
+
+
+@dataclass
+class State:
+    """The state of a training run.
+
+    Parameters
+    ----------
+    memory : Memory
+        Weights, optimizer slots, averages, the unfinished batch, and the count of updates.
+    epoch : int
+        Finished epochs.
+    position : int
+        Rows consumed in the epoch under way.
+    rows : int
+        Rows consumed in all.
+    seconds : float
+        Time spent training.
+    rate_factor : float
+        What the schedule's rate is multiplied by.
+    loss_sum : float
+        Sum of weight times loss over the epoch under way, each row at the weights it met.
+    gradient_norm, rate : float
+        Of the last update.
+    history : list of dict
+        One record an epoch, and more within long ones.
+    notes : dict of dict
+        What each monitor has to remember, by its name.
+    best : ndarray or None
+        The best weights so far, where a monitor keeps them.
+    """
+
+    memory: Memory
+    epoch: int = 0
+    position: int = 0
+    rows: int = 0
+    seconds: float = 0.0
+    rate_factor: float = 1.0
+    loss_sum: float = 0.0
+    gradient_norm: float = 0.0
+    rate: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    notes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    best: np.ndarray | None = None
+
+    @property
+    def updates(self) -> int:
+        """Updates made so far."""
+        return int(self.memory.clock[1])
+
+    @property
+    def pending(self) -> int:
+        """Rows in the unfinished batch."""
+        return int(self.memory.clock[0])
+
+    def advance(self, sums: Sums, position: int, seconds: float) -> None:
+        """Take a swept block into account, which ended at a position of the epoch."""
+        self.rows += sums.rows
+        self.position = position
+        self.seconds += seconds
+        self.loss_sum += sums.loss
+        if sums.rate > 0:
+            self.gradient_norm, self.rate = sums.gradient_norm, sums.rate
+
+    def end_epoch(self, penalty: float, rows: int) -> None:
+        """Write the epoch's record and begin the next."""
+        loss = self.loss_sum / rows
+        self.epoch += 1
+        self.history.append({**self.record(loss), "objective": loss + penalty})
+        self.position, self.loss_sum = 0, 0.0
+
+    def record(self, loss: float) -> dict[str, Any]:
+        """Where training stands, given the mean loss of the epoch's rows so far."""
+        return {
+            "epoch": self.epoch,
+            "rows": self.rows,
+            "updates": self.updates,
+            "seconds": self.seconds,
+            "loss": loss,
+            "gradient_norm": self.gradient_norm,
+            "learning_rate": self.rate,
+        }
+
+    def note(self, name: str, **initial: Any) -> dict[str, Any]:
+        """What the monitor of that name remembers, with these values at the beginning."""
+        return self.notes.setdefault(name, initial)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the state to a safetensors file, whole or not at all."""
+        from safetensors.numpy import save
+
+        arrays = dict(self.memory._asdict())
+        if self.best is not None:
+            arrays["best"] = self.best
+        scalars = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("memory", "best")}
+        metadata = {"format": f"fallline-state-{_FORMAT}", "scalars": json.dumps(scalars)}
+        content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata)
+        with written_whole(path) as file:
+            file.write(content)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> State:
+        """Read a state that `save` wrote.
+
+        Raises
+        ------
+        StateError
+            If the file is missing, damaged or not a state.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(Path(path), "numpy") as file:
+                metadata = file.metadata() or {}
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        except FileNotFoundError:
+            raise StateError(f"There is no file {str(path)!r} to read a state from. Check the path.") from None
+        except (OSError, SafetensorError) as error:
+            raise StateError(
+                f"{str(path)!r} cannot be read as a saved state ({error}). It may be damaged or another kind of file."
+            ) from error
+        if metadata.get("format") != f"fallline-state-{_FORMAT}":
+            raise StateError(
+                f"{str(path)!r} has format {metadata.get('format')!r}, but this version reads 'fallline-state-{_FORMAT}'. "
+                "Use the version that wrote it, or start anew."
+            )
+        best = arrays.pop("best", None)
+        return cls(Memory(**arrays), best=best, **json.loads(metadata["scalars"]))

@@ -1,0 +1,73 @@
+"""The loop. For each block: sweep it, note what happened, ask the monitors.
+
+It knows no loss, no file format and no device. Everything that changes is in the state, so a run that is given a
+state from earlier goes on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from fallline.monitors.base import Monitor, Run, Stop
+
+__all__ = ["Run", "Stop", "train"]
+
+_ALL_EPOCHS = Stop("epochs", "all epochs asked for were made")
+_ALL_UPDATES = Stop("updates", "all updates asked for were made")
+
+
+def train(run: Run, monitors: Sequence[Monitor] = ()) -> Stop:
+    """Train until the epochs or updates asked for are made, or a monitor says stop.
+
+    Parameters
+    ----------
+    run : Run
+        Engine, source, order, limits, and the state, which is changed in place.
+    monitors : sequence of Monitor
+        Asked in this order after every block and every epoch; the first to give a reason ends the run.
+
+    Returns
+    -------
+    Stop
+        Why training ended.
+
+    Raises
+    ------
+    NonFiniteError
+        If the data hold NaN or infinity.
+    DivergenceError
+        If the loss or the weights became non-finite on finite data.
+    """
+    with ExitStack() as stack:
+        for monitor in monitors:
+            stack.enter_context(monitor.watching(run))
+        stop = None
+        while stop is None:
+            stop = _epoch(run, monitors) if run.state.epoch < run.epochs else _ALL_EPOCHS
+        for monitor in monitors:
+            monitor.finish(run, stop)
+    return stop
+
+
+def _epoch(run, monitors):
+    """What is left of the epoch under way; then why to stop, or None."""
+    state, source = run.state, run.source
+    for block, position in source.blocks(run.order, state.epoch, state.position, run.block_rows):
+        began = time.perf_counter()
+        sums = run.engine.sweep(block, state, last=position == source.n_rows)
+        if not sums.finite:
+            source.require_finite(block.rows)
+            raise run.engine.divergence(block, state)
+        state.advance(sums, position, time.perf_counter() - began)
+        if stop := _first(monitor.after_block(run) for monitor in monitors):
+            return stop
+        if run.updates_left == 0:
+            return _ALL_UPDATES
+    state.end_epoch(run.engine.penalise(run.engine.weights(state)), source.n_rows)
+    return _first([monitor.after_epoch(run) for monitor in monitors])
+
+
+def _first(stops):
+    return next((stop for stop in stops if stop is not None), None)
