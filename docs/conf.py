@@ -5,6 +5,7 @@ import re
 from pkgutil import resolve_name
 
 from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
 
 import fallline
 
@@ -16,13 +17,14 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.doctest",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
 ]
 default_role = "code"
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "fallline"
+html_show_copyright = False
+html_math_renderer = "mathml"  # drawn by the browser itself, without a network
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
@@ -53,7 +55,13 @@ def _run_examples(_app, page):
             block["testnodetype"] = "doctest"
 
 
+def _write_formula(page, node):
+    page.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
+    raise nodes.SkipNode
+
+
 def setup(app):
     """Connect what is above."""
+    app.add_html_math_renderer("mathml", (_write_formula, None), (_write_formula, None))
     app.connect("source-read", _write_sections)
     app.connect("doctree-read", _run_examples)
