@@ -56,7 +56,9 @@ def _run_examples(_app, page):
 
 
 def _write_formula(page, node):
-    page.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
+    formula = re.sub(r"frac(\d)(\d)", r"frac{\1}{\2}", node.astext())  # the converter wants the braces
+    mathml = tex2mathml(formula, as_block=isinstance(node, nodes.math_block))
+    page.body.append(mathml.replace("<math ", '<math style="padding-block: 0.5em" ', 1))
     raise nodes.SkipNode
 
 
