@@ -4,6 +4,7 @@
 
     FalllineError
     ├── InputError (ValueError)             the data: shapes, values, types
+    │   ├── NotNumbersError (TypeError)     objects or text where numbers are wanted
     │   ├── NonFiniteError                  NaN or infinity, with row and column
     │   └── TargetError                     targets outside what the loss can take
     ├── ParameterError (ValueError)         a setting: what it got, what it wanted
@@ -27,6 +28,7 @@ __all__ = [
     "InterruptedWarning",
     "MissingDependencyError",
     "NonFiniteError",
+    "NotNumbersError",
     "ParameterError",
     "StateError",
     "TargetError",
@@ -39,6 +41,10 @@ class FalllineError(Exception):
 
 class InputError(FalllineError, ValueError):
     """The data cannot be used as it is."""
+
+
+class NotNumbersError(InputError, TypeError):
+    """The data are not numbers."""
 
 
 class NonFiniteError(InputError):

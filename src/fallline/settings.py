@@ -32,6 +32,7 @@ __all__ = [
     "make_schedule",
     "number",
     "rows_per_batch",
+    "seed_from",
 ]
 
 
@@ -96,6 +97,22 @@ def rows_per_batch(batch_size: Any, n: int) -> int:
     raise ParameterError(
         f"batch_size={batch_size!r} is not a batch size. Give a whole number of at least 1, a fraction between 0 and 1 "
         "(of all rows), or 'full'."
+    )
+
+
+def seed_from(random_state: Any) -> int:
+    """A seed in [0, 2**63) from an integer, a generator of either NumPy kind (which is advanced), or None (NumPy's own)."""
+    if isinstance(random_state, Integral) and not isinstance(random_state, bool) and random_state >= 0:
+        return int(random_state) % 2**63
+    if random_state is None:
+        return int(np.random.randint(2**63, dtype=np.int64))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**63, dtype=np.int64))
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**63))
+    raise ParameterError(
+        f"random_state={random_state!r} cannot be used as a seed. Give a whole number of at least 0, a numpy RandomState or "
+        "Generator, or None."
     )
 
 

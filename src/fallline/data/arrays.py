@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from fallline.errors import InputError
+from fallline.errors import InputError, NonFiniteError, NotNumbersError
 
-__all__ = ["as_matrix", "as_numbers", "as_weight", "column_names"]
+__all__ = ["as_array", "as_matrix", "as_numbers", "as_weight", "column_names", "one_a_row", "require_finite"]
 
 
 def as_matrix(X: Any, dtype: Any = None) -> np.ndarray:
@@ -32,13 +32,13 @@ def as_matrix(X: Any, dtype: Any = None) -> np.ndarray:
             f"X is a sparse matrix ({type(X).__name__}), but only dense data can be trained on for now. "
             "Use X.toarray() if it fits in memory."
         )
-    array = _as_array(X, "X")
+    array = as_array(X, "X")
     if array.dtype.kind == "O":
         array = _from_objects(array, "X")
     if array.dtype.kind == "c":
         raise InputError("Complex data not supported: X holds complex numbers. Give real numbers.")
     if array.dtype.kind not in "biuf":
-        raise InputError(f"X has dtype {array.dtype}, but numbers are wanted. Encode text and dates as numbers first.")
+        raise NotNumbersError(f"X has dtype {array.dtype}, but numbers are wanted. Encode text and dates as numbers first.")
     if array.ndim != 2:
         shape = f"{array.ndim}D array of shape {array.shape}" if array.ndim else "a scalar"
         raise InputError(
@@ -64,26 +64,26 @@ def as_numbers(y: Any, n: int, dtype: Any) -> np.ndarray:
     InputError
         If they are not finite numbers, or not one a row of X.
     """
-    array = _as_array(y, "y")
+    array = as_array(y, "y")
     if array.dtype.kind == "O":
         array = _from_objects(array, "y")
     if array.dtype.kind not in "biuf":
-        raise InputError(f"y has dtype {array.dtype}, but numbers are wanted. For classes use a classifier.")
-    return _finite(_one_a_row(array, n, "y", (1, 2)), "y").astype(dtype, copy=False)
+        raise NotNumbersError(f"y has dtype {array.dtype}, but numbers are wanted. For classes use a classifier.")
+    return require_finite(one_a_row(array, n, "y", (1, 2)), "y").astype(dtype, copy=False)
 
 
 def as_weight(sample_weight: Any, n: int, dtype: Any) -> np.ndarray | None:
     """Weights of the rows, (n,), not negative and not all zero; None for no weights."""
     if sample_weight is None:
         return None
-    array = _as_array(sample_weight, "sample_weight")
+    array = as_array(sample_weight, "sample_weight")
     if array.ndim == 0:
         array = np.full(n, array)
     if array.dtype.kind not in "biuf":
-        raise InputError(f"sample_weight has dtype {array.dtype}, but numbers are wanted. Give one number a row.")
+        raise NotNumbersError(f"sample_weight has dtype {array.dtype}, but numbers are wanted. Give one number a row.")
     if array.ndim != 1:
         raise InputError(f"Sample weights must be 1D array or scalar, got {array.ndim}D array. Give one number a row.")
-    array = _finite(_one_a_row(array, n, "sample_weight", (1,)), "sample_weight")
+    array = require_finite(one_a_row(array, n, "sample_weight", (1,)), "sample_weight")
     if (array < 0).any():
         row = int(np.argmax(array < 0))
         raise InputError(f"sample_weight is {array[row]:g} in row {row}. Negative weights have no meaning here: give 0 or more.")
@@ -98,7 +98,9 @@ def column_names(X: Any) -> list[str] | None:
     return None if names is None else [str(name) for name in names]
 
 
-def _as_array(values, name):
+def as_array(values, name):
+    if values is None:
+        raise InputError(f"This estimator requires {name} to be passed, but the target {name} is None. Give one value a row.")
     if not (hasattr(values, "__array__") or hasattr(values, "__len__") or np.isscalar(values)):
         raise InputError(
             f"{name} is a {type(values).__name__}, which has no length and can be read only once; training needs many passes. "
@@ -121,7 +123,7 @@ def _from_columns(columns, rows):
     wrong = [f"{name!r} ({column.dtype})" for name, column in columns if column.dtype.kind not in "biufO"]
     wrong += [f"{name!r}" for name, column in columns if column.dtype.kind == "O" and not _all_numbers(column)]
     if wrong:
-        raise InputError(f"These columns do not hold numbers: {', '.join(wrong)}. Encode them as numbers or leave them out.")
+        raise NotNumbersError(f"These columns do not hold numbers: {', '.join(wrong)}. Encode them as numbers or leave them out.")
     small = all(column.dtype in (np.float16, np.float32) for _, column in columns)
     array = np.empty((rows, len(columns)), np.float32 if small and columns else np.float64)
     for j, (_, column) in enumerate(columns):
@@ -142,13 +144,12 @@ def _from_objects(array, name):
     try:
         return array.astype(np.float64)
     except (ValueError, TypeError) as error:
-        raise InputError(
-            f"{name} holds Python objects that are not all numbers: argument must be a string or a number "
-            f"({error}). Encode text and dates as numbers, or leave them out."
+        raise NotNumbersError(
+            f"{name} holds Python objects that are not all numbers ({error}); every argument must be a string or a number. Encode text and dates as numbers, or leave them out."
         ) from error
 
 
-def _one_a_row(array, n, name, dimensions):
+def one_a_row(array, n, name, dimensions):
     if array.ndim not in dimensions:
         raise InputError(f"{name} should be a 1d array, got an array of shape {array.shape} instead. Give one value a row.")
     if len(array) != n:
@@ -159,9 +160,9 @@ def _one_a_row(array, n, name, dimensions):
     return array
 
 
-def _finite(array, name):
+def require_finite(array, name):
     if not np.isfinite(array).all():
         row = int(np.argwhere(~np.isfinite(array))[0][0])
         found = "NaN" if np.isnan(array[row]).any() else "infinity (inf)"
-        raise InputError(f"Input {name} contains {found} in row {row}; every value has to be a finite number. Remove such rows.")
+        raise NonFiniteError(f"Input {name} contains {found} in row {row}; every value has to be a finite number. Remove such rows.")
     return array

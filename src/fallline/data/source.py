@@ -20,7 +20,8 @@ class ArraySource:
     Parameters
     ----------
     X : ndarray of shape (n, columns), C-contiguous, float32 or float64
-    y : ndarray of shape (n, targets) or (n,), same dtype
+    y : ndarray of shape (n, targets) or (n,), same dtype, optional
+        Left out where rows are only to be predicted.
     weight : ndarray of shape (n,), same dtype, optional
         By default every row weighs 1.
     subset : ndarray of row numbers, uint64, optional
@@ -29,11 +30,11 @@ class ArraySource:
         Names, for messages.
     """
 
-    def __init__(self, X, y, weight=None, *, subset=None, columns=None):
+    def __init__(self, X, y=None, weight=None, *, subset=None, columns=None):
         # Read-only views: kernels are compiled once, whether the caller's arrays are writeable or not.
         self._X = _read_only(X)
-        self._y = _read_only(y.reshape(len(y), -1))
-        self._weight = _read_only(np.broadcast_to(X.dtype.type(1), len(X)) if weight is None else weight)
+        self._y = _read_only(_same(0, X)[:, np.newaxis] if y is None else y.reshape(len(y), -1))
+        self._weight = _read_only(_same(1, X) if weight is None else weight)
         self._subset = subset
         self._columns = columns
         self.n_rows = len(X) if subset is None else len(subset)
@@ -53,6 +54,11 @@ class ArraySource:
             yield DenseBlock(self._X, self._y, self._weight, rows), stop
             position = stop
 
+    def targets(self) -> tuple[np.ndarray, np.ndarray]:
+        """Targets (rows, targets) and weights (rows,), in order."""
+        rows = slice(None) if self._subset is None else self._subset
+        return self._y[rows], self._weight[rows]
+
     def require_finite(self, rows: np.ndarray) -> None:
         """Raise `NonFiniteError` if any of these rows holds NaN or infinity."""
         rows = np.sort(rows)
@@ -71,6 +77,11 @@ class ArraySource:
             where += f", column {column}" + (f" ({self._columns[column]!r})" if self._columns is not None else "")
         remedy = "Impute it or leave the row out" if name == "X" else "Correct it or leave the row out"
         return f"{name} holds {found} in {where}; every value has to be a finite number. {remedy}."
+
+
+def _same(number, X):
+    """One number for every row, without memory for it."""
+    return np.broadcast_to(X.dtype.type(number), len(X))
 
 
 def _read_only(array):

@@ -11,7 +11,7 @@ from fallline.data.order import Order
 from fallline.data.source import ArraySource
 from fallline.errors import DivergenceError
 from fallline.kernels.blocks import DenseBlock
-from fallline.kernels.sweep import Descent, Memory, Sums, measure, sweep
+from fallline.kernels.sweep import Descent, Memory, Sums, measure, predict, sweep
 from fallline.kernels.verbs import rate as schedule_rate
 from fallline.objective.penalties import NoPenalty, penalty_value
 from fallline.optim.averaging import NoAveraging
@@ -23,6 +23,8 @@ __all__ = ["LinearEngine"]
 # monitors are asked often, and far longer than what a call costs.
 _BLOCK_ROWS = 2**15
 _BLOCK_PRODUCTS = 2**23
+
+_IN_ORDER = Order(0, shuffle=False)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class LinearEngine:
 
     def block_rows(self, state: State) -> int:
         """How many rows a block should have."""
-        return max(64, min(_BLOCK_ROWS, _BLOCK_PRODUCTS // state.memory.weights.size))
+        return _block_rows(state.memory.weights)
 
     def sweep(self, block: DenseBlock, state: State, last: bool) -> Sums:
         """Make the updates that the block completes. `last`: the epoch ends with this block."""
@@ -95,11 +97,22 @@ class LinearEngine:
             return memory.mean.astype(memory.weights.dtype)
         return memory.weights
 
+    @staticmethod
+    def predict(source: ArraySource, weights: np.ndarray) -> np.ndarray:
+        """The scores of a source's rows, in order: (rows, outputs)."""
+        scores = np.empty((source.n_rows, len(weights)), weights.dtype)
+        begin = 0
+        for block, end in source.blocks(_IN_ORDER, 0, 0, lambda: _block_rows(weights)):
+            predict(block, weights, scores[begin:end])
+            if not np.isfinite(scores[begin:end]).all():
+                source.require_finite(block.rows)
+            begin = end
+        return scores
+
     def measure(self, source: ArraySource, weights: np.ndarray) -> float:
         """The mean of weight times loss over a source, at fixed weights; NaN where a score is not finite."""
         total = 0.0
-        size = max(64, min(_BLOCK_ROWS, _BLOCK_PRODUCTS // weights.size))
-        for block, _ in source.blocks(Order(0, shuffle=False), 0, 0, lambda: size):
+        for block, _ in source.blocks(_IN_ORDER, 0, 0, lambda: _block_rows(weights)):
             sums = measure(block, weights, self.loss)
             if not sums.finite:
                 source.require_finite(block.rows)
@@ -122,3 +135,7 @@ class LinearEngine:
             f"{deviations.min():.3g} to {deviations.max():.3g}. Try a learning rate a tenth as large, standardise the columns "
             "(sklearn.preprocessing.StandardScaler), or choose a loss that grows no faster than linearly."
         )
+
+
+def _block_rows(weights):
+    return max(64, min(_BLOCK_ROWS, _BLOCK_PRODUCTS // weights.size))

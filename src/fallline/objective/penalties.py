@@ -71,10 +71,11 @@ def _soft_threshold(weight, width):
 def penalty_value(penalty, coefficients):
     """The penalty of an array of coefficients (intercepts left out), as a float."""
     w = np.asarray(coefficients, dtype=np.float64).ravel()
-    smooth = 0.5 * decay(penalty) * (w @ w)
     match penalty:
+        case L2(alpha):
+            return 0.5 * alpha * (w @ w)
         case L1(alpha):
-            return smooth + alpha * np.abs(w).sum()
+            return alpha * np.abs(w).sum()
         case ElasticNet(alpha, l1_ratio):
-            return smooth + alpha * l1_ratio * np.abs(w).sum()
-    return smooth
+            return alpha * (l1_ratio * np.abs(w).sum() + 0.5 * (1 - l1_ratio) * (w @ w))
+    return 0.0

@@ -1,0 +1,8 @@
+"""The scikit-learn surface: estimators that take the parameters of scikit-learn's classes of the same names."""
+
+from __future__ import annotations
+
+from fallline.estimators.classifier import SGDClassifier
+from fallline.estimators.regressor import SGDRegressor
+
+__all__ = ["SGDClassifier", "SGDRegressor"]

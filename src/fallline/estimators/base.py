@@ -1,0 +1,207 @@
+"""What the linear estimators share: from parameters to a training run, and from its state to attributes."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fallline.data.arrays import as_matrix, as_weight, column_names
+from fallline.data.order import Order
+from fallline.data.source import ArraySource
+from fallline.engines.linear import LinearEngine
+from fallline.errors import InputError, InterruptedWarning, ParameterError
+from fallline.history import History
+from fallline.monitors.base import Run
+from fallline.monitors.interrupt import Interrupt
+from fallline.monitors.keep_best import KeepBest
+from fallline.monitors.long_epochs import LongEpochs
+from fallline.monitors.no_improvement import NoImprovement
+from fallline.monitors.progress import Progress
+from fallline.monitors.time_limit import TimeLimit
+from fallline.monitors.validation import Validation
+from fallline.settings import (
+    flag,
+    integer,
+    make_averaging,
+    make_optimizer,
+    make_penalty,
+    make_schedule,
+    number,
+    rows_per_batch,
+    seed_from,
+)
+from fallline.train import train
+
+__all__ = ["LinearSGD"]
+
+
+class LinearSGD(BaseEstimator):
+    """A linear model trained by mini-batch gradient descent.
+
+    Subclasses say what their targets are: `_read_targets` turns y into numbers and a loss, `_held_out` picks rows for
+    validation, and `_score` judges scores on them.
+    """
+
+    # ------------------------------------------------------------------------------------------------ training
+
+    def _fit(self, X, y, coef_init, intercept_init, sample_weight):
+        early_stopping = flag("early_stopping", self.early_stopping)
+        matrix, weight = self._read_rows(X, sample_weight, reset=True)
+        loss, targets, outputs, class_weight = self._read_targets(y, len(matrix), matrix.dtype, new=True)
+        weight = _product(weight, class_weight, matrix.dtype)
+        initial = self._initial(coef_init, intercept_init, outputs, matrix.shape[1])
+        seed = seed_from(self.random_state)
+        training, held_out = self._split(targets, weight, seed) if early_stopping else (None, None)
+        names = column_names(X)
+        source = ArraySource(matrix, targets, weight, subset=training, columns=names)
+        engine = self._engine(loss, source.n_rows, integer("max_iter", self.max_iter))
+        state = engine.start(matrix.shape[1], outputs, matrix.dtype, initial)
+        quantity = "validation_score" if early_stopping else "objective"
+        monitors = self._watchers()
+        if early_stopping:
+            validation = ArraySource(matrix, targets, weight, subset=held_out, columns=names)
+            monitors.insert(0, Validation(validation, lambda weights: self._score(engine, validation, weights)))
+        monitors.insert(-1, KeepBest(quantity))
+        if self.tol is not None:
+            adaptive = self.learning_rate == "adaptive"
+            patience = integer("n_iter_no_change", self.n_iter_no_change)
+            monitors.insert(-1, NoImprovement(quantity, number("tol", self.tol, at_least=0), patience, lower_rate=adaptive))
+        stop = self._train(engine, source, state, seed, self.max_iter, monitors)
+        if state.best is not None and (early_stopping or stop.reason == "interrupted"):
+            weights = state.best
+        else:
+            weights = engine.weights(state)
+        self._publish(state, weights, stop)
+        if stop.reason == "epochs" and self.tol is not None:
+            warnings.warn(
+                "Maximum number of iteration reached before convergence: the objective still improved by more than tol in the "
+                f"last {self.n_iter_no_change} of {self.max_iter} epochs. Consider increasing max_iter, or another learning rate.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return self
+
+    def _partial_fit(self, X, y, sample_weight):
+        first = not hasattr(self, "_state")
+        if flag("early_stopping", self.early_stopping):
+            raise ParameterError(
+                "early_stopping should be False with partial_fit, which sees one part of the data at a time. Use fit, or stop yourself."
+            )
+        if self.learning_rate in ("cosine", "one_cycle"):
+            raise ParameterError(
+                f"learning_rate={self.learning_rate!r} needs to know where training ends, which partial_fit does not. Use fit, "
+                "or a schedule without an end, such as 'invscaling'."
+            )
+        dtype = None if first else self._state.memory.weights.dtype
+        matrix, weight = self._read_rows(X, sample_weight, reset=first, dtype=dtype)
+        loss, targets, outputs, class_weight = self._read_targets(y, len(matrix), matrix.dtype, new=False)
+        weight = _product(weight, class_weight, matrix.dtype)
+        engine = self._engine(loss, len(matrix), 1)
+        # Work on a copy: if anything goes wrong, the model stays as it was.
+        state = engine.start(matrix.shape[1], outputs, matrix.dtype) if first else copy.deepcopy(self._state)
+        source = ArraySource(matrix, targets, weight, columns=column_names(X))
+        seed = seed_from(self.random_state)
+        stop = self._train(engine, source, state, seed, state.epoch + 1, self._watchers())
+        self._publish(state, engine.weights(state), stop)
+        self.n_iter_ = 1
+        return self
+
+    def _read_rows(self, X, sample_weight, *, reset, dtype=None):
+        matrix = as_matrix(X, dtype)
+        validate_data(self, X if hasattr(X, "shape") else matrix, skip_check_array=True, reset=reset)
+        return matrix, as_weight(sample_weight, len(matrix), matrix.dtype)
+
+    def _engine(self, loss, rows, epochs):
+        batch_size = rows_per_batch(self.batch_size, rows)
+        flag("shuffle", self.shuffle)
+        flag("warm_start", self.warm_start)
+        updates = -(-rows // batch_size)
+        return LinearEngine(
+            loss=loss,
+            optimizer=make_optimizer(self.optimizer, self.momentum),
+            schedule=make_schedule(self.learning_rate, loss, self.get_params(deep=False), epochs, updates),
+            batch_size=batch_size,
+            penalty=make_penalty(self.penalty, self.alpha, self.l1_ratio),
+            averaging=make_averaging(self.average, batch_size),
+            fit_intercept=flag("fit_intercept", self.fit_intercept),
+        )
+
+    def _initial(self, coef_init, intercept_init, outputs, columns):
+        """Weights to start from, (outputs, columns + 1), or None for zero."""
+        if self.warm_start and hasattr(self, "coef_"):
+            coef_init = self.coef_ if coef_init is None else coef_init
+            intercept_init = self.intercept_ if intercept_init is None else intercept_init
+        if coef_init is None and intercept_init is None:
+            return None
+        weights = np.zeros((outputs, columns + 1))
+        for name, given, place in (
+            ("coef_init", coef_init, weights[:, :-1]),
+            ("intercept_init", intercept_init, weights[:, -1]),
+        ):
+            if given is not None:
+                given = np.asarray(given, dtype=np.float64)
+                if given.size != place.size or (outputs > 1 and given.shape != place.shape):
+                    raise InputError(
+                        f"Provided {name} does not match dataset: it has shape {given.shape}, but {place.shape} is wanted "
+                        "(outputs first). Leave it out to start from zero."
+                    )
+                place[:] = given.reshape(place.shape)
+        return weights
+
+    def _split(self, targets, weight, seed):
+        """Rows to train on and rows to validate on."""
+        share = number("validation_fraction", self.validation_fraction, above=0, below=1)
+        held_out = self._held_out(targets, share, seed % 2**32)
+        training = np.setdiff1d(np.arange(len(targets), dtype=np.uint64), held_out)
+        if weight is not None and not weight[held_out].any():
+            raise InputError(
+                "The sample weights for validation set are all zero. Use another random_state, or a larger validation_fraction."
+            )
+        return training, held_out
+
+    def _watchers(self):
+        watchers = [LongEpochs(), Interrupt(), Progress(show=bool(self.verbose))]
+        if self.time_limit is not None:
+            watchers.insert(1, TimeLimit(number("time_limit", self.time_limit, above=0)))
+        return watchers
+
+    def _train(self, engine, source, state, seed, epochs, monitors):
+        stop = train(Run(engine, source, Order(seed, self.shuffle), state, epochs), monitors)
+        if stop.reason == "interrupted":
+            warnings.warn(
+                f"Training was interrupted in epoch {state.epoch + 1}; the model holds the best weights so far.",
+                InterruptedWarning,
+                stacklevel=4,
+            )
+        return stop
+
+    def _publish(self, state, weights, stop):
+        self._state = state
+        self._weights = weights
+        self.coef_, self.intercept_ = weights[:, :-1].copy(), weights[:, -1].copy()
+        self.n_iter_ = state.epoch + (state.position > 0)
+        self.t_ = state.updates + 1
+        self.history_ = History(state.history, stop)
+
+    # ---------------------------------------------------------------------------------------------- prediction
+
+    def _scores(self, X):
+        """Linear predictions, (rows, outputs)."""
+        check_is_fitted(self)
+        outputs = np.atleast_1d(self.intercept_)
+        weights = np.column_stack([np.reshape(self.coef_, (len(outputs), -1)), outputs])
+        matrix = as_matrix(X, weights.dtype)
+        validate_data(self, X if hasattr(X, "shape") else matrix, skip_check_array=True, reset=False)
+        return LinearEngine.predict(ArraySource(matrix, columns=column_names(X)), weights)
+
+
+def _product(weight, class_weight, dtype):
+    """Weights of the rows times those of their classes; None where all are 1."""
+    if class_weight is None or (class_weight == 1).all():
+        return weight
+    return (class_weight if weight is None else weight * class_weight).astype(dtype)

@@ -1,0 +1,379 @@
+"""Classification."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import StratifiedShuffleSplit
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.metaestimators import available_if
+
+from fallline.data.classes import as_labels, class_numbers, find_classes, signs
+from fallline.errors import InputError, ParameterError
+from fallline.estimators.base import LinearSGD
+from fallline.objective.domains import ANY_NUMBER, CLASSES
+from fallline.objective.links import Identity
+from fallline.objective.losses import LOSSES, OneVersusRest
+from fallline.objective.losses.log_loss import LogLoss
+from fallline.settings import make_loss
+
+__all__ = ["SGDClassifier"]
+
+_LOSSES = [
+    name
+    for name, kind in LOSSES.items()
+    if kind().domain.classes or (kind().domain == ANY_NUMBER and type(kind.link) is Identity and name != "quantile")
+]
+
+
+def _has_probabilities(classifier):
+    loss = classifier._typed_loss()
+    if loss.link.probabilities is not None:
+        return True
+    raise AttributeError(f"probability estimates are not available for loss={classifier.loss!r}. Use 'log_loss' or 'multinomial'.")
+
+
+class SGDClassifier(ClassifierMixin, LinearSGD):
+    r"""Linear classification trained by mini-batch gradient descent.
+
+    Takes the parameters of :class:`sklearn.linear_model.SGDClassifier` with the same meaning and defaults, and adds mini-batches,
+    optimizers, schedules and a true multinomial loss. Several classes are fitted one against the rest, all in one pass over
+    the data, or together with ``loss='multinomial'``.
+
+    Parameters
+    ----------
+    loss : str or loss, default='hinge'
+        'hinge' (a linear support vector machine), 'log_loss' (logistic regression), 'multinomial' (softmax regression; the
+        same as 'log_loss' for two classes), 'squared_hinge', 'modified_huber', 'perceptron'; or a loss of regression on targets
+        -1 and 1: 'squared_error', 'huber', 'epsilon_insensitive', 'squared_epsilon_insensitive'.
+    penalty : {'l2', 'l1', 'elasticnet', 'none'} or None, default='l2'
+        What keeps the coefficients small; the intercept is not penalised. L1 is applied by its proximal operator and gives
+        exact zeros.
+    alpha : float, default=0.0001
+        Strength of the penalty; also in the rate of ``learning_rate='optimal'``.
+    l1_ratio : float, default=0.15
+        Share of L1 in 'elasticnet', from 0 to 1.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept.
+    max_iter : int, default=1000
+        Epochs at most.
+    tol : float or None, default=1e-3
+        Training stops when the objective (or, with `early_stopping`, the validation score) has not improved by this much in
+        `n_iter_no_change` epochs running; None makes all `max_iter` epochs.
+    shuffle : bool, default=True
+        Visit the rows in a new random order in every epoch.
+    verbose : int, default=0
+        Above 0, show a progress bar and how training ended, on standard error.
+    epsilon : float, default=0.1
+        Where 'huber' turns linear; the tolerance of the epsilon-insensitive losses.
+    n_jobs : None
+        Accepted for compatibility: all classes are trained in one pass, on one core.
+    random_state : int, RandomState instance or None, default=None
+        Chooses the orders of the rows and those held out. The same integer gives the same model, bit for bit.
+    learning_rate : str or schedule, default='optimal'
+        How the rate develops with the number t of updates, n being those of an epoch:
+
+        - 'constant': `eta0`;
+        - 'optimal': 1 / (alpha (t0 + t - 1)), with t0 by Bottou's heuristic;
+        - 'invscaling': eta0 / t**power_t;
+        - 'adaptive': `eta0`, divided by 5 whenever training would otherwise stop, until it is below 1e-6;
+        - 'step': times `decay` after every `decay_epochs` epochs;
+        - 'exponential': the same, a little at every update;
+        - 'cosine': linear warm-up, then a half cosine to 0 at the end of `max_iter` epochs;
+        - 'one_cycle': up and down along half cosines over `max_iter` epochs;
+        - or a value from `fallline.optim.schedules`, its lengths in updates.
+    eta0 : float, default=0.01
+        The first, or highest, rate.
+    power_t : float, default=0.5
+        Exponent of 'invscaling'.
+    early_stopping : bool, default=False
+        Hold out a part of the rows, stop when the score on it improves no more, and keep the best weights.
+    validation_fraction : float, default=0.1
+        The part held out.
+    n_iter_no_change : int, default=5
+        Epochs to wait for an improvement.
+    class_weight : dict, 'balanced' or None, default=None
+        What the loss of each class's rows is multiplied by; 'balanced' makes all classes weigh the same.
+    warm_start : bool, default=False
+        Whether `fit` begins from the coefficients there are.
+    average : bool or int, default=False
+        Use the mean of the weights after all updates; with a number, after those that follow so many rows.
+    batch_size : int, float or 'full', default=32
+        Rows an update sees: 1 is stochastic, a whole number or a fraction of the rows is mini-batch, and 'full' is batch
+        gradient descent. scikit-learn's own class knows 1 only.
+    optimizer : str or optimizer, default='sgd'
+        'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam' or 'adamw'; or a value from
+        `fallline.optim.optimizers`, such as ``Adam(beta_1=0.95)``.
+    momentum : float, default=0.9
+        Of 'momentum' and 'nesterov'.
+    decay, decay_epochs : float, default=0.1 and 10
+        Of the schedules 'step' and 'exponential'.
+    warmup : float or None, default=None
+        Share of all updates in which 'cosine' (by default 0.05) and 'one_cycle' (0.3) rise.
+    time_limit : float or None, default=None
+        Seconds after which training ends.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, columns) or (classes, columns)
+        Coefficients, float32 if the data were.
+    intercept_ : ndarray of shape (1,) or (classes,)
+        Intercepts.
+    classes_ : ndarray of shape (classes,)
+        The classes, sorted; of two, the second is the positive one.
+    n_iter_ : int
+        Epochs made; the last may be unfinished.
+    t_ : int
+        Updates made, plus 1.
+    history_ : History
+        A record an epoch, and why training stopped (``history_.stop.message``).
+    n_features_in_ : int
+        Columns seen while training.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X had names that are all strings.
+
+    Notes
+    -----
+    The objective is :math:`\tfrac1n \sum_i s_i \ell(x_i \cdot w + b, y_i) + \alpha P(w)` with s the weights of the rows. An
+    update moves down :math:`\tfrac{1}{|B|} \sum_{i \in B} s_i \nabla \ell_i` plus the penalty's gradient. With ``batch_size=1`` that is
+    scikit-learn's own step.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from fallline import SGDClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> X = StandardScaler().fit_transform(X)
+    >>> model = SGDClassifier(loss='log_loss', batch_size=16, learning_rate='constant', eta0=0.1, random_state=0).fit(X, y)
+    >>> round(model.score(X, y), 2)
+    0.99
+    """
+
+    def __init__(
+        self,
+        loss="hinge",
+        *,
+        penalty="l2",
+        alpha=0.0001,
+        l1_ratio=0.15,
+        fit_intercept=True,
+        max_iter=1000,
+        tol=1e-3,
+        shuffle=True,
+        verbose=0,
+        epsilon=0.1,
+        n_jobs=None,
+        random_state=None,
+        learning_rate="optimal",
+        eta0=0.01,
+        power_t=0.5,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        class_weight=None,
+        warm_start=False,
+        average=False,
+        batch_size=32,
+        optimizer="sgd",
+        momentum=0.9,
+        decay=0.1,
+        decay_epochs=10,
+        warmup=None,
+        time_limit=None,
+    ):
+        self.loss = loss
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.shuffle = shuffle
+        self.verbose = verbose
+        self.epsilon = epsilon
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.learning_rate = learning_rate
+        self.eta0 = eta0
+        self.power_t = power_t
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.average = average
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.momentum = momentum
+        self.decay = decay
+        self.decay_epochs = decay_epochs
+        self.warmup = warmup
+        self.time_limit = time_limit
+
+    def fit(self, X, y, coef_init=None, intercept_init=None, sample_weight=None):
+        """Train until nothing improves any more, or `max_iter` epochs are made.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n, columns)
+        y : array-like of shape (n,)
+            Labels: numbers, booleans or strings.
+        coef_init : array-like of shape (1, columns) or (classes, columns), optional
+            Coefficients to start from.
+        intercept_init : array-like of shape (1,) or (classes,), optional
+            Intercepts to start from.
+        sample_weight : array-like of shape (n,), optional
+            What each row's loss is multiplied by, beside the weight of its class.
+
+        Returns
+        -------
+        self
+        """
+        return self._fit(X, y, coef_init, intercept_init, sample_weight)
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Make one epoch of mini-batches over these rows, going on from where the last call ended.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n, columns)
+        y : array-like of shape (n,)
+        classes : array-like, optional
+            All classes there will be. Needed in the first call.
+        sample_weight : array-like of shape (n,), optional
+            What each row's loss is multiplied by, beside the weight of its class.
+
+        Returns
+        -------
+        self
+        """
+        if isinstance(self.class_weight, str):
+            raise ParameterError(
+                f"class_weight '{self.class_weight}' is not supported for partial_fit, which sees one part of the data at a time. "
+                "Compute weights on a sample with sklearn.utils.class_weight.compute_class_weight and pass them as a dict."
+            )
+        self._announce(classes)
+        return self._partial_fit(X, y, sample_weight)
+
+    def decision_function(self, X):
+        """Scores (signed distances, log-odds, ...): positive for the second of two classes; one column a class for more.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n, columns)
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, classes)
+        """
+        scores = self._scores(X)
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def predict(self, X):
+        """The class with the highest score.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n, columns)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        numbers = _highest(self._scores(X))
+        return self.classes_[numbers]
+
+    @available_if(_has_probabilities)
+    def predict_proba(self, X):
+        """Probabilities of the classes, for 'log_loss', 'multinomial' and 'modified_huber'.
+
+        Classes fitted one against the rest are scaled to sum to 1.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n, columns)
+
+        Returns
+        -------
+        ndarray of shape (n, classes)
+            In the order of `classes_`.
+        """
+        scores = self._scores(X)
+        return self._typed_loss().link.probabilities(scores)
+
+    @available_if(_has_probabilities)
+    def predict_log_proba(self, X):
+        """Logarithms of `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n, columns)
+
+        Returns
+        -------
+        ndarray of shape (n, classes)
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def _typed_loss(self):
+        """The loss of one score, or of all classes together."""
+        loss = make_loss(self.loss, self.get_params(deep=False), _LOSSES)
+        two_classes = len(getattr(self, "classes_", ())) == 2
+        return LogLoss() if loss.domain == CLASSES and two_classes else loss
+
+    def _announce(self, classes):
+        """Learn in the first call of `partial_fit` which classes there are."""
+        if classes is None:
+            if not hasattr(self, "classes_"):
+                raise InputError("classes must be passed on the first call to partial_fit: a part of the data may lack some.")
+            return
+        classes = find_classes(as_labels(classes, len(classes)))
+        if hasattr(self, "classes_") and not np.array_equal(classes, self.classes_):
+            raise InputError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}. Pass the same, or none."
+            )
+        self.classes_ = classes
+
+    def _read_targets(self, y, n, dtype, *, new):
+        labels = as_labels(y, n)
+        if new:
+            self.classes_ = find_classes(labels)
+        numbers = class_numbers(labels, self.classes_)
+        loss, class_weight = self._typed_loss(), self._class_weights(labels)
+        if len(self.classes_) == 2:
+            self._loss = loss
+            return loss, signs(numbers, dtype), 1, class_weight[numbers]
+        if loss.domain == CLASSES:
+            self._loss = loss
+            return loss, numbers.astype(dtype), len(self.classes_), class_weight[numbers]
+        self._loss = OneVersusRest(loss, class_weight)
+        return self._loss, numbers.astype(dtype), len(self.classes_), None
+
+    def _class_weights(self, labels):
+        """A weight a class."""
+        if self.class_weight is None:
+            return np.ones(len(self.classes_))
+        if not (isinstance(self.class_weight, dict) or self.class_weight == "balanced"):
+            raise ParameterError(f"class_weight={self.class_weight!r} is not a dict, 'balanced' or None. Give one of them.")
+        return compute_class_weight(self.class_weight, classes=self.classes_, y=labels)
+
+    def _held_out(self, targets, share, seed):
+        split = StratifiedShuffleSplit(1, test_size=share, random_state=seed)
+        try:
+            return np.sort(next(split.split(targets, targets))[1]).astype(np.uint64)
+        except ValueError as error:
+            raise InputError(f"early_stopping cannot hold out validation_fraction={share:g} of the rows: {error}") from error
+
+    def _score(self, engine, source, weights):
+        """Accuracy on a source."""
+        targets, weight = source.targets()
+        numbers = targets[:, 0] > 0 if len(self.classes_) == 2 else targets[:, 0]
+        return accuracy_score(numbers, _highest(engine.predict(source, weights)), sample_weight=weight)
+
+
+def _highest(scores):
+    """The number of the class with the highest score."""
+    return (scores[:, 0] > 0).astype(np.intp) if scores.shape[1] == 1 else scores.argmax(axis=1)

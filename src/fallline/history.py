@@ -1,0 +1,33 @@
+"""The history of a training run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fallline.monitors.base import Stop
+
+__all__ = ["History"]
+
+
+class History(list):
+    """The records of a training run, one dict an epoch and more within long ones; ``pandas.DataFrame(history)`` works.
+
+    Each record has "epoch" (finished epochs), "rows", "updates" and "seconds" so far, the mean "loss" over the epoch's rows
+    as they were met, "gradient_norm" and "learning_rate" of the last update; at the end of an epoch also "objective" (loss
+    plus penalty), and with validation "validation_loss" and "validation_score".
+
+    Attributes
+    ----------
+    stop : Stop
+        Why training ended: `stop.reason` in one word, `stop.message` in a sentence.
+    """
+
+    def __init__(self, records: list[dict[str, Any]], stop: Stop):
+        super().__init__(records)
+        self.stop = stop
+
+    def column(self, name: str) -> np.ndarray:
+        """One quantity over all records; NaN where a record does not have it."""
+        return np.array([record.get(name, np.nan) for record in self])
