@@ -170,7 +170,7 @@ def make_schedule(learning_rate: Any, loss: NamedTuple, given: Mapping[str, Any]
         alpha = number("alpha", given["alpha"], at_least=0)
         if alpha == 0:
             raise ParameterError(
-                "learning_rate='optimal' divides by alpha, so alpha must be > 0, but it is 0. Give an alpha, or another schedule."
+                "learning_rate='optimal' divides by alpha, but alpha is 0. Give an alpha above 0, or another schedule."
             )
         return Optimal.for_loss(getattr(loss, "binary", loss), alpha)
     kind = SCHEDULES[name]

@@ -82,13 +82,13 @@ def as_weight(sample_weight: Any, n: int, dtype: Any) -> np.ndarray | None:
     if array.dtype.kind not in "biuf":
         raise NotNumbersError(f"sample_weight has dtype {array.dtype}, but numbers are wanted. Give one number a row.")
     if array.ndim != 1:
-        raise InputError(f"Sample weights must be 1D array or scalar, got {array.ndim}D array. Give one number a row.")
+        raise InputError(f"sample_weight has shape {array.shape}, but one number a row is wanted. Give a 1D array.")
     array = require_finite(one_a_row(array, n, "sample_weight", (1,)), "sample_weight")
     if (array < 0).any():
         row = int(np.argmax(array < 0))
         raise InputError(f"sample_weight is {array[row]:g} in row {row}. Negative weights have no meaning here: give 0 or more.")
     if not array.any():
-        raise InputError("Sample weights must contain at least one non-zero number; all are 0, so there is nothing to train on.")
+        raise InputError("sample_weight is 0 in every row, so there is nothing to train on. At least one has to be above 0.")
     return np.ascontiguousarray(array, dtype=dtype)
 
 
@@ -154,8 +154,7 @@ def one_a_row(array, n, name, dimensions):
         raise InputError(f"{name} should be a 1d array, got an array of shape {array.shape} instead. Give one value a row.")
     if len(array) != n:
         raise InputError(
-            f"Found input variables with inconsistent numbers of samples: X has {n} rows and {name} has {len(array)}. "
-            "They have to be the same."
+            f"X has {n} rows, but {name} has {len(array)} (inconsistent numbers of samples). Give one value of {name} a row."
         )
     return array
 

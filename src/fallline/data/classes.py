@@ -68,8 +68,8 @@ def find_classes(labels: np.ndarray) -> np.ndarray:
         classes = np.unique(labels)
     if len(classes) < 2:
         raise TargetError(
-            f"The number of classes has to be greater than one; got 1 class ({classes[0]!r} in every row). "
-            "Check the target, or how the rows were selected."
+            f"y holds 1 class only ({classes[0]!r} in every row), and two are needed to tell apart. Check the target, or how "
+            "the rows were selected."
         )
     return classes
 

@@ -127,7 +127,8 @@ class LinearEngine:
     def divergence(self, block: DenseBlock, state: State) -> DivergenceError:
         """The error to raise when a sweep over finite data met a score, loss or weight that was not finite."""
         sample = block.X[block.rows[:1000]].astype(np.float64)
-        deviations = sample.std(axis=0)
+        with np.errstate(all="ignore"):
+            deviations = sample.std(axis=0)
         rate = state.rate_factor * schedule_rate(self.schedule, max(state.updates, 1))
         return DivergenceError(
             f"Training diverged: the loss was no longer finite after update {state.updates} (epoch {state.epoch + 1}), at a "

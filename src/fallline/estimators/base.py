@@ -56,7 +56,7 @@ class LinearSGD(BaseEstimator):
         weight = _product(weight, class_weight, matrix.dtype)
         initial = self._initial(coef_init, intercept_init, outputs, matrix.shape[1])
         seed = seed_from(self.random_state)
-        training, held_out = self._split(targets, weight, seed) if early_stopping else (None, None)
+        training, held_out = self._split(targets, weight) if early_stopping else (None, None)
         names = column_names(X)
         source = ArraySource(matrix, targets, weight, subset=training, columns=names)
         engine = self._engine(loss, source.n_rows, integer("max_iter", self.max_iter))
@@ -72,31 +72,32 @@ class LinearSGD(BaseEstimator):
             patience = integer("n_iter_no_change", self.n_iter_no_change)
             monitors.insert(-1, NoImprovement(quantity, number("tol", self.tol, at_least=0), patience, lower_rate=adaptive))
         stop = self._train(engine, source, state, seed, self.max_iter, monitors)
-        if state.best is not None and (early_stopping or stop.reason == "interrupted"):
-            weights = state.best
-        else:
-            weights = engine.weights(state)
+        stopped_early = stop.reason in ("early_stopping", "interrupted")
+        weights = state.best if stopped_early and state.best is not None else engine.weights(state)
         self._publish(state, weights, stop)
         if stop.reason == "epochs" and self.tol is not None:
             warnings.warn(
-                "Maximum number of iteration reached before convergence: the objective still improved by more than tol in the "
-                f"last {self.n_iter_no_change} of {self.max_iter} epochs. Consider increasing max_iter, or another learning rate.",
+                f"All {self.max_iter} epochs were made and the {quantity.replace('_', ' ')} was still improving. Raise max_iter, or "
+                "choose another learning rate.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
         return self
 
-    def _partial_fit(self, X, y, sample_weight):
-        first = not hasattr(self, "_state")
+    def _require_parts_suffice(self):
+        """Refuse what `partial_fit` cannot do because it needs all the data, or the end of training."""
         if flag("early_stopping", self.early_stopping):
             raise ParameterError(
-                "early_stopping should be False with partial_fit, which sees one part of the data at a time. Use fit, or stop yourself."
+                "early_stopping=True needs all the data, but partial_fit sees one part at a time. Use fit, or set it to False."
             )
         if self.learning_rate in ("cosine", "one_cycle"):
             raise ParameterError(
                 f"learning_rate={self.learning_rate!r} needs to know where training ends, which partial_fit does not. Use fit, "
                 "or a schedule without an end, such as 'invscaling'."
             )
+
+    def _partial_fit(self, X, y, sample_weight):
+        first = not hasattr(self, "_state")
         dtype = None if first else self._state.memory.weights.dtype
         matrix, weight = self._read_rows(X, sample_weight, reset=first, dtype=dtype)
         loss, targets, outputs, class_weight = self._read_targets(y, len(matrix), matrix.dtype, new=False)
@@ -147,20 +148,21 @@ class LinearSGD(BaseEstimator):
                 given = np.asarray(given, dtype=np.float64)
                 if given.size != place.size or (outputs > 1 and given.shape != place.shape):
                     raise InputError(
-                        f"Provided {name} does not match dataset: it has shape {given.shape}, but {place.shape} is wanted "
-                        "(outputs first). Leave it out to start from zero."
+                        f"{name} has shape {given.shape}, but the data ask for {place.shape} (outputs first). Leave it out to "
+                        "start from zero."
                     )
                 place[:] = given.reshape(place.shape)
         return weights
 
-    def _split(self, targets, weight, seed):
+    def _split(self, targets, weight):
         """Rows to train on and rows to validate on."""
         share = number("validation_fraction", self.validation_fraction, above=0, below=1)
-        held_out = self._held_out(targets, share, seed % 2**32)
+        held_out = self._held_out(targets, share)
         training = np.setdiff1d(np.arange(len(targets), dtype=np.uint64), held_out)
         if weight is not None and not weight[held_out].any():
             raise InputError(
-                "The sample weights for validation set are all zero. Use another random_state, or a larger validation_fraction."
+                "All rows held out for validation weigh 0, so nothing can be judged on them. Choose another random_state or a "
+                "larger validation_fraction."
             )
         return training, held_out
 

@@ -249,10 +249,11 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         -------
         self
         """
+        self._require_parts_suffice()
         if isinstance(self.class_weight, str):
             raise ParameterError(
-                f"class_weight '{self.class_weight}' is not supported for partial_fit, which sees one part of the data at a time. "
-                "Compute weights on a sample with sklearn.utils.class_weight.compute_class_weight and pass them as a dict."
+                f"class_weight={self.class_weight!r} needs all the data, but partial_fit sees one part at a time. Compute weights on "
+                "a sample with sklearn.utils.class_weight.compute_class_weight and pass them as a dict."
             )
         self._announce(classes)
         return self._partial_fit(X, y, sample_weight)
@@ -328,12 +329,12 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         """Learn in the first call of `partial_fit` which classes there are."""
         if classes is None:
             if not hasattr(self, "classes_"):
-                raise InputError("classes must be passed on the first call to partial_fit: a part of the data may lack some.")
+                raise InputError("The first call of partial_fit needs all classes, since a part of the data may lack some. Pass classes=[...].")
             return
         classes = find_classes(as_labels(classes, len(classes)))
         if hasattr(self, "classes_") and not np.array_equal(classes, self.classes_):
             raise InputError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}. Pass the same, or none."
+                f"partial_fit was called with classes {classes!r}, but began with {self.classes_!r}. Pass the same again, or none."
             )
         self.classes_ = classes
 
@@ -360,8 +361,8 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
             raise ParameterError(f"class_weight={self.class_weight!r} is not a dict, 'balanced' or None. Give one of them.")
         return compute_class_weight(self.class_weight, classes=self.classes_, y=labels)
 
-    def _held_out(self, targets, share, seed):
-        split = StratifiedShuffleSplit(1, test_size=share, random_state=seed)
+    def _held_out(self, targets, share):
+        split = StratifiedShuffleSplit(1, test_size=share, random_state=self.random_state)
         try:
             return np.sort(next(split.split(targets, targets))[1]).astype(np.uint64)
         except ValueError as error:

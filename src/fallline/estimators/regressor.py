@@ -224,6 +224,7 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         -------
         self
         """
+        self._require_parts_suffice()
         return self._partial_fit(X, y, sample_weight)
 
     def predict(self, X):
@@ -255,8 +256,8 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         self._several = targets.ndim == 2 and targets.shape[1] > 1
         return loss, targets.reshape(n, -1), targets.size // n, None
 
-    def _held_out(self, targets, share, seed):
-        split = ShuffleSplit(1, test_size=share, random_state=seed)
+    def _held_out(self, targets, share):
+        split = ShuffleSplit(1, test_size=share, random_state=self.random_state)
         return np.sort(next(split.split(targets))[1]).astype(np.uint64)
 
     def _publish(self, state, weights, stop):
