@@ -134,7 +134,7 @@ def make_penalty(penalty: str | None, alpha: Any, l1_ratio: Any) -> NamedTuple:
     given = {"alpha": number("alpha", alpha, at_least=0)}
     if kind is PENALTIES["elasticnet"]:
         if l1_ratio is None:
-            raise ParameterError("penalty='elasticnet' needs an l1_ratio, but it is None. Give a number from 0 to 1.")
+            raise ParameterError("l1_ratio must be set when penalty is 'elasticnet', but it is None. Give a number from 0 to 1.")
         given["l1_ratio"] = number("l1_ratio", l1_ratio, at_least=0, at_most=1)
     return kind(**{name: given[name] for name in kind._fields})
 

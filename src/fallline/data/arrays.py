@@ -88,7 +88,7 @@ def as_weight(sample_weight: Any, n: int, dtype: Any) -> np.ndarray | None:
         row = int(np.argmax(array < 0))
         raise InputError(f"sample_weight is {array[row]:g} in row {row}. Negative weights have no meaning here: give 0 or more.")
     if not array.any():
-        raise InputError("sample_weight is 0 in every row, so there is nothing to train on. At least one has to be above 0.")
+        raise InputError("sample_weight is zero in every row, so there is nothing to train on. At least one has to be above 0.")
     return np.ascontiguousarray(array, dtype=dtype)
 
 

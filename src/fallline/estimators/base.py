@@ -55,8 +55,8 @@ class LinearSGD(BaseEstimator):
         loss, targets, outputs, class_weight = self._read_targets(y, len(matrix), matrix.dtype, new=True)
         weight = _product(weight, class_weight, matrix.dtype)
         initial = self._initial(coef_init, intercept_init, outputs, matrix.shape[1])
-        seed = seed_from(self.random_state)
         training, held_out = self._split(targets, weight) if early_stopping else (None, None)
+        seed = seed_from(self.random_state)
         names = column_names(X)
         source = ArraySource(matrix, targets, weight, subset=training, columns=names)
         engine = self._engine(loss, source.n_rows, integer("max_iter", self.max_iter))
@@ -88,7 +88,7 @@ class LinearSGD(BaseEstimator):
         """Refuse what `partial_fit` cannot do because it needs all the data, or the end of training."""
         if flag("early_stopping", self.early_stopping):
             raise ParameterError(
-                "early_stopping=True needs all the data, but partial_fit sees one part at a time. Use fit, or set it to False."
+                "early_stopping should be False with partial_fit: a part of the data at a time leaves none to judge by. Use fit."
             )
         if self.learning_rate in ("cosine", "one_cycle"):
             raise ParameterError(
@@ -148,8 +148,8 @@ class LinearSGD(BaseEstimator):
                 given = np.asarray(given, dtype=np.float64)
                 if given.size != place.size or (outputs > 1 and given.shape != place.shape):
                     raise InputError(
-                        f"{name} has shape {given.shape}, but the data ask for {place.shape} (outputs first). Leave it out to "
-                        "start from zero."
+                        f"Provided {name} does not match dataset: its shape is {given.shape}, and the data ask for {place.shape}. "
+                        "Leave it out to start from zero."
                     )
                 place[:] = given.reshape(place.shape)
         return weights
