@@ -176,7 +176,7 @@ def make_schedule(learning_rate: Any, loss: NamedTuple, given: Mapping[str, Any]
     kind = SCHEDULES[name]
     parameters: dict[str, float] = {"eta0": number("eta0", given["eta0"], above=0)}
     if "power_t" in kind._fields:
-        parameters["power_t"] = number("power_t", given["power_t"])
+        parameters["power_t"] = number("power_t", given["power_t"], at_least=0)
     if "gamma" in kind._fields:
         parameters["gamma"] = number("decay", given["decay"], above=0, at_most=1)
         parameters["length"] = max(1, round(number("decay_epochs", given["decay_epochs"], above=0) * updates))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -120,8 +121,7 @@ def as_array(values, name):
 
 def _from_columns(columns, rows):
     """A row-major array from named columns of numbers."""
-    wrong = [f"{name!r} ({column.dtype})" for name, column in columns if column.dtype.kind not in "biufO"]
-    wrong += [f"{name!r}" for name, column in columns if column.dtype.kind == "O" and not _all_numbers(column)]
+    wrong = [f"{name!r} ({column.dtype})" for name, column in columns if not _holds_numbers(column)]
     if wrong:
         raise NotNumbersError(f"These columns do not hold numbers: {', '.join(wrong)}. Encode them as numbers or leave them out.")
     small = all(column.dtype in (np.float16, np.float32) for _, column in columns)
@@ -131,12 +131,10 @@ def _from_columns(columns, rows):
     return array
 
 
-def _all_numbers(column):
-    try:
-        column.astype(np.float64)
-    except (ValueError, TypeError):
-        return False
-    return not any(isinstance(value, str) for value in column)
+def _holds_numbers(column):
+    if column.dtype.kind != "O":
+        return column.dtype.kind in "biuf"
+    return all(value is None or isinstance(value, Real) for value in column)
 
 
 def _from_objects(array, name):

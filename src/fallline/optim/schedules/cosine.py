@@ -11,10 +11,10 @@ __all__ = ["Cosine"]
 
 
 class Cosine(NamedTuple):
-    r"""Linear warm-up over w updates, then half a cosine down to 0 at update n (Loshchilov and Hutter, SGDR, 2017).
+    r"""Linear warm-up over w updates, then half a cosine that reaches 0 after update n (Loshchilov and Hutter, SGDR, 2017).
 
     .. math:: \eta_0 \, t/w \text{ for } t \le w, \quad
-        \tfrac12 \eta_0 \bigl(1 + \cos \pi \tfrac{t - w}{n - w}\bigr) \text{ for } w < t \le n, \quad 0 \text{ after}
+        \tfrac12 \eta_0 \bigl(1 + \cos \pi \tfrac{t - w - 1}{n - w}\bigr) \text{ for } w < t \le n, \quad 0 \text{ after}
     """
 
     eta0: float
@@ -26,5 +26,5 @@ class Cosine(NamedTuple):
 def _(schedule, update):
     if update <= schedule.warmup:
         return schedule.eta0 * update / schedule.warmup
-    done = (update - schedule.warmup) / max(schedule.length - schedule.warmup, 1)
+    done = (update - schedule.warmup - 1) / max(schedule.length - schedule.warmup, 1)
     return 0.5 * schedule.eta0 * (1.0 + math.cos(math.pi * min(done, 1.0)))

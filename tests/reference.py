@@ -1,0 +1,58 @@
+"""Plain float64 NumPy versions of what the kernels compute, written from the formulas alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import expit, softmax
+
+
+def _sign(z):
+    return np.where(z > 0, 1.0, np.where(z < 0, -1.0, 0.0))
+
+
+# For each loss: its derivative by the score s at the target y.
+DERIVATIVES = {
+    "squared_error": lambda s, y: s - y,
+    "huber": lambda s, y: np.clip(s - y, -0.1, 0.1),
+    "epsilon_insensitive": lambda s, y: np.where(abs(s - y) > 0.1, _sign(s - y), 0.0),
+    "squared_epsilon_insensitive": lambda s, y: 2 * _sign(s - y) * np.maximum(abs(s - y) - 0.1, 0),
+    "quantile": lambda s, y: np.where(s > y, 0.5, np.where(s < y, -0.5, 0.0)),
+    "poisson": lambda s, y: np.exp(s) - y,
+    "gamma": lambda s, y: 1 - y * np.exp(-s),
+    "tweedie": lambda s, y: np.exp(0.5 * s) - y * np.exp(-0.5 * s),
+    "log_loss": lambda s, y: expit(s) - (y > 0),
+    "hinge": lambda s, y: np.where(y * s <= 1, -y, 0.0),
+    "squared_hinge": lambda s, y: -2 * y * np.maximum(1 - y * s, 0),
+    "modified_huber": lambda s, y: np.where(y * s >= -1, -2 * y * np.maximum(1 - y * s, 0), -4 * y),
+    "perceptron": lambda s, y: np.where(y * s <= 0, -y, 0.0),
+    "multinomial": lambda s, y: softmax(s, axis=1) - np.eye(s.shape[1])[y[:, 0].astype(int)],
+}
+
+
+def data_for(loss, n=53, columns=5, seed=0):
+    """Features and targets that suit a loss: numbers, counts, amounts, signs or classes."""
+    generator = np.random.default_rng(seed)
+    X = generator.standard_normal((n, columns))
+    score = X @ generator.standard_normal(columns) / 2 + generator.standard_normal(n) / 4
+    if loss in ("poisson", "tweedie"):
+        return X, generator.poisson(np.exp(score)).astype(float)
+    if loss == "gamma":
+        return X, generator.gamma(2.0, np.exp(score))
+    if loss == "multinomial":
+        return X, np.digitize(score, [-0.5, 0.5]).astype(float)
+    if loss in ("log_loss", "hinge", "squared_hinge", "modified_huber", "perceptron"):
+        return X, np.where(score > 0, 1.0, -1.0)
+    return X, score
+
+
+def plain_descent(loss, X, y, batch_size, learning_rate, epochs):
+    """The textbook loop, rows in order, in float64; weights (columns, outputs) and intercepts (outputs,)."""
+    X, y = X.astype(np.float64), y.astype(np.float64).reshape(len(y), -1)
+    outputs = len(np.unique(y)) if loss == "multinomial" else y.shape[1]
+    w, b = np.zeros((X.shape[1], outputs)), np.zeros(outputs)
+    for _ in range(epochs):
+        for start in range(0, len(X), batch_size):
+            rows, targets = X[start : start + batch_size], y[start : start + batch_size]
+            slopes = DERIVATIVES[loss](rows @ w + b, targets)
+            w, b = w - learning_rate * rows.T @ slopes / len(rows), b - learning_rate * slopes.mean(axis=0)
+    return w, b

@@ -1,0 +1,337 @@
+"""The scikit-learn surface."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from sklearn import linear_model
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_digits, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import r2_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, scale
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fallline import SGDClassifier, SGDRegressor
+from fallline.errors import InterruptedWarning, ParameterError
+from fallline.optim.optimizers.adam import Adam
+from fallline.optim.schedules.cosine import Cosine
+
+ONE_PASS = {"max_iter": 1, "tol": None, "shuffle": False, "learning_rate": "constant", "eta0": 0.01, "alpha": 0.01}
+IRIS = load_iris()
+IRIS_X = scale(IRIS.data)
+
+# Why these checks fail, and are meant to.
+_WEIGHTS = (
+    "a row of weight 2 makes one update of twice the length, a row given twice makes two: mini-batches of other rows give "
+    "other iterates. scikit-learn's own SGD estimators are excused for the same reason"
+)
+_CLASS_WEIGHTS = (
+    "the check weighs one class ten million times another at the first rates of 'optimal', which throw the weights about; "
+    "all classes are trained in one pass and share one stopping rule, which ends that sooner than one rule a class does"
+)
+
+
+def _expected_failures(estimator):
+    failures = {"check_sample_weight_equivalence_on_dense_data": _WEIGHTS}
+    if isinstance(estimator, SGDClassifier):
+        failures["check_class_weight_classifiers"] = _CLASS_WEIGHTS
+    return failures
+
+
+@parametrize_with_checks([SGDClassifier(), SGDRegressor()], expected_failed_checks=_expected_failures)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+def test_scikit_learn_s_checks(estimator, check):
+    """scikit-learn's own contract for estimators."""
+    check(estimator)
+
+
+@pytest.mark.parametrize("theirs", [linear_model.SGDClassifier, linear_model.SGDRegressor])
+def test_all_of_scikit_learn_s_parameters_with_its_defaults(theirs):
+    """Changing the import is enough: every parameter is there, with the same default and in the same order."""
+    ours = {"SGDClassifier": SGDClassifier, "SGDRegressor": SGDRegressor}[theirs.__name__]
+    assert theirs().get_params().items() <= ours().get_params().items()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("penalty", ["l2", None])
+@pytest.mark.parametrize("loss", list(linear_model.SGDClassifier.loss_functions))
+@pytest.mark.parametrize("classes", [2, 3])
+def test_classifier_takes_scikit_learn_s_steps(loss, penalty, weighted, classes):
+    """With batch_size=1, one pass in order gives scikit-learn's coefficients, weights of rows and classes included."""
+    X, y = IRIS_X[IRIS.target < classes], IRIS.target[IRIS.target < classes]
+    settings = {**ONE_PASS, "loss": loss, "penalty": penalty, "class_weight": {0: 2.0, 1: 0.5} if weighted else None}
+    weight = np.linspace(0, 2, len(y)) if weighted else None
+    theirs = linear_model.SGDClassifier(**settings).fit(X, y, sample_weight=weight)
+    ours = SGDClassifier(batch_size=1, **settings).fit(X, y, sample_weight=weight)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-6, atol=1e-12)
+    assert ours.t_ == theirs.t_
+
+
+@pytest.mark.parametrize("average", [False, True, 30])
+@pytest.mark.parametrize("learning_rate", ["constant", "invscaling"])
+@pytest.mark.parametrize("loss", ["squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"])
+def test_regressor_takes_scikit_learn_s_steps(loss, learning_rate, average):
+    """With batch_size=1, one pass in order gives scikit-learn's coefficients, schedules and averages included."""
+    X, y = load_diabetes(return_X_y=True)
+    X, y = scale(X), scale(y)
+    settings = {**ONE_PASS, "loss": loss, "learning_rate": learning_rate, "average": average}
+    theirs = linear_model.SGDRegressor(**settings).fit(X, y)
+    ours = SGDRegressor(batch_size=1, **settings).fit(X, y)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-6, atol=1e-12)
+
+
+def test_optimal_schedule_is_scikit_learn_s():
+    """The default schedule of classifiers takes scikit-learn's steps too."""
+    settings = {"loss": "log_loss", "max_iter": 1, "tol": None, "shuffle": False}
+    theirs = linear_model.SGDClassifier(**settings).fit(IRIS_X, IRIS.target)
+    ours = SGDClassifier(batch_size=1, **settings).fit(IRIS_X, IRIS.target)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table], ids=["pandas", "polars", "arrow"])
+def test_data_frames_are_taken(make):
+    """pandas, polars and Arrow tables give the result of the array, and their column names are kept."""
+    names = ["a", "b", "c", "d"]
+    frame = make({name: IRIS_X[:, j] for j, name in enumerate(names)})
+    settings = {"random_state": 0, "max_iter": 20, "tol": None}
+    expected = SGDClassifier(**settings).fit(IRIS_X, IRIS.target)
+    model = SGDClassifier(**settings).fit(frame, IRIS.target)
+    np.testing.assert_array_equal(model.coef_, expected.coef_)
+    np.testing.assert_array_equal(model.predict(frame), expected.predict(IRIS_X))
+    assert model.n_features_in_ == 4
+
+
+@pytest.mark.parametrize("series", [pd.Series, pl.Series, pa.array], ids=["pandas", "polars", "arrow"])
+def test_targets_may_be_series(series):
+    """Targets come as pandas, polars or Arrow columns too."""
+    model = SGDClassifier(random_state=0).fit(IRIS_X, series(IRIS.target.tolist()))
+    np.testing.assert_array_equal(model.classes_, [0, 1, 2])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtype_is_kept(dtype):
+    """float32 in, float32 out."""
+    model = SGDClassifier(loss="log_loss", max_iter=5, tol=None).fit(IRIS_X.astype(dtype), IRIS.target)
+    assert {model.coef_.dtype, model.intercept_.dtype} == {np.dtype(dtype)}
+    assert model.decision_function(IRIS_X.astype(dtype)).dtype == dtype
+    assert model.predict_proba(IRIS_X.astype(dtype)).dtype == dtype
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "modified_huber", "multinomial"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_probabilities(loss, classes):
+    """Probabilities lie in [0, 1], sum to 1, and are highest for the predicted class; logarithms agree."""
+    X, y = IRIS_X[IRIS.target < classes], IRIS.target[IRIS.target < classes]
+    model = SGDClassifier(loss=loss, random_state=0, max_iter=50, tol=None, eta0=0.1, learning_rate="constant").fit(X, y)
+    probabilities = model.predict_proba(X)
+    assert probabilities.shape == (len(y), classes)
+    assert (probabilities >= 0).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    np.testing.assert_array_equal(model.classes_[probabilities.argmax(axis=1)], model.predict(X))
+    with np.errstate(divide="ignore"):
+        np.testing.assert_array_equal(model.predict_log_proba(X), np.log(probabilities))
+    assert model.score(X, y) > 0.85
+
+
+def test_multinomial_reaches_the_softmax_optimum():
+    """Batch descent on the multinomial loss ends at scikit-learn's softmax regression of the same penalty."""
+    X, y = IRIS_X, IRIS.target
+    model = SGDClassifier(
+        loss="multinomial", alpha=0.01, batch_size="full", optimizer="nesterov", learning_rate="constant", eta0=0.5,
+        max_iter=3000, tol=None,
+    ).fit(X, y)  # fmt: skip
+    exact = linear_model.LogisticRegression(C=1 / (0.01 * len(y)), tol=1e-12, max_iter=10_000).fit(X, y)
+    np.testing.assert_allclose(model.coef_, exact.coef_, atol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(X), exact.predict_proba(X), atol=1e-6)
+
+
+def test_hinge_has_no_probabilities():
+    """Losses without probabilities have no predict_proba at all."""
+    assert not hasattr(SGDClassifier(), "predict_proba")
+    with pytest.raises(AttributeError, match="predict_proba"):
+        SGDClassifier().predict_proba(IRIS_X)
+
+
+def test_labels_may_be_strings_or_booleans():
+    """Classes keep the type in which they came."""
+    names = np.array(["setosa", "versicolor", "virginica"])[IRIS.target]
+    model = SGDClassifier(random_state=0).fit(IRIS_X, names)
+    assert list(model.classes_) == ["setosa", "versicolor", "virginica"]
+    assert set(model.predict(IRIS_X)) <= set(names)
+    assert SGDClassifier(random_state=0).fit(IRIS_X, names == "setosa").predict(IRIS_X).dtype == bool
+
+
+def test_several_targets():
+    """Several targets are fitted side by side, each as if alone."""
+    X, y = load_diabetes(return_X_y=True)
+    X = scale(X)
+    several = SGDRegressor(random_state=0, max_iter=30, tol=None).fit(X, np.column_stack([y, -2 * y]))
+    alone = SGDRegressor(random_state=0, max_iter=30, tol=None).fit(X, y)
+    assert several.coef_.shape == (2, 10)
+    assert several.predict(X).shape == (len(y), 2)
+    np.testing.assert_allclose(several.coef_[0], alone.coef_)
+    np.testing.assert_allclose(several.predict(X)[:, 0], alone.predict(X))
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma", "tweedie"])
+def test_losses_with_a_logarithmic_link_predict_means(loss):
+    """Predictions of counts and amounts are positive and in the units of the target."""
+    generator = np.random.default_rng(0)
+    X = generator.standard_normal((2000, 3))
+    mean = np.exp(X @ [0.5, -0.3, 0.2] + 1)
+    y = generator.poisson(mean) + (loss == "gamma")
+    model = SGDRegressor(loss=loss, learning_rate="constant", random_state=0, max_iter=50).fit(X, y)
+    predicted = model.predict(X)
+    assert (predicted > 0).all()
+    assert predicted.mean() == pytest.approx(y.mean(), rel=0.05)
+
+
+def test_partial_fit_takes_mini_batches():
+    """partial_fit makes the updates of one epoch over the rows given, the short last batch included."""
+    model = SGDClassifier(batch_size=32, **{k: v for k, v in ONE_PASS.items() if k != "max_iter"})
+    for part in np.array_split(np.arange(150), 3):
+        model.partial_fit(IRIS_X[part], IRIS.target[part], classes=[0, 1, 2])
+    assert model.t_ == 1 + 3 * 2
+    whole = SGDClassifier(batch_size=25, **ONE_PASS).fit(IRIS_X, IRIS.target)
+    parts = SGDClassifier(batch_size=25, **{k: v for k, v in ONE_PASS.items() if k != "max_iter"})
+    for part in np.array_split(np.arange(150), 3):
+        parts.partial_fit(IRIS_X[part], IRIS.target[part], classes=[0, 1, 2])
+    np.testing.assert_array_equal(parts.coef_, whole.coef_)
+
+
+def test_a_failed_partial_fit_changes_nothing():
+    """If the rows of a partial_fit cannot be used, the model is as it was before."""
+    model = SGDClassifier(random_state=0).partial_fit(IRIS_X, IRIS.target, classes=[0, 1, 2])
+    before = model.coef_.copy(), model.t_
+    bad = IRIS_X.copy()
+    bad[120, 2] = np.nan
+    with pytest.raises(ValueError, match="row 120, column 2"):
+        model.partial_fit(bad, IRIS.target)
+    np.testing.assert_array_equal(model.coef_, before[0])
+    assert model.t_ == before[1]
+
+
+def test_warm_start_goes_on_from_the_coefficients():
+    """With warm_start a second fit begins where the first ended; without, it begins anew."""
+    settings = {"batch_size": "full", **ONE_PASS}
+    warm = SGDRegressor(warm_start=True, **settings)
+    for _ in range(3):
+        warm.fit(IRIS_X, IRIS.target)
+    once = SGDRegressor(**{**settings, "max_iter": 3}).fit(IRIS_X, IRIS.target)
+    np.testing.assert_allclose(warm.coef_, once.coef_)
+    given = SGDRegressor(**settings).fit(IRIS_X, IRIS.target, coef_init=np.ones(4), intercept_init=[1.0])
+    assert (given.coef_ > 0.5).all()
+
+
+def test_early_stopping_keeps_the_best_weights():
+    """Training stops on the held-out score and goes back to the weights that scored best."""
+    X, y = load_digits(return_X_y=True)
+    model = SGDClassifier(early_stopping=True, random_state=0, loss="log_loss").fit(X / 16, y)
+    scores = model.history_.column("validation_score")
+    assert model.history_.stop.reason == "early_stopping"
+    assert model.n_iter_ == len(scores)
+    assert scores.max() > 0.9
+
+
+def test_class_weight_balanced_counters_imbalance_in_mini_batches():
+    """Balanced weights move predictions towards the rare class, at every batch size."""
+    generator = np.random.default_rng(0)
+    y = (np.arange(5000) % 50 == 0).astype(int)
+    X = generator.standard_normal((5000, 2)) + 1.5 * y[:, np.newaxis]
+    exact = linear_model.LogisticRegression(class_weight="balanced").fit(X, y).predict(X).mean()
+    for batch_size, rate in ((1, 0.1), (8, 0.1), (32, 0.3), ("full", 1.0)):
+        model = SGDClassifier(
+            loss="log_loss", class_weight="balanced", learning_rate="constant", eta0=rate, batch_size=batch_size,
+            max_iter=500 if batch_size == "full" else 20, tol=None, random_state=0, average=batch_size != "full",
+        ).fit(X, y)  # fmt: skip
+        assert model.predict(X).mean() == pytest.approx(exact, rel=0.15)
+
+
+def test_optimizers_and_schedules_by_name_and_by_value():
+    """Names and typed values give the same; an optimizer's own parameters count."""
+    settings = {"random_state": 0, "max_iter": 20, "tol": None, "eta0": 0.01, "loss": "log_loss"}
+    named = SGDClassifier(optimizer="adam", learning_rate="cosine", warmup=0.1, **settings).fit(IRIS_X, IRIS.target)
+    updates = 20 * 5
+    typed = SGDClassifier(optimizer=Adam(), learning_rate=Cosine(0.01, updates // 10, updates), **settings)
+    other = SGDClassifier(optimizer=Adam(beta_1=0.5), learning_rate="cosine", warmup=0.1, **settings)
+    np.testing.assert_array_equal(typed.fit(IRIS_X, IRIS.target).coef_, named.coef_)
+    assert (other.fit(IRIS_X, IRIS.target).coef_ != named.coef_).any()
+    assert named.history_.column("learning_rate")[-1] < 1e-5
+
+
+def test_works_in_pipelines_and_survives_cloning_and_pickling():
+    """Estimators behave in scikit-learn's machinery."""
+    pipeline = make_pipeline(StandardScaler(), SGDClassifier(random_state=0, optimizer=Adam(), learning_rate="constant"))
+    fitted = clone(pipeline).fit(IRIS.data, IRIS.target)
+    again = pickle.loads(pickle.dumps(fitted))  # noqa: S301 (our own bytes)
+    np.testing.assert_array_equal(again.predict(IRIS.data), fitted.predict(IRIS.data))
+    again[-1].partial_fit(IRIS_X, IRIS.target)
+
+
+def test_not_converging_warns():
+    """Running out of epochs while still improving is a warning that says what to do."""
+    with pytest.warns(ConvergenceWarning, match="Raise max_iter"):
+        SGDRegressor(max_iter=2, eta0=1e-4).fit(IRIS_X, IRIS.target)
+
+
+def test_ctrl_c_leaves_a_fitted_model(monkeypatch):
+    """Ctrl-C during fit warns and leaves a model with the best weights so far."""
+    from fallline.monitors.long_epochs import LongEpochs
+
+    monkeypatch.setattr(LongEpochs, "after_epoch", lambda self, run: signal.raise_signal(signal.SIGINT))
+    with pytest.warns(InterruptedWarning, match="best weights so far"):
+        model = SGDClassifier(max_iter=10**9, tol=None).fit(IRIS_X, IRIS.target)
+    assert model.history_.stop.reason == "interrupted"
+    assert model.predict(IRIS_X).shape == (150,)
+
+
+def test_verbose_speaks_and_default_is_silent(capsys):
+    """Nothing is printed by default; verbose=1 tells how training ended."""
+    SGDClassifier(random_state=0).fit(IRIS_X, IRIS.target)
+    assert capsys.readouterr() == ("", "")
+    SGDClassifier(random_state=0, verbose=1).fit(IRIS_X, IRIS.target)
+    assert "Training stopped because" in " ".join(capsys.readouterr().err.split())
+
+
+def test_history_becomes_a_data_frame():
+    """The history is a list of records that pandas understands."""
+    model = SGDRegressor(max_iter=4, tol=None).fit(IRIS_X, IRIS.target)
+    frame = pd.DataFrame(model.history_)
+    assert frame["epoch"].tolist() == [1, 2, 3, 4]
+    assert {"rows", "updates", "seconds", "loss", "objective", "gradient_norm", "learning_rate"} <= set(frame.columns)
+    assert model.history_.stop.reason == "epochs"
+
+
+def test_r2_is_that_of_the_held_out_rows():
+    """The validation score of a regressor is R2 on the rows held out."""
+    X, y = load_diabetes(return_X_y=True)
+    X = scale(X)
+    model = SGDRegressor(early_stopping=True, random_state=0, max_iter=3, tol=None, shuffle=False).fit(X, y)
+    from sklearn.model_selection import ShuffleSplit
+
+    held_out = np.sort(next(ShuffleSplit(1, test_size=0.1, random_state=0).split(X))[1])
+    assert model.history_.column("validation_score")[-1] == pytest.approx(r2_score(y[held_out], model.predict(X[held_out])))
+
+
+def test_time_limit():
+    """A fit with a time limit ends in time and says so."""
+    model = SGDClassifier(max_iter=10**9, tol=None, time_limit=0.1).fit(IRIS_X, IRIS.target)
+    assert model.history_.stop.reason == "time_limit"
+
+
+@pytest.mark.parametrize("name", ["cosine", "one_cycle"])
+def test_schedules_with_an_end_need_fit(name):
+    """partial_fit refuses schedules that need to know where training ends."""
+    with pytest.raises(ParameterError, match="where training ends"):
+        SGDRegressor(learning_rate=name).partial_fit(IRIS_X, IRIS.target)
