@@ -1,0 +1,190 @@
+"""Speed, side by side with the rivals in one run; prints Markdown.
+
+    scripts/bench                    everything, as in docs/benchmarks.md (about ten minutes, 6 GB of memory)
+    scripts/bench --rows 100000      a quick look
+
+Times are medians over rounds in which all contenders take turns, so that a machine that drifts drifts for all. The cost
+of an epoch is that of the later epochs of one fit, (time of 1 + k epochs - time of 1 epoch) / k: what comes before the
+first epoch, which is the same in every library or compiled once, is shown apart.
+"""
+
+from __future__ import annotations
+
+import os
+
+# One thread for all, set before any library starts its own.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[_name] = "1"
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import rivals
+
+COLUMNS = 100
+
+
+def data(rows):
+    """Normal columns and labels that a linear model half explains; float32, row-major."""
+    generator = np.random.default_rng(0)
+    X = np.empty((rows, COLUMNS), np.float32)
+    for start in range(0, rows, 100_000):
+        X[start : start + 100_000] = generator.standard_normal((len(X[start : start + 100_000]), COLUMNS), np.float32)
+    w = generator.standard_normal(COLUMNS, np.float32)
+    return X, (X @ w + 10 * generator.standard_normal(rows, np.float32) > 0).astype(np.int64)
+
+
+def seconds(function, *arguments):
+    """Wall-clock seconds of one call."""
+    began = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - began
+
+
+def epoch_seconds(rival, X, y, batch_size, shuffle, more=1):
+    """Seconds of a later epoch, and of a fit of one epoch."""
+    one = seconds(rival.fit, X, y, batch_size, shuffle, 1)
+    several = seconds(rival.fit, X, y, batch_size, shuffle, 1 + more)
+    return (several - one) / more, one
+
+
+def table(header, rows):
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    print("\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines), flush=True)
+
+
+def against_rivals(rows, rounds):
+    """One epoch of every contender, reshuffled and in order; and the bandwidth of memory."""
+    X, y = data(rows)
+    present, absent = rivals.available()
+    contests = [(rival, shuffle) for rival in present for shuffle in rival.ORDERS]
+    for rival, shuffle in contests:
+        rival.fit(X[:5000], y[:5000], 32, shuffle, 1)
+    found = {contest: [] for contest in contests}
+    sums = []
+    for round_ in range(rounds):
+        for rival, shuffle in contests:
+            slow = rival.__name__.endswith(("loader", "index"))
+            if slow and round_ >= 2:
+                continue
+            found[rival, shuffle].append(epoch_seconds(rival, X, y, 32, shuffle, more=1 if slow else 4))
+        sums.append(seconds(X.sum))
+    ours = next(rival for rival in present if rival.NAME == "fallline")
+    medians = {contest: [statistics.median(column) for column in zip(*times, strict=True)] for contest, times in found.items()}
+    print(f"\n### One epoch, {rows:,} x {COLUMNS} float32, log loss, batch 32, one thread\n")
+    table(
+        ["contender", "rows", "ns a row, later epochs", "times fallline's", "a fit of one epoch, ms", "times fallline's"],
+        [
+            [
+                rival.NAME,
+                "reshuffled" if shuffle else "in order",
+                f"{1e9 * epoch / rows:.1f}",
+                f"{epoch / medians[ours, shuffle][0]:.1f}",
+                f"{1e3 * one:.0f}",
+                f"{one / medians[ours, shuffle][1]:.1f}",
+            ]
+            for (rival, shuffle), (epoch, one) in sorted(medians.items(), key=lambda item: (not item[0][1], item[1][0]))
+        ],
+    )
+    read = statistics.median(sums)
+    in_order = medians[ours, False][0]
+    print(f"\nA sum over the array (`X.sum()`) takes {1e9 * read / rows:.1f} ns a row, {X.nbytes / read / 1e9:.1f} GB/s. "
+          f"fallline's epoch in order reads at {X.nbytes / in_order / 1e9:.1f} GB/s, {read / in_order:.2f} of that.")  # fmt: skip
+    if absent:
+        print(f"\nLeft out, because not installed: {', '.join(absent)}.")
+
+
+def flatness(rows, rounds):
+    """The cost of a row against the number of rows, and against the batch size."""
+    ours = next(rival for rival in rivals.available()[0] if rival.NAME == "fallline")
+    X, y = data(max(rows * 10, 10_000))
+    sizes = [size for size in (10_000, 100_000, 1_000_000, 10_000_000) if size <= len(X)]
+
+    def cost(size, batch_size, shuffle):
+        more = max(2, 3_000_000 // size)
+        times = [epoch_seconds(ours, X[:size], y[:size], batch_size, shuffle, more)[0] for _ in range(rounds)]
+        return f"{1e9 * statistics.median(times) / size:.1f}"
+
+    print("\n### Cost of a row in ns against the number of rows, batch 32\n")
+    table(["rows", "in order", "reshuffled"], [[f"{n:,}", cost(n, 32, False), cost(n, 32, True)] for n in sizes])
+    print(f"\n### Cost of a row in ns against the batch size, {rows:,} rows\n")
+    batches = [1, 8, 32, 128, 1024, 32_768, "full"]
+    table(["batch size", "in order", "reshuffled"], [[b, cost(rows, b, False), cost(rows, b, True)] for b in batches])
+
+
+_MEMORY = """
+import resource, sys, numpy as np
+from fallline import SGDClassifier
+model = SGDClassifier(loss="log_loss", learning_rate="constant", batch_size=32, max_iter=2, tol=None, random_state=0)
+X = np.load(sys.argv[1]); y = np.load(sys.argv[2])
+model.fit(X[:1000], y[:1000])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+model.fit(X, y)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+_FIRST_FIT = """
+import time, numpy as np
+from fallline import SGDClassifier
+X = np.random.default_rng(0).standard_normal((1000, 20), dtype=np.float32); y = (X[:, 0] > 0).astype(int)
+began = time.perf_counter()
+SGDClassifier(loss="log_loss", batch_size=32, max_iter=5, tol=None).fit(X, y)
+print(time.perf_counter() - began)
+"""
+
+_IMPORT = "import time; began = time.perf_counter(); import fallline; print(time.perf_counter() - began)"
+
+
+def in_fresh_process(code, *arguments, **environment):
+    """The number that a fresh interpreter prints."""
+    command = [sys.executable, "-c", code, *arguments]
+    return float(subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True).stdout)
+
+
+def start_up(rows):
+    """Import, first fit and memory, each in processes of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        X, y = data(rows)
+        np.save(f"{folder}/X.npy", X)
+        np.save(f"{folder}/y.npy", y)
+        memory = in_fresh_process(_MEMORY, f"{folder}/X.npy", f"{folder}/y.npy")
+        cold = in_fresh_process(_FIRST_FIT, NUMBA_CACHE_DIR=folder)
+    warm = statistics.median(in_fresh_process(_FIRST_FIT) for _ in range(5))
+    imported = statistics.median(in_fresh_process(_IMPORT) for _ in range(5))
+    print("\n### Start and memory\n")
+    table(
+        ["what", "measured"],
+        [
+            [f"peak memory of a fit beyond the array of {rows:,} x {COLUMNS} float32", f"{memory:.0f} MB"],
+            ["`import fallline`", f"{imported:.3f} s"],
+            ["first fit of a process, kernels in the cache", f"{warm:.3f} s"],
+            ["first fit of a process, everything to be compiled", f"{cold:.2f} s"],
+        ],
+    )
+
+
+def main():
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("parts", nargs="*", choices=["rivals", "flatness", "start", []], help="by default all")
+    options = parser.parse_args()
+    parts = options.parts or ["rivals", "flatness", "start"]
+    if "rivals" in parts:
+        against_rivals(options.rows, options.rounds)
+    if "flatness" in parts:
+        flatness(options.rows, options.rounds)
+    if "start" in parts:
+        start_up(options.rows)
+
+
+if __name__ == "__main__":
+    main()
