@@ -7,6 +7,7 @@ arrive as arguments and choose their code at compile time (see `verbs`).
 `compile`      the decorators: `kernel`, `inlined`, `generic`; the cache on disk
 `verbs`        the generic functions that losses, penalties, optimizers, ... implement
 `elementary`   exp and log1p that compilers can vectorise
+`lanes`        vector registers as values
 `blocks`       the block types and what each can do: score its rows, add up their gradient
 `sweep`        the mini-batch updates; and the same walk without updates
 `order`        the permutation of the rows

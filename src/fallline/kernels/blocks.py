@@ -13,15 +13,16 @@ from typing import NamedTuple
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fallline.kernels.compile import generic, inlined
+from fallline.kernels.lanes import add_product, load, spread, store, total, width
 
 __all__ = ["DenseBlock", "accumulate", "gather", "score"]
 
 # Rows to look ahead when fetching them into cache: far enough to hide memory's latency, near enough to stay there.
-_AHEAD = 16
-_CACHE_LINE = 64
+_AHEAD = 48
 
 
 class DenseBlock(NamedTuple):
@@ -43,101 +44,103 @@ class DenseBlock(NamedTuple):
 
 
 @generic
-def gather(block, start, stop, targets, weight):
-    """Copy targets and weights of the rows from `start` to `stop` into `targets` (targets, rows) and `weight`."""
+def gather(block, start, rows, targets, weight):
+    """Copy targets and weights of the `rows` rows from `start` on into `targets` (targets, rows) and `weight`."""
     raise NotImplementedError
 
 
 @generic
-def score(block, start, stop, weights, scores):
-    """Fill `scores` (outputs, rows) with the linear predictions of the rows from `start` to `stop`."""
+def score(block, start, rows, weights, scores):
+    """Fill `scores` (outputs, rows) with the linear predictions of the `rows` rows from `start` on."""
     raise NotImplementedError
 
 
 @generic
-def accumulate(block, start, stop, slopes, gradient):
-    """Add the rows from `start` to `stop`, times their `slopes` (outputs, rows), to `gradient`, row after row."""
+def accumulate(block, start, rows, slopes, gradient):
+    """Add the `rows` rows from `start` on, times their `slopes` (outputs, rows), to `gradient`, row after row."""
     raise NotImplementedError
 
 
 @gather.of(DenseBlock)
-def _(block, start, stop, targets, weight):
-    for i in range(stop - start):
+def _(block, start, rows, targets, weight):
+    for i in range(rows):
         row = block.rows[start + i]
-        weight[i] = block.weight[row]
+        weight[0, i] = block.weight[row]
         for t in range(targets.shape[0]):
             targets[t, i] = block.y[row, t]
 
 
 @score.of(DenseBlock)
-def _(block, start, stop, weights, scores):
-    columns = block.X.shape[1]
-    last = len(block.rows) - 1
-    for i in range(start, stop):
-        _fetch_row(block.X, block.rows[min(i + _AHEAD, last)])
-        x = block.X[block.rows[i]]
+def _(block, start, rows, weights, scores):
+    X, columns = block.X, block.X.shape[1]
+    for i in range(0, rows, 4):
+        _fetch_two(block, start + i + _AHEAD)
+        a, b, c, d = _four_rows(block.rows, start + i, start + rows)
         for k in range(weights.shape[0]):
-            scores[k, i - start] = _dot(x, weights[k, :columns]) + weights[k, columns]
+            p = q = r = s = spread(X.dtype.type(0))
+            for j in range(0, columns, width(X)):
+                w = load(weights, k, j, columns)
+                p = add_product(p, w, load(X, a, j, columns))
+                q = add_product(q, w, load(X, b, j, columns))
+                r = add_product(r, w, load(X, c, j, columns))
+                s = add_product(s, w, load(X, d, j, columns))
+            scores[k, i] = total(p) + weights[k, columns]
+            scores[k, i + 1] = total(q) + weights[k, columns]
+            scores[k, i + 2] = total(r) + weights[k, columns]
+            scores[k, i + 3] = total(s) + weights[k, columns]
 
 
 @accumulate.of(DenseBlock)
-def _(block, start, stop, slopes, gradient):
-    X, rows, columns = block.X, block.rows, block.X.shape[1]
-    for k in range(gradient.shape[0]):
-        g = gradient[k]
-        i = start
-        while i + 4 <= stop:
-            a, b, c, d = slopes[k, i - start : i - start + 4]
-            _add_four(g, a, X[rows[i]], b, X[rows[i + 1]], c, X[rows[i + 2]], d, X[rows[i + 3]])
-            g[columns] = g[columns] + a + b + c + d
-            i += 4
-        while i < stop:
-            a = slopes[k, i - start]
-            _add_one(g, a, X[rows[i]])
-            g[columns] += a
-            i += 1
-
-
-@inlined(reassociate=True)
-def _dot(x, w):
-    total = w.dtype.type(0)
-    for j in range(x.size):
-        total += x[j] * w[j]
-    return total
+def _(block, start, rows, slopes, gradient):
+    X, columns = block.X, block.X.shape[1]
+    for i in range(0, rows, 4):
+        _fetch_two(block, start + i + _AHEAD + 2)
+        a, b, c, d = _four_rows(block.rows, start + i, start + rows)
+        for k in range(gradient.shape[0]):
+            p, q, r, s = slopes[k, i], slopes[k, i + 1], slopes[k, i + 2], slopes[k, i + 3]
+            for j in range(0, columns, width(X)):
+                g = load(gradient, k, j, columns)
+                g = add_product(g, spread(p), load(X, a, j, columns))
+                g = add_product(g, spread(q), load(X, b, j, columns))
+                g = add_product(g, spread(r), load(X, c, j, columns))
+                g = add_product(g, spread(s), load(X, d, j, columns))
+                store(gradient, k, j, columns, g)
+            gradient[k, columns] = gradient[k, columns] + p + q + r + s
 
 
 @inlined
-def _add_one(g, a, x):
-    for j in range(x.size):
-        g[j] = g[j] + a * x[j]
+def _four_rows(rows, i, stop):
+    """The row numbers at the positions i to i + 3, the last before `stop` standing in for those beyond."""
+    last = stop - 1
+    return rows[i], rows[min(i + 1, last)], rows[min(i + 2, last)], rows[min(i + 3, last)]
 
 
 @inlined
-def _add_four(g, a, x, b, y, c, z, d, u):
-    """What four calls of `_add_one` do, in their order, in one pass over `g`."""
-    for j in range(x.size):
-        g[j] = g[j] + a * x[j] + b * y[j] + c * z[j] + d * u[j]
-
-
-@inlined
-def _fetch_row(X, row):
-    start = row * np.uint64(X.strides[0])
-    for line in range(0, X.strides[0], _CACHE_LINE):
-        _prefetch(X, start + np.uint64(line))
+def _fetch_two(block, i):
+    """Start loading the rows at the positions i and i + 1."""
+    X, y, rows, last = block.X, block.y, block.rows, len(block.rows) - 1
+    a, b = rows[min(i, last)], rows[min(i + 1, last)]
+    for j in range(0, X.shape[1], 2 * width(X)):
+        _prefetch(X, a, j)
+        _prefetch(X, b, j)
+    _prefetch(y, a, 0)
+    _prefetch(y, b, 0)
 
 
 @intrinsic
-def _prefetch(typing_context, array, offset):
-    """Start loading the cache line that is `offset` bytes into the array; never faults."""
+def _prefetch(typing_context, array, row, column):
+    """Start loading the cache line of an element; never faults."""
 
     def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        strides = cgutils.unpack_tuple(builder, array.strides)
+        offset = builder.add(builder.mul(arguments[1], strides[0]), builder.mul(arguments[2], strides[1]))
         byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        address = builder.gep(builder.bitcast(data, byte), [arguments[1]])
+        address = builder.gep(builder.bitcast(array.data, byte), [offset])
         function_type = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
         prefetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], function_type)
         read, into_second_level, of_data = word(0), word(2), word(1)
         builder.call(prefetch, [address, read, into_second_level, of_data])
         return context.get_dummy_value()
 
-    return types.void(array, types.uint64), generate
+    return types.void(array, types.uint64, types.int64), generate

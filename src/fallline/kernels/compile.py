@@ -36,7 +36,9 @@ from numba.extending import overload
 __all__ = ["generic", "inlined", "kernel"]
 
 # Division by zero gives infinity, as in C: a test for zero in every division would keep loops from vectorising.
-_OPTIONS = {"error_model": "numpy"}
+_NUMPY_DIVISION = {"error_model": "numpy"}
+# What a kernel calls becomes part of it, whatever its size: only then do loops vectorise, and share what they compute.
+_MERGED = {"forceinline": True, "no_cfunc_wrapper": True, **_NUMPY_DIVISION}
 # Products may be fused into sums; sums may be reordered only where `reassociate` says so.
 _CONTRACT = {"contract"}
 _REASSOCIATE = {"contract", "reassoc", "nsz"}
@@ -46,16 +48,21 @@ _PACKAGE = Path(__file__).parent.parent
 
 def kernel(function):
     """Compile an entry point; keep its machine code on disk."""
-    dispatcher = njit(nogil=True, cache=True, fastmath=_CONTRACT, **_OPTIONS)(function)
+    dispatcher = njit(nogil=True, cache=True, fastmath=_CONTRACT, **_NUMPY_DIVISION)(function)
     dispatcher._cache._cache_file = _CompiledFiles(function, Path(dispatcher._cache.cache_path))
     return dispatcher
 
 
 def inlined(function=None, *, reassociate=False):
-    """Compile a helper that kernels call. With `reassociate`, sums may be added up in any order."""
+    """Compile a helper into the kernels that call it. With `reassociate`, sums may be added up in any order.
+
+    Called from Python it stays plain Python.
+    """
     if function is None:
         return lambda function: inlined(function, reassociate=reassociate)
-    return njit(fastmath=_REASSOCIATE if reassociate else _CONTRACT, **_OPTIONS)(function)
+    options = {"fastmath": _REASSOCIATE if reassociate else _CONTRACT, **_MERGED}
+    overload(function, jit_options=options, strict=False)(lambda *_: function)
+    return function
 
 
 def generic(function):
@@ -84,7 +91,7 @@ def generic(function):
     verb.of = of
     verb.implementations = implementations
 
-    @overload(verb, jit_options={"fastmath": _CONTRACT, **_OPTIONS}, strict=False)
+    @overload(verb, jit_options={"fastmath": _CONTRACT, **_MERGED}, strict=False)
     def choose(value, *arguments):
         return implementation(getattr(value, "instance_class", None))
 

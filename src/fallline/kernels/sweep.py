@@ -12,6 +12,7 @@ are added one after the other, and whatever else depends on position depends on 
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -95,28 +96,33 @@ class Sums(NamedTuple):
 def sweep(block, memory, descent, rate_factor, last):
     """Make every update that the block completes. `last`: the epoch ends here, so a short batch counts as one."""
     rows, batch_size = len(block.rows), descent.batch_size
-    pending, updates = memory.clock
+    pending, updates = memory.clock[0], memory.clock[1]
     scratch = _scratch(block, memory.weights)
     total, norm, eta, finite = 0.0, 0.0, 0.0, True
     start = 0
     while start < rows:
-        stop = start + min(_CHUNK, rows - start, batch_size - pending, _FOLD - pending % _FOLD)
-        loss, finite = _differentiate(block, start, stop, memory.weights, descent.loss, scratch)
-        if not finite:
+        count = min(_CHUNK, rows - start, batch_size - pending, _FOLD - pending % _FOLD)
+        loss = _differentiate(block, start, count, memory.weights, descent.loss, scratch)
+        if not math.isfinite(loss):
+            finite = False
             break
-        accumulate(block, start, stop, scratch.slopes, memory.gradient)
+        accumulate(block, start, count, scratch.slopes, memory.gradient)
         total += loss
-        pending += stop - start
-        start = stop
+        pending += count
+        start += count
         if pending == batch_size or (last and start == rows):
             updates += 1
             eta = rate_factor * rate(descent.schedule, updates)
-            norm = _mean_gradient(memory, pending, rows - start < batch_size)
-            _update(memory, descent, eta, updates)
+            if pending > _FOLD:
+                _unfold(memory)
+            if rows - start < batch_size:
+                norm = math.sqrt(_sum_of_squares(memory.gradient)) / pending
+            _update(memory, descent, pending, eta, updates)
             pending = 0
         elif pending % _FOLD == 0:
             _fold(memory)
-    memory.clock[0], memory.clock[1] = pending, updates
+    memory.clock[0] = pending
+    memory.clock[1] = updates
     return Sums(total, start, norm, eta, finite)
 
 
@@ -127,11 +133,14 @@ def measure(block, weights, loss):
     scratch = _scratch(block, weights)
     total, finite = 0.0, True
     start = 0
-    while start < rows and finite:
-        stop = min(start + _CHUNK, rows)
-        chunk, finite = _differentiate(block, start, stop, weights, loss, scratch)
+    while start < rows:
+        count = min(_CHUNK, rows - start)
+        chunk = _differentiate(block, start, count, weights, loss, scratch)
+        if not math.isfinite(chunk):
+            finite = False
+            break
         total += chunk
-        start = stop
+        start += count
     return Sums(total, start, 0.0, 0.0, finite)
 
 
@@ -141,15 +150,15 @@ def predict(block, weights, out):
     rows, outputs = out.shape
     scores = np.empty((outputs, _CHUNK), weights.dtype)
     for start in range(0, rows, _CHUNK):
-        stop = min(start + _CHUNK, rows)
-        score(block, start, stop, weights, scores)
-        for i in range(stop - start):
+        count = min(_CHUNK, rows - start)
+        score(block, start, count, weights, scores)
+        for i in range(count):
             for k in range(outputs):
                 out[start + i, k] = scores[k, i]
 
 
 class _Scratch(NamedTuple):
-    """Room for one chunk."""
+    """Room for one chunk: arrays of shape (.., _CHUNK)."""
 
     scores: np.ndarray
     slopes: np.ndarray
@@ -165,74 +174,75 @@ def _scratch(block, weights):
         np.empty((outputs, _CHUNK), dtype),
         np.empty((outputs, _CHUNK), dtype),
         np.empty((block.y.shape[1], _CHUNK), dtype),
-        np.empty(_CHUNK, dtype),
-        np.empty(_CHUNK, np.float64),
+        np.empty((1, _CHUNK), dtype),
+        np.empty((1, _CHUNK), dtype),
     )
 
 
-@inlined
-def _differentiate(block, start, stop, weights, loss, scratch):
-    """Score a chunk; leave weight times derivative in `scratch.slopes`; return the weighted loss, and if it is finite."""
-    rows = stop - start
-    gather(block, start, stop, scratch.targets, scratch.weight)
-    score(block, start, stop, weights, scratch.scores)
-    differentiate(
-        loss, scratch.scores[:, :rows], scratch.targets[:, :rows], scratch.values[:rows], scratch.slopes[:, :rows]
-    )
-    total, not_a_number = 0.0, 0.0
+@inlined(reassociate=True)
+def _differentiate(block, start, rows, weights, loss, scratch):
+    """Score some rows; leave weight times derivative in `scratch.slopes`; return the sum of weight times loss.
+
+    It is not finite if any score or loss is not.
+    """
+    scores, slopes, targets, weight, values = scratch
+    gather(block, start, rows, targets, weight)
+    score(block, start, rows, weights, scores)
+    differentiate(loss, rows, scores, targets, values, slopes)
+    total = 0.0
     for i in range(rows):
-        total += scratch.weight[i] * scratch.values[i]
+        total += weight[0, i] * values[0, i]
     for k in range(weights.shape[0]):
         for i in range(rows):
-            scratch.slopes[k, i] *= scratch.weight[i]
-            not_a_number += scratch.scores[k, i] * 0.0
-    return total, np.isfinite(total + not_a_number)
+            slopes[k, i] = slopes[k, i] * weight[0, i]
+            total += scores[k, i] - scores[k, i]
+        for i in range(rows, (rows + 3) // 4 * 4):
+            slopes[k, i] = 0.0
+    return total
 
 
 @inlined
 def _fold(memory):
-    outputs, columns = memory.gradient.shape
+    """Move the sum so far into float64."""
+    outputs, width = memory.gradient.shape
     for k in range(outputs):
-        for j in range(columns):
+        for j in range(width):
             memory.folded[k, j] += memory.gradient[k, j]
             memory.gradient[k, j] = 0.0
 
 
 @inlined
-def _mean_gradient(memory, rows, wanted):
-    """Turn the sums over a batch of `rows` rows into their mean; its norm, where `wanted`."""
-    if rows > _FOLD:
-        _fold(memory)
-        memory.gradient[:] = memory.folded / rows
-        memory.folded[:] = 0.0
-    elif rows > 1:
-        outputs, columns = memory.gradient.shape
-        for k in range(outputs):
-            for j in range(columns):
-                memory.gradient[k, j] /= rows
-    return np.sqrt(_sum_of_squares(memory.gradient.ravel())) if wanted else 0.0
+def _unfold(memory):
+    """Bring the whole sum back."""
+    outputs, width = memory.gradient.shape
+    for k in range(outputs):
+        for j in range(width):
+            memory.gradient[k, j] = memory.gradient[k, j] + memory.folded[k, j]
+            memory.folded[k, j] = 0.0
 
 
 @inlined(reassociate=True)
 def _sum_of_squares(values):
     total = 0.0
-    for value in values:
-        total += np.float64(value) * np.float64(value)
+    for k in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            total += np.float64(values[k, j]) * np.float64(values[k, j])
     return total
 
 
 @inlined
-def _update(memory, descent, eta, update):
+def _update(memory, descent, rows, eta, update):
     """(2), coordinate by coordinate; the intercept is not penalised."""
-    outputs, width = memory.weights.shape
-    columns = width - 1
+    weights, gradient = memory.weights, memory.gradient
+    outputs, width = weights.shape
     prepared = prepare(descent.optimizer, update)
     for k in range(outputs):
-        weights, gradient, slots = memory.weights[k], memory.gradient[k], memory.slots[:, k]
-        for j in range(columns):
-            step(descent.optimizer, prepared, j, weights, gradient, slots, descent.penalty, eta)
-            gradient[j] = 0.0
+        for j in range(width - 1):
+            mean = gradient[k, j] * (1.0 / rows)
+            step(descent.optimizer, prepared, k, j, weights, mean, memory.slots, descent.penalty, eta)
+            gradient[k, j] = 0.0
         if descent.fit_intercept:
-            step(descent.optimizer, prepared, columns, weights, gradient, slots, descent.unpenalised, eta)
-        gradient[columns] = 0.0
-    average(descent.averaging, update, memory.weights, memory.mean)
+            mean = gradient[k, width - 1] * (1.0 / rows)
+            step(descent.optimizer, prepared, k, width - 1, weights, mean, memory.slots, descent.unpenalised, eta)
+        gradient[k, width - 1] = 0.0
+    average(descent.averaging, update, weights, memory.mean)

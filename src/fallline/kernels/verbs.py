@@ -6,6 +6,8 @@ Each is declared once, here, and implemented beside the type it belongs to (`@de
 
 from __future__ import annotations
 
+import numpy as np
+
 from fallline.kernels.compile import generic
 
 __all__ = [
@@ -34,19 +36,19 @@ def derivative(loss, score, target):
 
 
 @generic
-def differentiate(loss, scores, targets, values, slopes):
+def differentiate(loss, rows, scores, targets, values, slopes):
     """Fill `values` (rows,) with each row's loss and `slopes` (outputs, rows) with its derivatives.
 
     `scores` is (outputs, rows) and `targets` (target columns, rows). What stands here is for losses that are a
     sum over outputs, each with a target of its own.
     """
-    outputs, rows = scores.shape
     for i in range(rows):
-        values[i] = 0.0
-    for k in range(outputs):
+        values[0, i] = 0.0
+    for k in range(scores.shape[0]):
         for i in range(rows):
-            values[i] += value(loss, scores[k, i], targets[k, i])
-            slopes[k, i] = derivative(loss, scores[k, i], targets[k, i])
+            s, y = np.float64(scores[k, i]), np.float64(targets[k, i])
+            values[0, i] += value(loss, s, y)
+            slopes[k, i] = derivative(loss, s, y)
 
 
 @generic
@@ -74,7 +76,7 @@ def prepare(optimizer, update):
 
 
 @generic
-def step(optimizer, prepared, j, weights, gradient, slots, penalty, rate):
+def step(optimizer, prepared, k, j, weights, gradient, slots, penalty, rate):
     """Move `weights[j]` down `gradient[j]`. `slots` (slots, coordinates) is the optimizer's memory."""
     raise NotImplementedError
 

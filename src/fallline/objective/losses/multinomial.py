@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from fallline.kernels.elementary import exp
 from fallline.kernels.verbs import differentiate
 from fallline.objective.domains import CLASSES
@@ -24,20 +26,23 @@ class Multinomial(NamedTuple):
 
 
 @differentiate.of(Multinomial)
-def _(loss, scores, targets, values, slopes):
-    outputs, rows = scores.shape
+def _(loss, rows, scores, targets, values, slopes):
+    outputs = scores.shape[0]
     for i in range(rows):
         highest = scores[0, i]
         for k in range(1, outputs):
             highest = max(highest, scores[k, i])
+        values[0, i] = highest
+    for k in range(outputs):
+        for i in range(rows):
+            slopes[k, i] = exp(np.float64(scores[k, i]) - values[0, i])
+    for i in range(rows):
         total = 0.0
         for k in range(outputs):
-            share = exp(scores[k, i] - highest)
-            slopes[k, i] = share
-            total += share
+            total += slopes[k, i]
         for k in range(outputs):
             slopes[k, i] /= total
-        label = int(targets[0, i])
         # -log of the probability of the label, from the sum that is at least 1.
-        values[i] = math.log(total) + highest - scores[label, i]
+        label = int(targets[0, i])
+        values[0, i] += math.log(total) - scores[label, i]
         slopes[label, i] -= 1.0

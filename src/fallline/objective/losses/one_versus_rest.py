@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from fallline.kernels.verbs import derivative, differentiate, value
 from fallline.objective.domains import CLASSES
 
@@ -36,14 +38,13 @@ class OneVersusRest(NamedTuple):
 
 
 @differentiate.of(OneVersusRest)
-def _(loss, scores, targets, values, slopes):
-    outputs, rows = scores.shape
+def _(loss, rows, scores, targets, values, slopes):
     for i in range(rows):
-        values[i] = 0.0
-    for k in range(outputs):
+        values[0, i] = 0.0
+    for k in range(scores.shape[0]):
         for i in range(rows):
             own = targets[0, i] == k
-            sign = 1.0 if own else -1.0
+            score, sign = np.float64(scores[k, i]), 1.0 if own else -1.0
             weight = loss.positive_weight[k] if own else 1.0
-            values[i] += weight * value(loss.binary, scores[k, i], sign)
-            slopes[k, i] = weight * derivative(loss.binary, scores[k, i], sign)
+            values[0, i] += weight * value(loss.binary, score, sign)
+            slopes[k, i] = weight * derivative(loss.binary, score, sign)

@@ -22,8 +22,8 @@ class Adagrad(NamedTuple):
 
 
 @step.of(Adagrad)
-def _(optimizer, prepared, j, weights, gradient, slots, penalty, rate):
-    g = gradient[j] + decay(penalty) * weights[j]
-    slots[0, j] += g * g
-    own_rate = rate / (math.sqrt(slots[0, j]) + optimizer.epsilon)
-    weights[j] = shrink(penalty, weights[j] - own_rate * g, own_rate)
+def _(optimizer, prepared, k, j, weights, gradient, slots, penalty, rate):
+    g = gradient + decay(penalty) * weights[k, j]
+    slots[0, k, j] += g * g
+    own_rate = rate / (math.sqrt(slots[0, k, j]) + optimizer.epsilon)
+    weights[k, j] = shrink(penalty, weights[k, j] - own_rate * g, own_rate)

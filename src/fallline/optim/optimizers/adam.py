@@ -32,9 +32,9 @@ def _(optimizer, update):
 
 
 @step.of(Adam)
-def _(optimizer, prepared, j, weights, gradient, slots, penalty, rate):
-    g = gradient[j] + decay(penalty) * weights[j]
-    slots[0, j] = optimizer.beta_1 * slots[0, j] + (1.0 - optimizer.beta_1) * g
-    slots[1, j] = optimizer.beta_2 * slots[1, j] + (1.0 - optimizer.beta_2) * g * g
-    own_rate = rate / (math.sqrt(slots[1, j] / prepared[1]) + optimizer.epsilon)
-    weights[j] = shrink(penalty, weights[j] - own_rate * slots[0, j] / prepared[0], own_rate)
+def _(optimizer, prepared, k, j, weights, gradient, slots, penalty, rate):
+    g = gradient + decay(penalty) * weights[k, j]
+    slots[0, k, j] = optimizer.beta_1 * slots[0, k, j] + (1.0 - optimizer.beta_1) * g
+    slots[1, k, j] = optimizer.beta_2 * slots[1, k, j] + (1.0 - optimizer.beta_2) * g * g
+    own_rate = rate / (math.sqrt(slots[1, k, j] / prepared[1]) + optimizer.epsilon)
+    weights[k, j] = shrink(penalty, weights[k, j] - own_rate * slots[0, k, j] / prepared[0], own_rate)

@@ -31,10 +31,10 @@ def _(optimizer, update):
 
 
 @step.of(AdamW)
-def _(optimizer, prepared, j, weights, gradient, slots, penalty, rate):
-    g = gradient[j]
-    slots[0, j] = optimizer.beta_1 * slots[0, j] + (1.0 - optimizer.beta_1) * g
-    slots[1, j] = optimizer.beta_2 * slots[1, j] + (1.0 - optimizer.beta_2) * g * g
-    own_rate = rate / (math.sqrt(slots[1, j] / prepared[1]) + optimizer.epsilon)
-    kept = (1.0 - rate * decay(penalty)) * weights[j]
-    weights[j] = shrink(penalty, kept - own_rate * slots[0, j] / prepared[0], own_rate)
+def _(optimizer, prepared, k, j, weights, gradient, slots, penalty, rate):
+    g = gradient
+    slots[0, k, j] = optimizer.beta_1 * slots[0, k, j] + (1.0 - optimizer.beta_1) * g
+    slots[1, k, j] = optimizer.beta_2 * slots[1, k, j] + (1.0 - optimizer.beta_2) * g * g
+    own_rate = rate / (math.sqrt(slots[1, k, j] / prepared[1]) + optimizer.epsilon)
+    kept = (1.0 - rate * decay(penalty)) * weights[k, j]
+    weights[k, j] = shrink(penalty, kept - own_rate * slots[0, k, j] / prepared[0], own_rate)

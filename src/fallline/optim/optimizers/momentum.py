@@ -21,7 +21,7 @@ class Momentum(NamedTuple):
 
 
 @step.of(Momentum)
-def _(optimizer, prepared, j, weights, gradient, slots, penalty, rate):
-    g = gradient[j] + decay(penalty) * weights[j]
-    slots[0, j] = optimizer.momentum * slots[0, j] + g
-    weights[j] = shrink(penalty, weights[j] - rate * slots[0, j], rate)
+def _(optimizer, prepared, k, j, weights, gradient, slots, penalty, rate):
+    g = gradient + decay(penalty) * weights[k, j]
+    slots[0, k, j] = optimizer.momentum * slots[0, k, j] + g
+    weights[k, j] = shrink(penalty, weights[k, j] - rate * slots[0, k, j], rate)

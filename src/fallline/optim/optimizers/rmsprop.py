@@ -23,8 +23,8 @@ class RMSprop(NamedTuple):
 
 
 @step.of(RMSprop)
-def _(optimizer, prepared, j, weights, gradient, slots, penalty, rate):
-    g = gradient[j] + decay(penalty) * weights[j]
-    slots[0, j] = optimizer.rho * slots[0, j] + (1.0 - optimizer.rho) * g * g
-    own_rate = rate / (math.sqrt(slots[0, j]) + optimizer.epsilon)
-    weights[j] = shrink(penalty, weights[j] - own_rate * g, own_rate)
+def _(optimizer, prepared, k, j, weights, gradient, slots, penalty, rate):
+    g = gradient + decay(penalty) * weights[k, j]
+    slots[0, k, j] = optimizer.rho * slots[0, k, j] + (1.0 - optimizer.rho) * g * g
+    own_rate = rate / (math.sqrt(slots[0, k, j]) + optimizer.epsilon)
+    weights[k, j] = shrink(penalty, weights[k, j] - own_rate * g, own_rate)

@@ -20,6 +20,6 @@ class SGD(NamedTuple):
 
 
 @step.of(SGD)
-def _(optimizer, prepared, j, weights, gradient, slots, penalty, rate):
+def _(optimizer, prepared, k, j, weights, gradient, slots, penalty, rate):
     kept = max(1.0 - rate * decay(penalty), 0.0)
-    weights[j] = shrink(penalty, kept * weights[j] - rate * gradient[j], rate)
+    weights[k, j] = shrink(penalty, kept * weights[k, j] - rate * gradient, rate)
