@@ -1,0 +1,213 @@
+"""The function behind `fallline compare`."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from fallline.compare.contenders import line_up
+from fallline.compare.contenders.lbfgs import lbfgs
+from fallline.compare.experiment import RATES, SEARCH_ROWS, observe, warm_up
+from fallline.compare.machine import describe_machine
+from fallline.compare.memory import measure_memory
+from fallline.compare.noise import measure_noise
+from fallline.compare.optimum import find_optimum
+from fallline.compare.problem import split
+from fallline.compare.results import Comparison, Facts, Settings
+from fallline.compare.table import read
+from fallline.compare.task import understand
+from fallline.compare.throughput import measure_throughput
+from fallline.compare.verdict import find_winners, judge
+from fallline.errors import ParameterError
+from fallline.settings import integer, number, rows_per_batch
+
+__all__ = ["compare"]
+
+_BATCH_SIZES = (8, 32, 128, 512)
+_ROW_VISITS = 120_000
+_FEWEST_EPOCHS, _MOST_EPOCHS = 15, 150
+
+
+def compare(
+    data: Any = None,
+    y: Any = None,
+    *,
+    target: str | None = None,
+    demo: str | None = None,
+    ignore: Sequence[str] = (),
+    task: str | None = None,
+    batch_sizes: Sequence[int | float | str] | None = None,
+    epochs: int | None = None,
+    seeds: int = 3,
+    alpha: float = 1e-4,
+    time_limit: float = 300.0,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    progress: Callable[[float, str], None] | None = None,
+) -> Comparison:
+    """Train batch, stochastic and mini-batch gradient descent side by side on your data, and say which serves best.
+
+    All minimise the same convex objective, a linear model's mean loss plus an L2 penalty, on the same standardised
+    training rows, from zero weights, at a constant rate; each chooses its rate from the same list, with the same number of
+    row visits to try each. scikit-learn's SGD, a plain PyTorch loop (where PyTorch is installed) and L-BFGS run beside.
+
+    Parameters
+    ----------
+    data : path, data frame, Arrow table, or array of shape (n, columns)
+        A CSV or Parquet file, or rows in memory. Every column but the target has to hold numbers.
+    y : array of shape (n,), optional
+        The values to predict, where `data` does not hold them.
+    target : str, optional
+        The column to predict, where `data` is a file or a data frame.
+    demo : {"digits", "breast_cancer", "diabetes", "wine"}, optional
+        A data set that comes with scikit-learn, instead of `data`.
+    ignore : sequence of str
+        Columns to leave out.
+    task : {"classification", "regression"}, optional
+        By default words, booleans and up to 20 whole numbers are classes; all else is regression.
+    batch_sizes : sequence of int, float or "full", optional
+        By default 1, 8, 32, 128 and 512 (those below half of the rows) and "full".
+    epochs : int, optional
+        Passes over the training rows; by default as many as make 120,000 row visits, from 15 to 150.
+    seeds : int
+        Runs of each contender; each visits the rows in another order.
+    alpha : float
+        Strength of the L2 penalty; intercepts go free.
+    time_limit : float
+        Seconds for all training together, shared out evenly. Who needs more is cut short, and the result says so.
+    test_fraction : float
+        Share of the rows kept aside to test on.
+    seed : int
+        Chooses the split and the orders. The same seed gives the same numbers, timings and memory apart.
+    progress : callable, optional
+        Told from time to time the share of the work that is done, and what is being done.
+
+    Returns
+    -------
+    Comparison
+        All numbers; `verdict` in words; `save(path)` writes the page and a JSON file.
+
+    Raises
+    ------
+    InputError
+        If the data cannot be used: the message says which column, and what to do.
+    ParameterError
+        If a setting cannot be used.
+
+    Examples
+    --------
+    >>> import fallline
+    >>> found = fallline.compare(demo="wine", epochs=20, seeds=1)  # doctest: +SKIP
+    >>> print(found.verdict[0])  # doctest: +SKIP
+    >>> found.save("wine.html")  # doctest: +SKIP
+    """
+    settings = _checked(epochs, seeds, alpha, time_limit, test_fraction, seed)
+    tell = progress or (lambda share, what: None)
+    tell(0.0, "reading the data")
+    table = read(data, y, target=target, demo=demo, ignore=ignore)
+    understood = understand(table.y, table.target, task)
+    problem, test = split(table, understood, settings.test_fraction, settings.alpha, seed)
+    facts = Facts(
+        name=table.name,
+        target=table.target,
+        task=understood.task,
+        why_task=understood.why,
+        rows=len(table.y),
+        columns=table.columns,
+        classes=understood.classes,
+        train_rows=problem.n,
+        test_rows=len(test.y),
+    )
+    _complete(settings, problem, batch_sizes)
+    return _experiment(facts, settings, problem, test, tell)
+
+
+def _checked(epochs, seeds, alpha, time_limit, test_fraction, seed):
+    seed = integer("seed", seed, at_least=0)
+    return Settings(
+        epochs=0 if epochs is None else integer("epochs", epochs),
+        seeds=[seed + 1 + i for i in range(integer("seeds", seeds))],
+        alpha=number("alpha", alpha, at_least=0),
+        test_fraction=number("test_fraction", test_fraction, above=0, below=1),
+        split_seed=seed,
+        batch_sizes=[],
+        rates=RATES,
+        search_rows=0,
+        search_visits=0,
+        time_limit=number("time_limit", time_limit, above=0),
+    )
+
+
+def _complete(settings, problem, batch_sizes):
+    """What depends on how many rows there are."""
+    if batch_sizes is None:
+        batch_sizes = [1, *(size for size in _BATCH_SIZES if size < problem.n / 2), "full"]
+    elif isinstance(batch_sizes, str) or not len(batch_sizes):
+        raise ParameterError(f"batch_sizes={batch_sizes!r} is not a list of batch sizes. Give one such as [1, 32, 'full'].")
+    settings.batch_sizes = sorted({rows_per_batch(size, problem.n) for size in batch_sizes})
+    settings.epochs = settings.epochs or int(np.clip(_ROW_VISITS // problem.n, _FEWEST_EPOCHS, _MOST_EPOCHS))
+    settings.search_rows = min(problem.n, SEARCH_ROWS)
+    settings.search_visits = settings.epochs * settings.search_rows
+
+
+def _experiment(facts, settings, problem, test, tell):
+    contenders, absent = line_up(problem.n, settings.batch_sizes)
+    for i, contender in enumerate(contenders):
+        tell(0.15 * i / len(contenders), f"compiling for {contender.label}")
+        warm_up(contender, problem)
+    # One thread for everyone: what is compared are methods; and threads that wait for each other spoil small problems.
+    with threadpool_limits(1):
+        tell(0.15, "finding the exact optimum")
+        optimum = find_optimum(problem.objective, _last(lbfgs().trace(problem, 0.0, 0, 0, 0)).weights)
+        results = _observe_all(contenders, problem, test, optimum, settings, tell)
+        tell(0.85, "measuring throughput")
+        throughput = measure_throughput(problem)
+        tell(0.9, "measuring gradient noise")
+        noise = measure_noise(problem.objective, 0.5 * optimum.weights, settings.split_seed)
+    tell(0.93, "measuring memory, each contender in its own process")
+    for result, memory in zip(results, measure_memory(contenders, problem), strict=True):
+        result.memory_bytes = memory
+    tell(1.0, "done")
+    comparison = Comparison(
+        data=facts,
+        settings=settings,
+        machine=describe_machine(),
+        made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        command="fallline.compare(...), from Python",
+        start=optimum.start,
+        optimum=optimum.objective,
+        optimum_gradient_norm=optimum.gradient_norm,
+        optimum_test_score=test.score(optimum.weights),
+        contenders=results,
+        absent=absent,
+        throughput=throughput,
+        noise=noise,
+        winners=find_winners(results),
+    )
+    comparison.verdict = judge(comparison)
+    return comparison
+
+
+def _observe_all(contenders, problem, test, optimum, settings, tell):
+    """One after the other; each may use its share of the time that is left."""
+    results, deadline = [], time.perf_counter() + settings.time_limit
+    for i, contender in enumerate(contenders):
+        share = (deadline - time.perf_counter()) / (len(contenders) - i)
+        within = _within(tell, 0.2 + 0.65 * i / len(contenders), 0.65 / len(contenders))
+        results.append(observe(contender, problem, test, optimum, settings, share, within))
+    return results
+
+
+def _within(tell, begin, share):
+    return lambda done, what: tell(begin + share * done, what)
+
+
+def _last(items):
+    *_, last = items
+    return last

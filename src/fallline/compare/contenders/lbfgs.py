@@ -1,0 +1,48 @@
+"""L-BFGS: no gradient descent, but what to use instead where the data fit in memory and the objective is smooth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fallline.compare.contenders.base import Contender, Snapshot, Stopwatch
+from fallline.compare.problem import Problem
+
+__all__ = ["LBFGS", "lbfgs"]
+
+
+class LBFGS(Contender):
+    """SciPy's L-BFGS on all rows at once, in float64. It chooses its own steps."""
+
+    @property
+    def needs_rate(self) -> bool:
+        """It has none."""
+        return False
+
+    def trace(self, problem: Problem, rate: float, seed: int, epochs: int, records: int) -> Iterator[Snapshot]:
+        """Run to the end, and show every iteration; rate, seed, epochs and records change nothing."""
+        from scipy.optimize import minimize
+
+        watch, evaluations, snapshots = Stopwatch(), 0, []
+        objective = problem.objective
+
+        def value_and_gradient(flat):
+            nonlocal evaluations
+            evaluations += 1
+            value, gradient = objective.value_and_gradient(flat.reshape(objective.shape))
+            return value, gradient.ravel()
+
+        def look(flat):
+            rows = evaluations * problem.n
+            snapshots.append(Snapshot(len(snapshots) + 1, rows, watch.so_far(), flat.reshape(objective.shape).copy()))
+
+        options = {"maxiter": 1000, "maxcor": 10, "ftol": 1e-12, "gtol": 1e-8}
+        with watch.running():
+            minimize(value_and_gradient, np.zeros(objective.shape[0]*objective.shape[1]), jac=True, method="L-BFGS-B", callback=look, options=options)
+        yield from snapshots
+
+
+def lbfgs() -> LBFGS:
+    """The contender."""
+    return LBFGS("l-bfgs", "L-BFGS (all rows)", "other", None)

@@ -1,0 +1,170 @@
+"""What the numbers say, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fallline.compare.results import Comparison, Result
+from fallline.compare.words import amount, joined, multiple, share, time
+
+__all__ = ["AXES", "axis_sentence", "find_winners", "judge", "score_words"]
+
+AXES = {"epochs": "epochs", "updates": "updates", "rows": "rows seen", "seconds": "seconds"}
+
+
+def find_winners(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
+    """For each axis: which of fallline's variants is first to the closest gap that any of them reaches, and where."""
+    variants = [result for result in results if result.family == "fallline"]
+    return {axis: _winner(variants, axis) for axis in AXES}
+
+
+def _winner(variants, axis):
+    for gap in ("1%", "10%"):
+        arrived = [result for result in variants if result.reached[gap][axis] is not None]
+        if arrived:
+            first = min(arrived, key=lambda result: result.reached[gap][axis])
+            return {"key": first.key, "label": first.label, "gap": gap, "value": first.reached[gap][axis]}
+    closest = min(variants, key=_final_gap)
+    return {"key": closest.key, "label": closest.label, "gap": None, "value": None}
+
+
+def _final_gap(result):
+    return float(np.median([run[-1] for run in result.curves.gap]))
+
+
+def axis_sentence(comparison: Comparison, axis: str) -> str:
+    """Who wins by this axis."""
+    winner = comparison.winners[axis]
+    if winner["value"] is None:
+        return f"No variant came within 10%; {winner['label']} came closest."
+    return f"First within {winner['gap']}: {winner['label']}, after {_measured(axis, winner['value'])}."
+
+
+def _measured(axis, value):
+    if axis == "seconds":
+        return time(value)
+    if axis == "rows":
+        return f"{amount(value)} rows"
+    number = f"{value:.2g}" if value < 10 else amount(value)
+    return f"{number} {axis[:-1] if number == '1' else axis}"
+
+
+def judge(comparison: Comparison) -> list[str]:
+    """The verdict, most important sentence first."""
+    sentences = [_fastest(comparison), _axes(comparison), _other_method(comparison), _libraries(comparison), _scores(comparison)]
+    return [sentence for sentence in sentences if sentence]
+
+
+def _fastest(comparison):
+    winner = comparison.winners["seconds"]
+    variants = [result for result in comparison.contenders if result.family == "fallline"]
+    if winner["value"] is None:
+        closest = _by_key(comparison, winner["key"])
+        return (
+            f"None of the variants came within 10% of the best possible in {comparison.settings.epochs} epochs; "
+            f"{closest.label} came closest, with {share(_final_gap(closest))} of the way still to go. Give them more epochs."
+        )
+    gap = winner["gap"]
+    others = [_arrival(result, gap) for result in variants if result.key != winner["key"] and result.key in ("stochastic", "batch")]
+    beside = f" ({'; '.join(others)})" if others else ""
+    return f"On this data {winner['label']} is the fastest gradient descent: within {gap} of the best possible in {time(winner['value'])}{beside}."
+
+
+def _arrival(result, gap):
+    seconds = result.reached[gap]["seconds"]
+    if seconds is not None:
+        return f"{result.label}: {time(seconds)}"
+    return f"{result.label}: not within {amount(result.curves.epochs[-1])} epochs"
+
+
+def _axes(comparison):
+    by = {axis: comparison.winners[axis] for axis in AXES}
+    if any(winner["value"] is None for winner in by.values()):
+        return ""
+    labels = {winner["label"] for winner in by.values()}
+    if len(labels) == 1:
+        return f"{_sentence_case(labels.pop())} wins however you count here: in updates, in rows seen and in seconds."
+    return (
+        f"Who wins depends on what you count: in updates {by['updates']['label']}, in rows seen (or epochs) "
+        f"{by['rows']['label']}, in seconds {by['seconds']['label']}. Seconds are what you wait for."
+    )
+
+
+def _sentence_case(text):
+    return text[:1].upper() + text[1:]
+
+
+def _other_method(comparison):
+    """Whether a method that is no gradient descent would serve better."""
+    other = _by_key(comparison, "l-bfgs")
+    for gap in ("0.1%", "1%"):
+        its = other.reached[gap]["seconds"]
+        ours = [r.reached[gap]["seconds"] for r in comparison.contenders if r.family == "fallline" and r.reached[gap]["seconds"]]
+        if its is None:
+            continue
+        if not ours or its < min(ours):
+            beside = f"the fastest gradient descent took {time(min(ours))}" if ours else "no gradient descent came so far"
+            return (
+                f"Another method serves better here: L-BFGS, which uses all rows and the objective's curvature, came within {gap} "
+                f"in {time(its)}; {beside}. For a linear model on data of this size, use L-BFGS."
+            )
+        return (
+            f"L-BFGS, which uses all rows and the objective's curvature, needed {time(its)} to come within {gap}; the fastest "
+            f"gradient descent {time(min(ours))}. If you want the exact optimum, L-BFGS reaches it in {time(_end(other))}."
+        )
+    return ""
+
+
+def _end(result):
+    return float(np.median([run[-1] for run in result.curves.seconds]))
+
+
+def _libraries(comparison):
+    parts = []
+    for rival in comparison.contenders:
+        if rival.family != "rival":
+            continue
+        same = [r for r in comparison.contenders if r.family == "fallline" and r.batch_size == rival.batch_size]
+        if same:
+            ratio = same[0].rows_per_second / rival.rows_per_second
+            faster = f"{multiple(ratio)} times as fast as" if ratio >= 1 else f"{multiple(1 / ratio)} times slower than"
+            parts.append(f"{faster} {rival.label}")
+    return f"At the same batch size fallline went through the rows {joined(parts)}." if parts else ""
+
+
+def _scores(comparison):
+    """Whether the choice changes the model that comes out, or only the wait for it."""
+    name, write = score_words(comparison)
+    variants = [result for result in comparison.contenders if result.family == "fallline"]
+    ranked = sorted(variants, key=_score)
+    low, high, exact = ranked[0], ranked[-1], comparison.optimum_test_score
+    if _score(high) - _score(low) <= _chance(comparison, exact):
+        return (
+            f"The models that come out predict about equally well: test {name} from {write(_score(low))} to {write(_score(high))}, "
+            f"at the exact optimum {write(exact)}. Here the batch size decides how long you wait, not what you get."
+        )
+    return (
+        f"The models that come out differ: test {name} is {write(_score(high))} for {high.label} and {write(_score(low))} for "
+        f"{low.label}; at the exact optimum it is {write(exact)}."
+    )
+
+
+def score_words(comparison: Comparison) -> tuple[str, Callable[[float], str]]:
+    """What the test score is called, and how to write one."""
+    return ("R²", "{:.3f}".format) if comparison.data.task == "regression" else ("accuracy", share)
+
+
+def _score(result):
+    return float(np.median(result.test_score))
+
+
+def _chance(comparison, score):
+    """Differences up to this say nothing: two standard errors of a share of so many test rows."""
+    return 0.01 if comparison.data.task == "regression" else 2 * np.sqrt(max(score * (1 - score), 0.01) / comparison.data.test_rows)
+
+
+def _by_key(comparison, key):
+    return next(result for result in comparison.contenders if result.key == key)

@@ -1,0 +1,46 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["amount", "joined", "megabytes", "multiple", "share", "time"]
+
+
+def amount(value: float) -> str:
+    """A count: 1,437; 2.4 million."""
+    if value >= 999_500:
+        return f"{value / 1e6:.3g} million" if value < 1e9 else f"{value / 1e9:.3g} billion"
+    return f"{value:,.0f}" if value >= 10 or value == round(value) else f"{value:.2g}"
+
+
+def time(seconds: float) -> str:
+    """A duration: 4.1 ms, 2.3 s, 3 min 20 s."""
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.3g} ms"
+    if seconds < 99.5:
+        return f"{seconds:.3g} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def share(value: float) -> str:
+    """A part of a whole: 97.2%, 0.034%."""
+    percent = 100 * value
+    return f"{percent:.1f}%" if percent >= 1 else f"{percent:.2g}%" if percent > 0 else "0%"
+
+
+def multiple(ratio: float) -> str:
+    """How many times as much: 1.3, 14, 230."""
+    return f"{ratio:.2g}" if ratio < 100 else f"{float(f'{ratio:.2g}'):,.0f}"
+
+
+def megabytes(count: float) -> str:
+    """An amount of memory."""
+    return f"{count / 1e6:.1f} MB" if count < 99.5e6 else f"{count / 1e6:,.0f} MB"
+
+
+def joined(words: Sequence[str], last: str = "and") -> str:
+    """a, b and c."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
