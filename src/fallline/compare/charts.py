@@ -136,7 +136,7 @@ def _memory(comparison):
         "marker": {"color": [looks[result.key].colour for result in shown]}, "hovertemplate": "%{text}<extra>%{y}</extra>",
     }  # fmt: skip
     most = max([result.memory_bytes / 1e6 for result in shown], default=1.0)
-    x = {"title": {"text": "MB beyond the data"}, "range": [0, max(1.2 * most, 0.1)], "gridcolor": _GRID, "zeroline": False}
+    x = {"title": {"text": "MB beyond the data"}, "range": [0, max(1.2 * most, 0.1)], "gridcolor": _GRID, "zeroline": False, "automargin": True}
     y = {"automargin": True, "categoryorder": "array", "categoryarray": names}
     return {"data": [trace], "layout": _layout(x, y, 80 + 30 * len(names)) | {"bargap": 0.45}}
 
@@ -146,13 +146,19 @@ def _log_axis(title: str, values: np.ndarray, write: Callable[[float], str] = wo
     low, high = math.log10(values.min()), math.log10(values.max())
     room = max(0.04 * (high - low), 0.1)
     low, high = low - room, high + room
-    powers = range(math.ceil(low), math.floor(high) + 1)
-    powers = powers[:: max(1, math.ceil(len(powers) / 6))]
-    ticks = [10.0**power for power in powers] or [values.min()]
+    ticks = _ticks(low, high)
     return {
         "type": "log", "range": [low, high], "title": {"text": title}, "tickvals": ticks, "ticktext": [write(tick) for tick in ticks],
         "gridcolor": _GRID, "zeroline": False, "automargin": True,
     }  # fmt: skip
+
+
+def _ticks(low, high):
+    """Powers of ten, every other one where they are many; where they are few, 2 and 5 times them as well."""
+    steps = (1, 2, 5) if high - low < 2 else (1,)
+    ticks = [step * 10.0**power for power in range(math.floor(low), math.ceil(high)) for step in steps]
+    ticks = [tick for tick in [*ticks, 10.0 ** math.ceil(high)] if low <= math.log10(tick) <= high]
+    return ticks[:: math.ceil(len(ticks) / 6)]
 
 
 def _layout(x, y, height=330):

@@ -30,7 +30,7 @@ def demo_frame(name: str) -> tuple[str, Any, str]:
     key = choose("demo", name.strip().lower().replace(" ", "_").replace("-", "_"), DEMOS)
     bunch = getattr(datasets, f"load_{key}")()
     demo = DEMOS[key]
-    classes = getattr(bunch, "target_names", ())
-    y = [str(classes[label]) for label in bunch.target] if len(classes) else bunch.target
-    columns = [*bunch.data.T, pa.array(y)]
+    names = getattr(bunch, "target_names", bunch.target)
+    y = bunch.target if names.dtype.kind != "U" else names[bunch.target]
+    columns = [*map(pa.array, bunch.data.T), pa.array(y)]
     return demo.title, pa.table(columns, names=[*map(str, bunch.feature_names), demo.target]), demo.target

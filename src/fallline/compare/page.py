@@ -15,7 +15,7 @@ from fallline.compare import words
 from fallline.compare.charts import figures
 from fallline.compare.palette import styles
 from fallline.compare.results import Comparison
-from fallline.compare.tables import trials_table, numbers_table, table_note
+from fallline.compare.tables import numbers_table, table_note, trials_table
 from fallline.compare.verdict import AXES, axis_sentence
 
 __all__ = ["render"]
@@ -98,6 +98,7 @@ def _learning(comparison):
         else "Here one is ahead however you count.",
         "legend": "".join(_legend_button(result, looks[result.key]) for result in comparison.contenders),
         "gap_charts": "".join(_gap_figure(comparison, axis) for axis in AXES),
+        "absent": escape(" ".join(comparison.absent)),
         "seeds": _counted(len(comparison.settings.seeds), "run") + ", each with the rows in another order",
     }
 
@@ -150,12 +151,19 @@ def _throughput_caption(found):
 
 
 def _noise_caption(noise, rows):
-    balance = min(round(noise.one_row), rows)
     return (
         "How far the direction from one batch strays from the direction of all rows (the variance of its gradient, over the square of the "
         "true one’s length), half-way to the optimum: twice the rows, half the noise. "
-        f"<strong>Here a batch of {words.amount(max(balance, 1))} rows strays as far as the true direction is long; a much larger one is mostly "
-        "certain of what it already knew.</strong>"
+        f"<strong>{_balance(noise, rows)}</strong>"
+    )
+
+
+def _balance(noise, rows):
+    if noise.one_row >= rows:
+        return "Here the noise outweighs the signal in every batch short of all rows."
+    return (
+        f"Here noise and signal are equal at about {words.amount(max(round(noise.one_row), 1))} rows; much larger batches pay for an exactness "
+        "that a step hardly needs."
     )
 
 

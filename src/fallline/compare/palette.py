@@ -11,8 +11,8 @@ from fallline.compare.results import Result
 
 __all__ = ["Style", "styles"]
 
-# fallline's batch sizes, small to large: light to dark, orange to violet.
-_RAMP = np.array([(0xE8, 0x82, 0x0C), (0xD3, 0x45, 0x6B), (0x8E, 0x1F, 0x9A), (0x23, 0x18, 0x80)], float)
+# fallline's batch sizes, small to large: light to dark, amber to indigo.
+_RAMP = np.array([(0xF0, 0xA2, 0x02), (0xE0, 0x55, 0x3A), (0xBE, 0x1E, 0x78), (0x70, 0x2A, 0xB8), (0x1B, 0x1B, 0x5E)], float)
 _OTHERS = {"scikit-learn": ("#00866a", "dash"), "pytorch": ("#1a86c7", "dashdot"), "l-bfgs": ("#666666", "dot")}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fallline.compare.results import Comparison, Result
-from fallline.compare.words import amount, joined, multiple, share, time
+from fallline.compare.words import amount, joined, multiple, percent, share, time
 
 __all__ = ["AXES", "axis_sentence", "find_winners", "judge", "score_words"]
 
@@ -154,7 +154,7 @@ def _scores(comparison):
 
 def score_words(comparison: Comparison) -> tuple[str, Callable[[float], str]]:
     """What the test score is called, and how to write one."""
-    return ("R²", "{:.3f}".format) if comparison.data.task == "regression" else ("accuracy", share)
+    return ("R²", "{:.3f}".format) if comparison.data.task == "regression" else ("accuracy", percent)
 
 
 def _score(result):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["amount", "joined", "megabytes", "multiple", "share", "time"]
+__all__ = ["amount", "joined", "megabytes", "multiple", "percent", "share", "time"]
 
 
 def amount(value: float) -> str:
@@ -26,14 +26,20 @@ def time(seconds: float) -> str:
 
 
 def share(value: float) -> str:
-    """A part of a whole: 97.2%, 0.034%."""
-    percent = 100 * value
-    return f"{percent:.1f}%" if percent >= 1 else f"{percent:.2g}%" if percent > 0 else "0%"
+    """A part of a whole: 97.2%, 0.03%."""
+    if value >= 1e-3:
+        return percent(value).replace(".0%", "%")
+    return f"{100 * value:.1g}%" if value >= 1e-6 else "below 0.0001%" if value > 0 else "0%"
 
 
 def multiple(ratio: float) -> str:
     """How many times as much: 1.3, 14, 230."""
     return f"{ratio:.2g}" if ratio < 100 else f"{float(f'{ratio:.2g}'):,.0f}"
+
+
+def percent(value: float) -> str:
+    """A score: 95.0%."""
+    return f"{100 * value:.1f}%"
 
 
 def megabytes(count: float) -> str:
