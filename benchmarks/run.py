@@ -25,6 +25,7 @@ import tempfile
 import time
 
 import numpy as np
+
 import rivals
 
 COLUMNS = 100
@@ -35,7 +36,9 @@ def data(rows):
     generator = np.random.default_rng(0)
     X = np.empty((rows, COLUMNS), np.float32)
     for start in range(0, rows, 100_000):
-        X[start : start + 100_000] = generator.standard_normal((len(X[start : start + 100_000]), COLUMNS), np.float32)
+        X[start : start + 100_000] = generator.standard_normal(
+            (len(X[start : start + 100_000]), COLUMNS), np.float32
+        )
     w = generator.standard_normal(COLUMNS, np.float32)
     return X, (X @ w + 10 * generator.standard_normal(rows, np.float32) > 0).astype(np.int64)
 
@@ -77,10 +80,20 @@ def against_rivals(rows, rounds):
             found[rival, shuffle].append(epoch_seconds(rival, X, y, 32, shuffle, more=1 if slow else 4))
         sums.append(seconds(X.sum))
     ours = next(rival for rival in present if rival.NAME == "fallline")
-    medians = {contest: [statistics.median(column) for column in zip(*times, strict=True)] for contest, times in found.items()}
+    medians = {
+        contest: [statistics.median(column) for column in zip(*times, strict=True)]
+        for contest, times in found.items()
+    }
     print(f"\n### One epoch, {rows:,} x {COLUMNS} float32, log loss, batch 32, one thread\n")
     table(
-        ["contender", "rows", "ns a row, later epochs", "times fallline's", "a fit of one epoch, ms", "times fallline's"],
+        [
+            "contender",
+            "rows",
+            "ns a row, later epochs",
+            "times fallline's",
+            "a fit of one epoch, ms",
+            "times fallline's",
+        ],
         [
             [
                 rival.NAME,
@@ -90,7 +103,9 @@ def against_rivals(rows, rounds):
                 f"{1e3 * one:.0f}",
                 f"{one / medians[ours, shuffle][1]:.1f}",
             ]
-            for (rival, shuffle), (epoch, one) in sorted(medians.items(), key=lambda item: (not item[0][1], item[1][0]))
+            for (rival, shuffle), (epoch, one) in sorted(
+                medians.items(), key=lambda item: (not item[0][1], item[1][0])
+            )
         ],
     )
     read = statistics.median(sums)
@@ -113,10 +128,15 @@ def flatness(rows, rounds):
         return f"{1e9 * statistics.median(times) / size:.1f}"
 
     print("\n### Cost of a row in ns against the number of rows, batch 32\n")
-    table(["rows", "in order", "reshuffled"], [[f"{n:,}", cost(n, 32, False), cost(n, 32, True)] for n in sizes])
+    table(
+        ["rows", "in order", "reshuffled"], [[f"{n:,}", cost(n, 32, False), cost(n, 32, True)] for n in sizes]
+    )
     print(f"\n### Cost of a row in ns against the batch size, {rows:,} rows\n")
     batches = [1, 8, 32, 128, 1024, 32_768, "full"]
-    table(["batch size", "in order", "reshuffled"], [[b, cost(rows, b, False), cost(rows, b, True)] for b in batches])
+    table(
+        ["batch size", "in order", "reshuffled"],
+        [[b, cost(rows, b, False), cost(rows, b, True)] for b in batches],
+    )
 
 
 _MEMORY = """
@@ -145,7 +165,9 @@ _IMPORT = "import time; began = time.perf_counter(); import fallline; print(time
 def in_fresh_process(code, *arguments, **environment):
     """The number that a fresh interpreter prints."""
     command = [sys.executable, "-c", code, *arguments]
-    return float(subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True).stdout)
+    return float(
+        subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True).stdout
+    )
 
 
 def start_up(rows):
@@ -175,7 +197,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("parts", nargs="*", choices=["rivals", "flatness", "start", []], help="by default all")
+    parser.add_argument(
+        "parts", nargs="*", choices=["rivals", "flatness", "start", []], help="by default all"
+    )
     options = parser.parse_args()
     parts = options.parts or ["rivals", "flatness", "start"]
     if "rivals" in parts:

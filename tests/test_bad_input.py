@@ -8,7 +8,14 @@ import pytest
 import scipy.sparse as sp
 
 from fallline import SGDClassifier, SGDRegressor, mini_batch_gradient_descent
-from fallline.errors import FalllineError, InputError, NonFiniteError, NotNumbersError, ParameterError, TargetError
+from fallline.errors import (
+    FalllineError,
+    InputError,
+    NonFiniteError,
+    NotNumbersError,
+    ParameterError,
+    TargetError,
+)
 
 X = np.random.default_rng(0).standard_normal((40, 3))
 Y = X @ [1.0, 2.0, 3.0]
@@ -117,7 +124,11 @@ def test_bad_labels(settings, error, message):
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"sample_weight": changed(np.ones(40), 3, np.nan)}, NonFiniteError, "sample_weight contains NaN in row 3"),
+        (
+            {"sample_weight": changed(np.ones(40), 3, np.nan)},
+            NonFiniteError,
+            "sample_weight contains NaN in row 3",
+        ),
         ({"sample_weight": changed(np.ones(40), 3, -1)}, InputError, "sample_weight is -1 in row 3"),
         ({"sample_weight": np.ones(39)}, InputError, "sample_weight has 39"),
         ({"sample_weight": np.zeros(40)}, InputError, "zero in every row"),

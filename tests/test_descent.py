@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference import DERIVATIVES, data_for, plain_descent
 
 from fallline import mini_batch_gradient_descent
 from fallline.errors import DivergenceError, TargetError
 from fallline.objective.losses import LOSSES
 from fallline.objective.losses.huber import Huber
+from reference import DERIVATIVES, data_for, plain_descent
 
 N = 53
 
@@ -24,8 +24,12 @@ def test_agrees_with_the_plain_loop(loss, dtype):
         w, b = mini_batch_gradient_descent(X, y, batch_size, 0.01, 3, loss=loss, shuffle=False)
         expected_w, expected_b = plain_descent(loss, X, y, min(batch_size, N), 0.01, 3)
         tolerance = 1e-4 if dtype == np.float32 else 1e-10
-        np.testing.assert_allclose(np.reshape(w, expected_w.shape), expected_w, rtol=tolerance, atol=tolerance)
-        np.testing.assert_allclose(np.reshape(b, expected_b.shape), expected_b, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(
+            np.reshape(w, expected_w.shape), expected_w, rtol=tolerance, atol=tolerance
+        )
+        np.testing.assert_allclose(
+            np.reshape(b, expected_b.shape), expected_b, rtol=tolerance, atol=tolerance
+        )
 
 
 def test_every_loss_has_a_reference():
@@ -57,7 +61,9 @@ def test_dtype_follows_the_input():
 def test_same_seed_same_bits_another_seed_others():
     """The seed decides the order, and so every bit of the result."""
     X, y = data_for("squared_error")
-    first, again, other = (mini_batch_gradient_descent(X, y, 7, num_epochs=3, random_state=s)[0] for s in (1, 1, 2))
+    first, again, other = (
+        mini_batch_gradient_descent(X, y, 7, num_epochs=3, random_state=s)[0] for s in (1, 1, 2)
+    )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
@@ -85,7 +91,9 @@ def test_any_two_labels_will_do():
 def test_a_loss_may_be_a_value():
     """A typed loss is taken with its parameters."""
     X, y = data_for("huber")
-    narrow, wide = (mini_batch_gradient_descent(X, y, loss=Huber(e), num_epochs=2, shuffle=False)[0] for e in (0.1, 1e6))
+    narrow, wide = (
+        mini_batch_gradient_descent(X, y, loss=Huber(e), num_epochs=2, shuffle=False)[0] for e in (0.1, 1e6)
+    )
     squared = mini_batch_gradient_descent(X, y, num_epochs=2, shuffle=False)[0]
     np.testing.assert_allclose(wide, squared)
     assert (narrow != wide).any()
@@ -101,14 +109,18 @@ def test_arrays_of_all_layouts_give_the_same():
     frozen.flags.writeable = False
     for layout in (frozen, np.asfortranarray(X), wide[:, ::2], X[::-1][::-1], X.astype(">f8")):
         before = layout.copy()
-        np.testing.assert_array_equal(mini_batch_gradient_descent(layout, y, num_epochs=2, shuffle=False)[0], expected)
+        np.testing.assert_array_equal(
+            mini_batch_gradient_descent(layout, y, num_epochs=2, shuffle=False)[0], expected
+        )
         np.testing.assert_array_equal(layout, before)
 
 
 def test_divergence_says_where_and_what_to_do():
     """Too large a rate is an error that names update, rate and scale, not a vector of NaN."""
     X, y = data_for("squared_error")
-    with pytest.raises(DivergenceError, match=r"after update \d+ .*learning rate of 100.*standard deviations.*Try"):
+    with pytest.raises(
+        DivergenceError, match=r"after update \d+ .*learning rate of 100.*standard deviations.*Try"
+    ):
         mini_batch_gradient_descent(1e3 * X, y, learning_rate=100.0)
 
 

@@ -24,7 +24,14 @@ from fallline.errors import InterruptedWarning, ParameterError
 from fallline.optim.optimizers.adam import Adam
 from fallline.optim.schedules.cosine import Cosine
 
-ONE_PASS = {"max_iter": 1, "tol": None, "shuffle": False, "learning_rate": "constant", "eta0": 0.01, "alpha": 0.01}
+ONE_PASS = {
+    "max_iter": 1,
+    "tol": None,
+    "shuffle": False,
+    "learning_rate": "constant",
+    "eta0": 0.01,
+    "alpha": 0.01,
+}
 IRIS = load_iris()
 IRIS_X = scale(IRIS.data)
 
@@ -68,7 +75,12 @@ def test_all_of_scikit_learn_s_parameters_with_its_defaults(theirs):
 def test_classifier_takes_scikit_learn_s_steps(loss, penalty, weighted, classes):
     """With batch_size=1, one pass in order gives scikit-learn's coefficients, weights of rows and classes included."""
     X, y = IRIS_X[IRIS.target < classes], IRIS.target[IRIS.target < classes]
-    settings = {**ONE_PASS, "loss": loss, "penalty": penalty, "class_weight": {0: 2.0, 1: 0.5} if weighted else None}
+    settings = {
+        **ONE_PASS,
+        "loss": loss,
+        "penalty": penalty,
+        "class_weight": {0: 2.0, 1: 0.5} if weighted else None,
+    }
     weight = np.linspace(0, 2, len(y)) if weighted else None
     theirs = linear_model.SGDClassifier(**settings).fit(X, y, sample_weight=weight)
     ours = SGDClassifier(batch_size=1, **settings).fit(X, y, sample_weight=weight)
@@ -79,7 +91,9 @@ def test_classifier_takes_scikit_learn_s_steps(loss, penalty, weighted, classes)
 
 @pytest.mark.parametrize("average", [False, True, 30])
 @pytest.mark.parametrize("learning_rate", ["constant", "invscaling"])
-@pytest.mark.parametrize("loss", ["squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"])
+@pytest.mark.parametrize(
+    "loss", ["squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"]
+)
 def test_regressor_takes_scikit_learn_s_steps(loss, learning_rate, average):
     """With batch_size=1, one pass in order gives scikit-learn's coefficients, schedules and averages included."""
     X, y = load_diabetes(return_X_y=True)
@@ -133,7 +147,9 @@ def test_dtype_is_kept(dtype):
 def test_probabilities(loss, classes):
     """Probabilities lie in [0, 1], sum to 1, and are highest for the predicted class; logarithms agree."""
     X, y = IRIS_X[IRIS.target < classes], IRIS.target[IRIS.target < classes]
-    model = SGDClassifier(loss=loss, random_state=0, max_iter=50, tol=None, eta0=0.1, learning_rate="constant").fit(X, y)
+    model = SGDClassifier(
+        loss=loss, random_state=0, max_iter=50, tol=None, eta0=0.1, learning_rate="constant"
+    ).fit(X, y)
     probabilities = model.predict_proba(X)
     assert probabilities.shape == (len(y), classes)
     assert (probabilities >= 0).all()
@@ -261,7 +277,9 @@ def test_class_weight_balanced_counters_imbalance_in_mini_batches():
 def test_optimizers_and_schedules_by_name_and_by_value():
     """Names and typed values give the same; an optimizer's own parameters count."""
     settings = {"random_state": 0, "max_iter": 20, "tol": None, "eta0": 0.01, "loss": "log_loss"}
-    named = SGDClassifier(optimizer="adam", learning_rate="cosine", warmup=0.1, **settings).fit(IRIS_X, IRIS.target)
+    named = SGDClassifier(optimizer="adam", learning_rate="cosine", warmup=0.1, **settings).fit(
+        IRIS_X, IRIS.target
+    )
     updates = 20 * 5
     typed = SGDClassifier(optimizer=Adam(), learning_rate=Cosine(0.01, updates // 10, updates), **settings)
     other = SGDClassifier(optimizer=Adam(beta_1=0.5), learning_rate="cosine", warmup=0.1, **settings)
@@ -272,9 +290,11 @@ def test_optimizers_and_schedules_by_name_and_by_value():
 
 def test_works_in_pipelines_and_survives_cloning_and_pickling():
     """Estimators behave in scikit-learn's machinery."""
-    pipeline = make_pipeline(StandardScaler(), SGDClassifier(random_state=0, optimizer=Adam(), learning_rate="constant"))
+    pipeline = make_pipeline(
+        StandardScaler(), SGDClassifier(random_state=0, optimizer=Adam(), learning_rate="constant")
+    )
     fitted = clone(pipeline).fit(IRIS.data, IRIS.target)
-    again = pickle.loads(pickle.dumps(fitted))  # noqa: S301 (our own bytes)
+    again = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(again.predict(IRIS.data), fitted.predict(IRIS.data))
     again[-1].partial_fit(IRIS_X, IRIS.target)
 
@@ -309,7 +329,9 @@ def test_history_becomes_a_data_frame():
     model = SGDRegressor(max_iter=4, tol=None).fit(IRIS_X, IRIS.target)
     frame = pd.DataFrame(model.history_)
     assert frame["epoch"].tolist() == [1, 2, 3, 4]
-    assert {"rows", "updates", "seconds", "loss", "objective", "gradient_norm", "learning_rate"} <= set(frame.columns)
+    assert {"rows", "updates", "seconds", "loss", "objective", "gradient_norm", "learning_rate"} <= set(
+        frame.columns
+    )
     assert model.history_.stop.reason == "epochs"
 
 
@@ -321,7 +343,9 @@ def test_r2_is_that_of_the_held_out_rows():
     from sklearn.model_selection import ShuffleSplit
 
     held_out = np.sort(next(ShuffleSplit(1, test_size=0.1, random_state=0).split(X))[1])
-    assert model.history_.column("validation_score")[-1] == pytest.approx(r2_score(y[held_out], model.predict(X[held_out])))
+    assert model.history_.column("validation_score")[-1] == pytest.approx(
+        r2_score(y[held_out], model.predict(X[held_out]))
+    )
 
 
 def test_time_limit():

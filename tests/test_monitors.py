@@ -8,7 +8,6 @@ import time
 
 import numpy as np
 import pytest
-from reference import data_for
 
 from fallline.data.order import Order
 from fallline.data.source import ArraySource
@@ -26,6 +25,7 @@ from fallline.objective.penalties import L2
 from fallline.optim.optimizers.sgd import SGD
 from fallline.optim.schedules.constant import Constant
 from fallline.train import train
+from reference import data_for
 
 X, Y = data_for("squared_error", n=200)
 
@@ -51,7 +51,11 @@ def test_history_counts_rows_updates_and_the_objective():
     run = run_for(epochs=3, penalty=L2(0.5))
     stop = train(run)
     assert stop.reason == "epochs"
-    assert [(r["epoch"], r["rows"], r["updates"]) for r in run.state.history] == [(1, 200, 25), (2, 400, 50), (3, 600, 75)]
+    assert [(r["epoch"], r["rows"], r["updates"]) for r in run.state.history] == [
+        (1, 200, 25),
+        (2, 400, 50),
+        (3, 600, 75),
+    ]
     last = run.state.history[-1]
     w = run.weights[0, :-1]
     assert last["objective"] - last["loss"] == pytest.approx(0.25 * w @ w)
@@ -79,7 +83,14 @@ def test_long_epochs_are_recorded_within():
     run = run_for(epochs=2)
     run.block_rows = lambda: 10
     train(run, [LongEpochs(rows=60)])
-    assert [(r["epoch"], r["rows"]) for r in run.state.history] == [(0, 60), (0, 120), (1, 200), (1, 260), (1, 320), (2, 400)]
+    assert [(r["epoch"], r["rows"]) for r in run.state.history] == [
+        (0, 60),
+        (0, 120),
+        (1, 200),
+        (1, 260),
+        (1, 320),
+        (2, 400),
+    ]
 
 
 def test_validation_measures_other_rows():

@@ -56,9 +56,13 @@ def test_cosine_warms_up_and_ends_at_zero():
 
 def test_one_cycle_is_pytorch_s():
     """One-cycle agrees with torch.optim.lr_scheduler.OneCycleLR."""
-    torch = pytest.importorskip("torch", reason="agreement with torch's schedulers is tested where torch is installed")
+    torch = pytest.importorskip(
+        "torch", reason="agreement with torch's schedulers is tested where torch is installed"
+    )
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.5, total_steps=200, cycle_momentum=False)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=0.5, total_steps=200, cycle_momentum=False
+    )
     expected = []
     for _ in range(200):
         expected.append(scheduler.get_last_lr()[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference import data_for
 
 from fallline.data.order import Order
 from fallline.data.source import ArraySource
@@ -20,6 +19,7 @@ from fallline.optim.optimizers.adam import Adam
 from fallline.optim.schedules.inverse_scaling import InverseScaling
 from fallline.state import State
 from fallline.train import train
+from reference import data_for
 
 X, Y = data_for("log_loss", n=103)
 ENGINE = LinearEngine(LogLoss(), Adam(), InverseScaling(0.1, 0.3), 8, L2(0.01), Polyak(5))
@@ -35,7 +35,15 @@ def everything(state):
     """All of a state except how long it took."""
     history = [{k: v for k, v in record.items() if k != "seconds"} for record in state.history]
     arrays = [*state.memory, state.best]
-    scalars = (state.epoch, state.position, state.rows, state.rate_factor, state.loss_sum, state.notes, history)
+    scalars = (
+        state.epoch,
+        state.position,
+        state.rows,
+        state.rate_factor,
+        state.loss_sum,
+        state.notes,
+        history,
+    )
     return [a.tobytes() for a in arrays], scalars
 
 

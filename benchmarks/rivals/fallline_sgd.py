@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from rivals import RATE
-
 from fallline import SGDClassifier
+from rivals import RATE
 
 NAME = "fallline"
 ORDERS = (True, False)

@@ -6,6 +6,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+
 from rivals import RATE
 
 NAME = "JAX, lax.scan"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from rivals import RATE
 from scipy.special import expit
+
+from rivals import RATE
 
 NAME = "NumPy loop"
 ORDERS = (True, False)

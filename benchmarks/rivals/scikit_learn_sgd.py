@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from rivals import RATE
 from sklearn.linear_model import SGDClassifier
+
+from rivals import RATE
 
 NAME = "scikit-learn SGDClassifier (batch 1)"
 ORDERS = (True, False)
@@ -12,5 +13,11 @@ ORDERS = (True, False)
 def fit(X, y, batch_size, shuffle, epochs):
     """Train on the whole array."""
     SGDClassifier(
-        loss="log_loss", learning_rate="constant", eta0=RATE, max_iter=epochs, tol=None, shuffle=shuffle, random_state=0
+        loss="log_loss",
+        learning_rate="constant",
+        eta0=RATE,
+        max_iter=epochs,
+        tol=None,
+        shuffle=shuffle,
+        random_state=0,
     ).fit(X, y)

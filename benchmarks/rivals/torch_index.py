@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+
 from rivals import RATE
 
 NAME = "PyTorch, randperm and index"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from rivals import RATE
 from torch.utils.data import DataLoader, TensorDataset
+
+from rivals import RATE
 
 NAME = "PyTorch, DataLoader"
 ORDERS = (True,)

@@ -27,7 +27,7 @@ _DEFAULTS = {"epsilon": 0.1, "quantile": 0.5, "power": 1.5}
 def mini_batch_gradient_descent(
     X: Any,
     y: Any,
-    batch_size: int | float | str = 32,
+    batch_size: float | str = 32,
     learning_rate: float = 0.01,
     num_epochs: int = 100,
     *,
@@ -86,7 +86,9 @@ def mini_batch_gradient_descent(
     >>> import numpy as np
     >>> from fallline import mini_batch_gradient_descent
     >>> X = np.array([[0.0], [1.0], [2.0], [3.0]])
-    >>> w, b = mini_batch_gradient_descent(X, 2 * X[:, 0] + 1, batch_size=2, learning_rate=0.1, random_state=0)
+    >>> w, b = mini_batch_gradient_descent(
+    ...     X, 2 * X[:, 0] + 1, batch_size=2, learning_rate=0.1, random_state=0
+    ... )
     >>> w.round(3), round(b, 3)
     (array([2.]), 1.0)
     """

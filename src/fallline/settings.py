@@ -9,7 +9,7 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -49,22 +49,36 @@ def choose(name: str, value: Any, choices: Iterable[str]) -> str:
 def number(name: str, value: Any, *, above: float = -math.inf, at_least: float = -math.inf, below: float = math.inf,
            at_most: float = math.inf) -> float:  # fmt: skip
     """A finite number within bounds."""
+    wanted = _range(above, at_least, below, at_most)
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real) or not math.isfinite(value):
-        raise ParameterError(f"{name}={value!r} is not a finite number. Give {_range(above, at_least, below, at_most)}.")
-    if not (value > above and value >= at_least and value < below and value <= at_most):
-        raise ParameterError(f"{name}={value!r} is out of range. Give {_range(above, at_least, below, at_most)}.")
-    return float(value)
+        raise ParameterError(f"{name}={value!r} is not a finite number. Give {wanted}.")
+    given = float(value)
+    if not (above < given < below and at_least <= given <= at_most):
+        raise ParameterError(f"{name}={value!r} is out of range. Give {wanted}.")
+    return given
 
 
 def _range(above, at_least, below, at_most):
-    limits = [f"above {above:g}"] if above > -math.inf else [f"of at least {at_least:g}"] if at_least > -math.inf else []
-    limits += [f"below {below:g}"] if below < math.inf else [f"of at most {at_most:g}"] if at_most < math.inf else []
+    limits = (
+        [f"above {above:g}"]
+        if above > -math.inf
+        else [f"of at least {at_least:g}"]
+        if at_least > -math.inf
+        else []
+    )
+    limits += (
+        [f"below {below:g}"]
+        if below < math.inf
+        else [f"of at most {at_most:g}"]
+        if at_most < math.inf
+        else []
+    )
     return " and ".join(["a number " + limits[0], *limits[1:]] if limits else ["a number"])
 
 
 def integer(name: str, value: Any, *, at_least: int = 1) -> int:
     """A whole number of at least so much."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < at_least:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or int(value) < at_least:
         raise ParameterError(f"{name}={value!r} is not a whole number of at least {at_least}. Give one.")
     return int(value)
 
@@ -89,10 +103,9 @@ def rows_per_batch(batch_size: Any, n: int) -> int:
     if isinstance(batch_size, str) and batch_size == "full":
         return n
     if isinstance(batch_size, Real) and not isinstance(batch_size, (bool, np.bool_)):
-        if isinstance(batch_size, Integral):
-            if batch_size >= 1:
-                return min(int(batch_size), n)
-        elif 0 < batch_size < 1:
+        if isinstance(batch_size, Integral) and int(batch_size) >= 1:
+            return min(int(batch_size), n)
+        if 0 < float(batch_size) < 1:
             return max(1, round(float(batch_size) * n))
     raise ParameterError(
         f"batch_size={batch_size!r} is not a batch size. Give a whole number of at least 1, a fraction between 0 and 1 "
@@ -102,10 +115,14 @@ def rows_per_batch(batch_size: Any, n: int) -> int:
 
 def seed_from(random_state: Any) -> int:
     """A seed in [0, 2**63) from an integer, a generator of either NumPy kind (which is advanced), or None (NumPy's own)."""
-    if isinstance(random_state, Integral) and not isinstance(random_state, bool) and random_state >= 0:
+    if (
+        isinstance(random_state, (int, np.integer))
+        and not isinstance(random_state, bool)
+        and random_state >= 0
+    ):
         return int(random_state) % 2**63
     if random_state is None:
-        return int(np.random.randint(2**63, dtype=np.int64))
+        return int(np.random.randint(2**63, dtype=np.int64))  # noqa: NPY002 (so that numpy.random.seed decides)
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**63, dtype=np.int64))
     if isinstance(random_state, np.random.Generator):
@@ -116,7 +133,7 @@ def seed_from(random_state: Any) -> int:
     )
 
 
-def make_loss(loss: Any, given: Mapping[str, Any], choices: Iterable[str] = LOSSES) -> NamedTuple:
+def make_loss(loss: Any, given: Mapping[str, Any], choices: Iterable[str] = LOSSES) -> Any:
     """A loss from its name, its parameters taken from those given; or a typed value as it is."""
     if _is_typed(loss):
         return loss
@@ -124,22 +141,26 @@ def make_loss(loss: Any, given: Mapping[str, Any], choices: Iterable[str] = LOSS
     checks = {"epsilon": {"at_least": 0}, "quantile": {"above": 0, "below": 1}, "power": {}}
     parameters = {name: number(name, given[name], **checks[name]) for name in kind._fields if name in given}
     if 0 < parameters.get("power", 0) < 1:
-        raise ParameterError(f"power={given['power']!r}: no Tweedie distribution has a power between 0 and 1.")
+        raise ParameterError(
+            f"power={given['power']!r}: no Tweedie distribution has a power between 0 and 1."
+        )
     return kind(**parameters)
 
 
-def make_penalty(penalty: str | None, alpha: Any, l1_ratio: Any) -> NamedTuple:
+def make_penalty(penalty: str | None, alpha: Any, l1_ratio: Any) -> Any:
     """A penalty from its name and strength."""
     kind = PENALTIES[choose("penalty", "none" if penalty is None else penalty, PENALTIES)]
     given = {"alpha": number("alpha", alpha, at_least=0)}
     if kind is PENALTIES["elasticnet"]:
         if l1_ratio is None:
-            raise ParameterError("l1_ratio must be set when penalty is 'elasticnet', but it is None. Give a number from 0 to 1.")
+            raise ParameterError(
+                "l1_ratio must be set when penalty is 'elasticnet', but it is None. Give a number from 0 to 1."
+            )
         given["l1_ratio"] = number("l1_ratio", l1_ratio, at_least=0, at_most=1)
     return kind(**{name: given[name] for name in kind._fields})
 
 
-def make_optimizer(optimizer: Any, momentum: Any = 0.9) -> NamedTuple:
+def make_optimizer(optimizer: Any, momentum: Any = 0.9) -> Any:
     """An optimizer from its name; or a typed value as it is."""
     if _is_typed(optimizer):
         return optimizer
@@ -149,7 +170,7 @@ def make_optimizer(optimizer: Any, momentum: Any = 0.9) -> NamedTuple:
     return kind()
 
 
-def make_schedule(learning_rate: Any, loss: NamedTuple, given: Mapping[str, Any], epochs: int, updates: int) -> NamedTuple:
+def make_schedule(learning_rate: Any, loss: Any, given: Mapping[str, Any], epochs: int, updates: int) -> Any:
     """A schedule from its name; or a typed value as it is.
 
     Parameters
@@ -187,7 +208,7 @@ def make_schedule(learning_rate: Any, loss: NamedTuple, given: Mapping[str, Any]
     return kind(**parameters)
 
 
-def make_averaging(average: Any, batch_size: int) -> NamedTuple:
+def make_averaging(average: Any, batch_size: int) -> Any:
     """Averaging from False, True, or the number of rows after which it begins."""
     if isinstance(average, (bool, np.bool_)):
         return Polyak(1) if average else NoAveraging()

@@ -133,7 +133,9 @@ class State:
                 metadata = file.metadata() or {}
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         except FileNotFoundError:
-            raise StateError(f"There is no file {str(path)!r} to read a state from. Check the path.") from None
+            raise StateError(
+                f"There is no file {str(path)!r} to read a state from. Check the path."
+            ) from None
         except (OSError, SafetensorError) as error:
             raise StateError(
                 f"{str(path)!r} cannot be read as a saved state ({error}). It may be damaged or another kind of file."

@@ -39,7 +39,9 @@ def as_matrix(X: Any, dtype: Any = None) -> np.ndarray:
     if array.dtype.kind == "c":
         raise InputError("Complex data not supported: X holds complex numbers. Give real numbers.")
     if array.dtype.kind not in "biuf":
-        raise NotNumbersError(f"X has dtype {array.dtype}, but numbers are wanted. Encode text and dates as numbers first.")
+        raise NotNumbersError(
+            f"X has dtype {array.dtype}, but numbers are wanted. Encode text and dates as numbers first."
+        )
     if array.ndim != 2:
         shape = f"{array.ndim}D array of shape {array.shape}" if array.ndim else "a scalar"
         raise InputError(
@@ -69,7 +71,9 @@ def as_numbers(y: Any, n: int, dtype: Any) -> np.ndarray:
     if array.dtype.kind == "O":
         array = _from_objects(array, "y")
     if array.dtype.kind not in "biuf":
-        raise NotNumbersError(f"y has dtype {array.dtype}, but numbers are wanted. For classes use a classifier.")
+        raise NotNumbersError(
+            f"y has dtype {array.dtype}, but numbers are wanted. For classes use a classifier."
+        )
     return require_finite(one_a_row(array, n, "y", (1, 2)), "y").astype(dtype, copy=False)
 
 
@@ -81,15 +85,23 @@ def as_weight(sample_weight: Any, n: int, dtype: Any) -> np.ndarray | None:
     if array.ndim == 0:
         array = np.full(n, array)
     if array.dtype.kind not in "biuf":
-        raise NotNumbersError(f"sample_weight has dtype {array.dtype}, but numbers are wanted. Give one number a row.")
+        raise NotNumbersError(
+            f"sample_weight has dtype {array.dtype}, but numbers are wanted. Give one number a row."
+        )
     if array.ndim != 1:
-        raise InputError(f"sample_weight has shape {array.shape}, but one number a row is wanted. Give a 1D array.")
+        raise InputError(
+            f"sample_weight has shape {array.shape}, but one number a row is wanted. Give a 1D array."
+        )
     array = require_finite(one_a_row(array, n, "sample_weight", (1,)), "sample_weight")
     if (array < 0).any():
         row = int(np.argmax(array < 0))
-        raise InputError(f"sample_weight is {array[row]:g} in row {row}. Negative weights have no meaning here: give 0 or more.")
+        raise InputError(
+            f"sample_weight is {array[row]:g} in row {row}. Negative weights have no meaning here: give 0 or more."
+        )
     if not array.any():
-        raise InputError("sample_weight is zero in every row, so there is nothing to train on. At least one has to be above 0.")
+        raise InputError(
+            "sample_weight is zero in every row, so there is nothing to train on. At least one has to be above 0."
+        )
     return np.ascontiguousarray(array, dtype=dtype)
 
 
@@ -99,16 +111,21 @@ def column_names(X: Any) -> list[str] | None:
     return None if names is None else [str(name) for name in names]
 
 
-def as_array(values, name):
+def as_array(values: Any, name: str) -> np.ndarray:
+    """Anything like an array, a data frame of numbers or a table as an array, not yet checked for what it holds."""
     if values is None:
-        raise InputError(f"This estimator requires {name} to be passed, but the target {name} is None. Give one value a row.")
+        raise InputError(
+            f"This estimator requires {name} to be passed, but the target {name} is None. Give one value a row."
+        )
     if not (hasattr(values, "__array__") or hasattr(values, "__len__") or np.isscalar(values)):
         raise InputError(
             f"{name} is a {type(values).__name__}, which has no length and can be read only once; training needs many passes. "
             f"Give an array, a list or a data frame, e.g. np.array(list({name}))."
         )
     if hasattr(values, "column_names"):
-        return _from_columns([(str(n), values.column(n).to_numpy()) for n in values.column_names], len(values))
+        return _from_columns(
+            [(str(n), values.column(n).to_numpy()) for n in values.column_names], len(values)
+        )
     if hasattr(values, "dtypes") and hasattr(values, "columns"):
         return _from_columns([(str(n), np.asarray(values[n])) for n in values.columns], len(values))
     try:
@@ -123,7 +140,9 @@ def _from_columns(columns, rows):
     """A row-major array from named columns of numbers."""
     wrong = [f"{name!r} ({column.dtype})" for name, column in columns if not _holds_numbers(column)]
     if wrong:
-        raise NotNumbersError(f"These columns do not hold numbers: {', '.join(wrong)}. Encode them as numbers or leave them out.")
+        raise NotNumbersError(
+            f"These columns do not hold numbers: {', '.join(wrong)}. Encode them as numbers or leave them out."
+        )
     small = all(column.dtype in (np.float16, np.float32) for _, column in columns)
     array = np.empty((rows, len(columns)), np.float32 if small and columns else np.float64)
     for j, (_, column) in enumerate(columns):
@@ -143,13 +162,17 @@ def _from_objects(array, name):
         return array.astype(np.float64)
     except (ValueError, TypeError) as error:
         raise NotNumbersError(
-            f"{name} holds Python objects that are not all numbers ({error}); every argument must be a string or a number. Encode text and dates as numbers, or leave them out."
+            f"{name} holds Python objects that are not all numbers ({error}); every argument must be a string or a number. "
+            "Encode text and dates as numbers, or leave them out."
         ) from error
 
 
-def one_a_row(array, n, name, dimensions):
+def one_a_row(array: np.ndarray, n: int, name: str, dimensions: tuple[int, ...]) -> np.ndarray:
+    """The array, if it has one value a row and so many dimensions."""
     if array.ndim not in dimensions:
-        raise InputError(f"{name} should be a 1d array, got an array of shape {array.shape} instead. Give one value a row.")
+        raise InputError(
+            f"{name} should be a 1d array, got an array of shape {array.shape} instead. Give one value a row."
+        )
     if len(array) != n:
         raise InputError(
             f"X has {n} rows, but {name} has {len(array)} (inconsistent numbers of samples). Give one value of {name} a row."
@@ -157,9 +180,12 @@ def one_a_row(array, n, name, dimensions):
     return array
 
 
-def require_finite(array, name):
+def require_finite(array: np.ndarray, name: str) -> np.ndarray:
+    """The array, if every value is a finite number."""
     if not np.isfinite(array).all():
         row = int(np.argwhere(~np.isfinite(array))[0][0])
         found = "NaN" if np.isnan(array[row]).any() else "infinity (inf)"
-        raise NonFiniteError(f"Input {name} contains {found} in row {row}; every value has to be a finite number. Remove such rows.")
+        raise NonFiniteError(
+            f"Input {name} contains {found} in row {row}; every value has to be a finite number. Remove such rows."
+        )
     return array

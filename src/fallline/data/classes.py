@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
 import numpy as np
 
-from fallline.data.arrays import as_array, require_finite, one_a_row
+from fallline.data.arrays import as_array, one_a_row, require_finite
 from fallline.errors import InputError, TargetError
 
 __all__ = ["as_labels", "class_numbers", "find_classes", "signs"]
@@ -35,9 +36,6 @@ def as_labels(y: Any, n: int) -> np.ndarray:
         array = array[:, 0]
     array = one_a_row(array, n, "y", (1,))
     if array.dtype.kind == "O":
-        missing = [row for row, label in enumerate(array) if label is None or label != label]
-        if missing:
-            raise InputError(f"Input y contains NaN in row {missing[0]} (a missing label). Leave such rows out.")
         return _one_type(array)
     if array.dtype.kind == "f" and not (require_finite(array, "y") == np.floor(array)).all():
         row = int(np.argmax(array != np.floor(array)))
@@ -49,9 +47,19 @@ def as_labels(y: Any, n: int) -> np.ndarray:
 
 
 def _one_type(array):
+    """An array of Python objects as one of numbers or of strings."""
+    missing = [
+        row
+        for row, label in enumerate(array)
+        if label is None or (isinstance(label, float) and math.isnan(label))
+    ]
+    if missing:
+        raise InputError(f"Input y contains NaN in row {missing[0]} (a missing label). Leave such rows out.")
     if len({type(label) for label in array}) == 1 or all(not isinstance(label, str) for label in array):
         return np.array(array.tolist())
-    raise TargetError("The labels in y mix strings and numbers. Make them all strings, e.g. with y.astype(str).")
+    raise TargetError(
+        "The labels in y mix strings and numbers. Make them all strings, e.g. with y.astype(str)."
+    )
 
 
 def find_classes(labels: np.ndarray) -> np.ndarray:
@@ -89,7 +97,9 @@ def class_numbers(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
     strange = classes[numbers] != labels
     if strange.any():
         row = int(np.argmax(strange))
-        raise TargetError(f"The label {labels[row]!r} in row {row} of y is not one of the classes {classes!r}.")
+        raise TargetError(
+            f"The label {labels[row]!r} in row {row} of y is not one of the classes {classes!r}."
+        )
     return numbers
 
 

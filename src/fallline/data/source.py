@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -41,7 +41,9 @@ class ArraySource:
         self.n_columns = X.shape[1]
         self.dtype = X.dtype
 
-    def blocks(self, order: Order, epoch: int, position: int, size) -> Iterator[tuple[DenseBlock, int]]:
+    def blocks(
+        self, order: Order, epoch: int, position: int, size: Callable[[], int]
+    ) -> Iterator[tuple[DenseBlock, int]]:
         """The rows of an epoch from `position` on, in blocks, each with the position after it.
 
         `size` is a function that says how many rows the next block may have.
@@ -74,7 +76,9 @@ class ArraySource:
         found = "NaN" if np.isnan(values[row, column]) else "infinity (inf)"
         where = f"row {row}"
         if name == "X":
-            where += f", column {column}" + (f" ({self._columns[column]!r})" if self._columns is not None else "")
+            where += f", column {column}" + (
+                f" ({self._columns[column]!r})" if self._columns is not None else ""
+            )
         remedy = "Impute it or leave the row out" if name == "X" else "Correct it or leave the row out"
         return f"{name} holds {found} in {where}; every value has to be a finite number. {remedy}."
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -47,20 +47,22 @@ class LinearEngine:
         Otherwise intercepts stay as they start.
     """
 
-    loss: NamedTuple
-    optimizer: NamedTuple
-    schedule: NamedTuple
+    loss: Any
+    optimizer: Any
+    schedule: Any
     batch_size: int
-    penalty: NamedTuple = NoPenalty()
-    averaging: NamedTuple = NoAveraging()
+    penalty: Any = NoPenalty()
+    averaging: Any = NoAveraging()
     fit_intercept: bool = True
 
-    def start(self, columns: int, outputs: int, dtype, weights: np.ndarray | None = None) -> State:
+    def start(self, columns: int, outputs: int, dtype: Any, weights: np.ndarray | None = None) -> State:
         """A state to train from: at zero, or at `weights` (outputs, columns + 1), whose last column is the intercept."""
         shape = (outputs, columns + 1)
         averages = shape if self.averaging != NoAveraging() else (0, 0)
         memory = Memory(
-            weights=np.zeros(shape, dtype) if weights is None else np.array(weights, dtype, order="C").reshape(shape),
+            weights=np.zeros(shape, dtype)
+            if weights is None
+            else np.array(weights, dtype, order="C").reshape(shape),
             slots=np.zeros((self.optimizer.slots, *shape), dtype),
             mean=np.zeros(averages),
             gradient=np.zeros(shape, dtype),

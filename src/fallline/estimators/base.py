@@ -65,20 +65,25 @@ class LinearSGD(BaseEstimator):
         monitors = self._watchers()
         if early_stopping:
             validation = ArraySource(matrix, targets, weight, subset=held_out, columns=names)
-            monitors.insert(0, Validation(validation, lambda weights: self._score(engine, validation, weights)))
+            monitors.insert(
+                0, Validation(validation, lambda weights: self._score(engine, validation, weights))
+            )
         monitors.insert(-1, KeepBest(quantity))
         if self.tol is not None:
             adaptive = self.learning_rate == "adaptive"
             patience = integer("n_iter_no_change", self.n_iter_no_change)
-            monitors.insert(-1, NoImprovement(quantity, number("tol", self.tol, at_least=0), patience, lower_rate=adaptive))
+            monitors.insert(
+                -1,
+                NoImprovement(quantity, number("tol", self.tol, at_least=0), patience, lower_rate=adaptive),
+            )
         stop = self._train(engine, source, state, seed, self.max_iter, monitors)
         stopped_early = stop.reason in ("early_stopping", "interrupted")
         weights = state.best if stopped_early and state.best is not None else engine.weights(state)
         self._publish(state, weights, stop)
         if stop.reason == "epochs" and self.tol is not None:
             warnings.warn(
-                f"All {self.max_iter} epochs were made and the {quantity.replace('_', ' ')} was still improving. Raise max_iter, or "
-                "choose another learning rate.",
+                f"All {self.max_iter} epochs were made and the {quantity.replace('_', ' ')} was still improving. "
+                "Raise max_iter, or choose another learning rate.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -144,14 +149,15 @@ class LinearSGD(BaseEstimator):
             ("coef_init", coef_init, weights[:, :-1]),
             ("intercept_init", intercept_init, weights[:, -1]),
         ):
-            if given is not None:
-                given = np.asarray(given, dtype=np.float64)
-                if given.size != place.size or (outputs > 1 and given.shape != place.shape):
-                    raise InputError(
-                        f"Provided {name} does not match dataset: its shape is {given.shape}, and the data ask for {place.shape}. "
-                        "Leave it out to start from zero."
-                    )
-                place[:] = given.reshape(place.shape)
+            if given is None:
+                continue
+            values = np.asarray(given, dtype=np.float64)
+            if values.size != place.size or (outputs > 1 and values.shape != place.shape):
+                raise InputError(
+                    f"Provided {name} does not match dataset: its shape is {values.shape}, and the data ask for {place.shape}. "
+                    "Leave it out to start from zero."
+                )
+            place[:] = values.reshape(place.shape)
         return weights
 
     def _split(self, targets, weight):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
@@ -23,7 +25,8 @@ __all__ = ["SGDClassifier"]
 _LOSSES = [
     name
     for name, kind in LOSSES.items()
-    if kind().domain.classes or (kind().domain == ANY_NUMBER and type(kind.link) is Identity and name != "quantile")
+    if kind().domain.classes
+    or (kind().domain == ANY_NUMBER and type(kind.link) is Identity and name != "quantile")
 ]
 
 
@@ -31,7 +34,7 @@ def _has_probabilities(classifier):
     loss = classifier._typed_loss()
     if loss.link.probabilities is not None:
         return True
-    raise AttributeError(f"probability estimates are not available for loss={classifier.loss!r}. Use 'log_loss' or 'multinomial'.")
+    raise AttributeError(f"loss={classifier.loss!r} has no probabilities. Use 'log_loss' or 'multinomial'.")
 
 
 class SGDClassifier(ClassifierMixin, LinearSGD):
@@ -136,8 +139,8 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
     Notes
     -----
     The objective is :math:`\tfrac1n \sum_i s_i \ell(x_i \cdot w + b, y_i) + \alpha P(w)` with s the weights of the rows. An
-    update moves down :math:`\tfrac{1}{|B|} \sum_{i \in B} s_i \nabla \ell_i` plus the penalty's gradient. With ``batch_size=1`` that is
-    scikit-learn's own step.
+    update moves down :math:`\tfrac{1}{|B|} \sum_{i \in B} s_i \nabla \ell_i` plus the penalty's gradient;
+    :math:`|B|` is the number of rows really in the batch. With ``batch_size=1`` that is scikit-learn's own step.
 
     Examples
     --------
@@ -146,10 +149,14 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
     >>> from fallline import SGDClassifier
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> X = StandardScaler().fit_transform(X)
-    >>> model = SGDClassifier(loss='log_loss', batch_size=16, learning_rate='constant', eta0=0.1, random_state=0).fit(X, y)
+    >>> model = SGDClassifier(
+    ...     loss="log_loss", batch_size=16, learning_rate="constant", eta0=0.1, random_state=0
+    ... ).fit(X, y)
     >>> round(model.score(X, y), 2)
     0.99
     """
+
+    classes_: np.ndarray
 
     def __init__(
         self,
@@ -212,7 +219,9 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         self.warmup = warmup
         self.time_limit = time_limit
 
-    def fit(self, X, y, coef_init=None, intercept_init=None, sample_weight=None):
+    def fit(
+        self, X: Any, y: Any, coef_init: Any = None, intercept_init: Any = None, sample_weight: Any = None
+    ) -> SGDClassifier:
         """Train until nothing improves any more, or `max_iter` epochs are made.
 
         Parameters
@@ -233,7 +242,7 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         """
         return self._fit(X, y, coef_init, intercept_init, sample_weight)
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> SGDClassifier:
         """Make one epoch of mini-batches over these rows, going on from where the last call ended.
 
         Parameters
@@ -252,13 +261,13 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         self._require_parts_suffice()
         if isinstance(self.class_weight, str):
             raise ParameterError(
-                f"class_weight={self.class_weight!r} needs all the data, but partial_fit sees one part at a time. Compute weights on "
-                "a sample with sklearn.utils.class_weight.compute_class_weight and pass them as a dict."
+                f"class_weight={self.class_weight!r} needs all the data, but partial_fit sees one part at a time. "
+                "Compute weights on a sample with sklearn.utils.class_weight.compute_class_weight and pass them as a dict."
             )
         self._announce(classes)
         return self._partial_fit(X, y, sample_weight)
 
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> np.ndarray:
         """Scores (signed distances, log-odds, ...): positive for the second of two classes; one column a class for more.
 
         Parameters
@@ -272,7 +281,7 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         scores = self._scores(X)
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """The class with the highest score.
 
         Parameters
@@ -287,7 +296,7 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         return self.classes_[numbers]
 
     @available_if(_has_probabilities)
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the classes, for 'log_loss', 'multinomial' and 'modified_huber'.
 
         Classes fitted one against the rest are scaled to sum to 1.
@@ -305,7 +314,7 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         return self._typed_loss().link.probabilities(scores)
 
     @available_if(_has_probabilities)
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithms of `predict_proba`.
 
         Parameters
@@ -329,12 +338,14 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         """Learn in the first call of `partial_fit` which classes there are."""
         if classes is None:
             if not hasattr(self, "classes_"):
-                raise InputError("The first call of partial_fit needs all classes, since a part of the data may lack some. Pass classes=[...].")
+                raise InputError(
+                    "The first call of partial_fit needs all classes, since a part of the data may lack some. Pass classes=[...]."
+                )
             return
         classes = find_classes(as_labels(classes, len(classes)))
         if hasattr(self, "classes_") and not np.array_equal(classes, self.classes_):
             raise InputError(
-                f"partial_fit was called with classes {classes!r}, but began with {self.classes_!r}. Pass the same again, or none."
+                f"partial_fit was called with classes {classes!r}, but began with {self.classes_!r}. Pass the same, or none."
             )
         self.classes_ = classes
 
@@ -358,7 +369,9 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         if self.class_weight is None:
             return np.ones(len(self.classes_))
         if not (isinstance(self.class_weight, dict) or self.class_weight == "balanced"):
-            raise ParameterError(f"class_weight={self.class_weight!r} is not a dict, 'balanced' or None. Give one of them.")
+            raise ParameterError(
+                f"class_weight={self.class_weight!r} is not a dict, 'balanced' or None. Give one of them."
+            )
         return compute_class_weight(self.class_weight, classes=self.classes_, y=labels)
 
     def _held_out(self, targets, share):
@@ -366,7 +379,9 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         try:
             return np.sort(next(split.split(targets, targets))[1]).astype(np.uint64)
         except ValueError as error:
-            raise InputError(f"early_stopping cannot hold out validation_fraction={share:g} of the rows: {error}") from error
+            raise InputError(
+                f"early_stopping cannot hold out validation_fraction={share:g} of the rows: {error}"
+            ) from error
 
     def _score(self, engine, source, weights):
         """Accuracy on a source."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
@@ -115,8 +117,8 @@ class SGDRegressor(RegressorMixin, LinearSGD):
     Notes
     -----
     The objective is :math:`\tfrac1n \sum_i s_i \ell(x_i \cdot w + b, y_i) + \alpha P(w)` with s the weights of the rows. An
-    update moves down :math:`\tfrac{1}{|B|} \sum_{i \in B} s_i \nabla \ell_i` plus the penalty's gradient. With ``batch_size=1`` that is
-    scikit-learn's own step.
+    update moves down :math:`\tfrac{1}{|B|} \sum_{i \in B} s_i \nabla \ell_i` plus the penalty's gradient;
+    :math:`|B|` is the number of rows really in the batch. With ``batch_size=1`` that is scikit-learn's own step.
 
     Examples
     --------
@@ -124,7 +126,9 @@ class SGDRegressor(RegressorMixin, LinearSGD):
     >>> from sklearn.preprocessing import StandardScaler
     >>> from fallline import SGDRegressor
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> model = SGDRegressor(batch_size=16, eta0=0.05, random_state=0).fit(StandardScaler().fit_transform(X), y)
+    >>> model = SGDRegressor(batch_size=16, eta0=0.05, random_state=0).fit(
+    ...     StandardScaler().fit_transform(X), y
+    ... )
     >>> round(model.score(StandardScaler().fit_transform(X), y), 2)
     0.52
     """
@@ -190,7 +194,9 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         self.quantile = quantile
         self.power = power
 
-    def fit(self, X, y, coef_init=None, intercept_init=None, sample_weight=None):
+    def fit(
+        self, X: Any, y: Any, coef_init: Any = None, intercept_init: Any = None, sample_weight: Any = None
+    ) -> SGDRegressor:
         """Train until nothing improves any more, or `max_iter` epochs are made.
 
         Parameters
@@ -210,7 +216,7 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         """
         return self._fit(X, y, coef_init, intercept_init, sample_weight)
 
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> SGDRegressor:
         """Make one epoch of mini-batches over these rows, going on from where the last call ended.
 
         Parameters
@@ -227,7 +233,7 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         self._require_parts_suffice()
         return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Expected targets.
 
         Parameters

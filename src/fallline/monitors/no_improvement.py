@@ -43,5 +43,7 @@ class NoImprovement(Monitor):
             note["epochs"] = 0
             return None
         what = self.quantity.replace("_", " ")
-        message = f"the {what} improved by less than {self.tolerance:g} in each of {self.epochs} epochs running"
+        message = (
+            f"the {what} improved by less than {self.tolerance:g} in each of {self.epochs} epochs running"
+        )
         return Stop("early_stopping" if self.quantity.startswith("validation") else "converged", message)

@@ -46,7 +46,9 @@ class Progress(Monitor):
     def after_block(self, run):
         if self.show:
             state = run.state
-            self._tell(run, state.epoch * run.source.n_rows + state.position, state.loss_sum / max(state.position, 1))
+            self._tell(
+                run, state.epoch * run.source.n_rows + state.position, state.loss_sum / max(state.position, 1)
+            )
 
     def after_epoch(self, run):
         if self.show:
@@ -64,7 +66,9 @@ class Progress(Monitor):
 
     def _tell(self, run, completed, loss):
         epoch = f"{min(run.state.epoch + 1, run.epochs)}/{run.epochs}"
-        self._bar.update(self._task, completed=completed, epoch=epoch, speed=_speed(run.state), loss=f"{loss:.5g}")
+        self._bar.update(
+            self._task, completed=completed, epoch=epoch, speed=_speed(run.state), loss=f"{loss:.5g}"
+        )
 
 
 def _speed(state):

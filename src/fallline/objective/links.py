@@ -63,4 +63,6 @@ def _normalised(positive):
     if positive.shape[1] == 1:
         return np.hstack([1 - positive, positive])
     total = positive.sum(axis=1, keepdims=True)
-    return np.where(total > 0, positive / np.where(total > 0, total, 1), 1 / positive.shape[1]).astype(positive.dtype)
+    return np.where(total > 0, positive / np.where(total > 0, total, 1), 1 / positive.shape[1]).astype(
+        positive.dtype
+    )

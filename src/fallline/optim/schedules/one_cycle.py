@@ -11,8 +11,10 @@ __all__ = ["OneCycle"]
 
 
 class OneCycle(NamedTuple):
-    r"""Up from :math:`\eta_0/25` to :math:`\eta_0` by update w, down to :math:`\eta_0/250000` at update n, both along half
-    cosines (Smith and Topin, Super-convergence, 2018; the constants are PyTorch's).
+    r"""Up and down along half cosines (Smith and Topin, Super-convergence, 2018).
+
+    The rate rises from :math:`\eta_0/25` to :math:`\eta_0` by update w, and falls to :math:`\eta_0/250000` at update n;
+    the constants are PyTorch's.
     """
 
     eta0: float
