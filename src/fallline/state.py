@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -77,8 +78,8 @@ class State:
         self.rows += sums.rows
         self.position = position
         self.seconds += seconds
-        self.loss_sum += sums.loss
-        if sums.rate > 0:
+        self.loss_sum = sums.loss
+        if not math.isnan(sums.rate):
             self.gradient_norm, self.rate = sums.gradient_norm, sums.rate
 
     def end_epoch(self, penalty: float, rows: int) -> None:

@@ -10,6 +10,7 @@ Three decorators:
       class Huber(NamedTuple):
           epsilon: float
 
+
       @derivative.of(Huber)
       def _(loss, score, target): ...
 

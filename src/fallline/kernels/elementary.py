@@ -22,7 +22,9 @@ _LOG2_E = math.log2(math.e)
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 # Adding 1.5 * 2**52 rounds to an integer and leaves that integer in the low bits.
 _ROUND = 1.5 * 2.0**52
-_L3, _L5, _L7, _L9, _L11, _L13, _L15, _L17, _L19, _L21, _L23, _L25, _L27, _L29, _L31 = (1 / k for k in range(3, 32, 2))
+_L3, _L5, _L7, _L9, _L11, _L13, _L15, _L17, _L19, _L21, _L23, _L25, _L27, _L29, _L31 = (
+    1 / k for k in range(3, 32, 2)
+)
 _E2, _E3, _E4, _E5, _E6, _E7, _E8, _E9, _E10, _E11, _E12, _E13 = (1 / math.factorial(k) for k in range(2, 14))
 
 

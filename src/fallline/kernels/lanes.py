@@ -68,7 +68,9 @@ def load(typing_context, array, row, column, stop):
                 whole_end = builder.block
             with part:
                 kind = ir.FunctionType(vector, [pointer.type, ir.IntType(32), mask.type, vector])
-                function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.{_suffix(lanes)}.p0")
+                function = cgutils.get_or_insert_function(
+                    builder.module, kind, f"llvm.masked.load.{_suffix(lanes)}.p0"
+                )
                 align = ir.IntType(32)(lanes.dtype.bitwidth // 8)
                 some_lanes = builder.call(function, [pointer, align, mask, ir.Constant(vector, None)])
                 part_end = builder.block
@@ -92,7 +94,9 @@ def store(typing_context, array, row, column, stop, lanes):
                 builder.store(arguments[4], pointer, align=lanes.dtype.bitwidth // 8)
             with part:
                 kind = ir.FunctionType(ir.VoidType(), [vector, pointer.type, ir.IntType(32), mask.type])
-                function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.store.{_suffix(lanes)}.p0")
+                function = cgutils.get_or_insert_function(
+                    builder.module, kind, f"llvm.masked.store.{_suffix(lanes)}.p0"
+                )
                 align = ir.IntType(32)(lanes.dtype.bitwidth // 8)
                 builder.call(function, [arguments[4], pointer, align, mask])
         return context.get_dummy_value()
@@ -134,7 +138,9 @@ def _place(context, builder, signature, arguments, lanes):
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
     _, row, column, stop = arguments[:4]
     strides = cgutils.unpack_tuple(builder, array.strides)
-    offset = builder.add(builder.mul(row, strides[0]), builder.mul(column, ir.IntType(64)(lanes.dtype.bitwidth // 8)))
+    offset = builder.add(
+        builder.mul(row, strides[0]), builder.mul(column, ir.IntType(64)(lanes.dtype.bitwidth // 8))
+    )
     start = builder.gep(builder.bitcast(array.data, ir.IntType(8).as_pointer()), [offset])
     pointer = builder.bitcast(start, context.get_value_type(lanes).as_pointer())
     word = ir.IntType(32)

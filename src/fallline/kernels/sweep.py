@@ -74,13 +74,13 @@ class Sums(NamedTuple):
     Parameters
     ----------
     loss : float
-        Sum of weight times loss, each row at the weights it met.
+        Sum of weight times loss, each row at the weights it met, added row by row to the sum that the call began with.
     rows : int
         Rows visited. Fewer than the block has only where a score was not finite.
     gradient_norm : float
-        Euclidean norm of (1) at the last update; 0 where there was none.
+        Euclidean norm of (1) at the last update; NaN where there was none.
     rate : float
-        Learning rate of the last update; 0 where there was none.
+        Learning rate of the last update; NaN where there was none.
     finite : bool
         False if a score or a loss was NaN or infinite; the walk ends there.
     """
@@ -93,21 +93,20 @@ class Sums(NamedTuple):
 
 
 @kernel
-def sweep(block, memory, descent, rate_factor, last):
+def sweep(block, memory, descent, rate_factor, last, loss_sum):
     """Make every update that the block completes. `last`: the epoch ends here, so a short batch counts as one."""
     rows, batch_size = len(block.rows), descent.batch_size
     pending, updates = memory.clock[0], memory.clock[1]
     scratch = _scratch(block, memory.weights)
-    total, norm, eta, finite = 0.0, 0.0, 0.0, True
+    norm, eta, finite = math.nan, math.nan, True
     start = 0
     while start < rows:
         count = min(_CHUNK, rows - start, batch_size - pending, _FOLD - pending % _FOLD)
-        loss = _differentiate(block, start, count, memory.weights, descent.loss, scratch)
-        if not math.isfinite(loss):
-            finite = False
+        loss_sum = _differentiate(block, start, count, memory.weights, descent.loss, scratch, loss_sum)
+        finite = math.isfinite(loss_sum)
+        if not finite:
             break
         accumulate(block, start, count, scratch.slopes, memory.gradient)
-        total += loss
         pending += count
         start += count
         if pending == batch_size or (last and start == rows):
@@ -123,25 +122,21 @@ def sweep(block, memory, descent, rate_factor, last):
             _fold(memory)
     memory.clock[0] = pending
     memory.clock[1] = updates
-    return Sums(total, start, norm, eta, finite)
+    return Sums(loss_sum, start, norm, eta, finite)
 
 
 @kernel
-def measure(block, weights, loss):
+def measure(block, weights, loss, loss_sum):
     """The loss of the block's rows at fixed weights."""
     rows = len(block.rows)
     scratch = _scratch(block, weights)
-    total, finite = 0.0, True
-    start = 0
-    while start < rows:
+    start, finite = 0, True
+    while start < rows and finite:
         count = min(_CHUNK, rows - start)
-        chunk = _differentiate(block, start, count, weights, loss, scratch)
-        if not math.isfinite(chunk):
-            finite = False
-            break
-        total += chunk
+        loss_sum = _differentiate(block, start, count, weights, loss, scratch, loss_sum)
+        finite = math.isfinite(loss_sum)
         start += count
-    return Sums(total, start, 0.0, 0.0, finite)
+    return Sums(loss_sum, start, math.nan, math.nan, finite)
 
 
 @kernel
@@ -179,9 +174,9 @@ def _scratch(block, weights):
     )
 
 
-@inlined(reassociate=True)
-def _differentiate(block, start, rows, weights, loss, scratch):
-    """Score some rows; leave weight times derivative in `scratch.slopes`; return the sum of weight times loss.
+@inlined
+def _differentiate(block, start, rows, weights, loss, scratch, loss_sum):
+    """Score some rows; leave weight times derivative in `scratch.slopes`; return `loss_sum` plus weight times loss.
 
     It is not finite if any score or loss is not.
     """
@@ -189,15 +184,23 @@ def _differentiate(block, start, rows, weights, loss, scratch):
     gather(block, start, rows, targets, weight)
     score(block, start, rows, weights, scores)
     differentiate(loss, rows, scores, targets, values, slopes)
-    total = 0.0
     for i in range(rows):
-        total += weight[0, i] * values[0, i]
+        loss_sum += weight[0, i] * values[0, i]
     for k in range(weights.shape[0]):
         for i in range(rows):
             slopes[k, i] = slopes[k, i] * weight[0, i]
-            total += scores[k, i] - scores[k, i]
         for i in range(rows, (rows + 3) // 4 * 4):
             slopes[k, i] = 0.0
+    return loss_sum + _zero_if_finite(scores, rows)
+
+
+@inlined(reassociate=True)
+def _zero_if_finite(scores, rows):
+    """0, or NaN if any score is not finite: comparisons in a loss may have swallowed that."""
+    total = 0.0
+    for k in range(scores.shape[0]):
+        for i in range(rows):
+            total += scores[k, i] - scores[k, i]
     return total
 
 
@@ -243,6 +246,16 @@ def _update(memory, descent, rows, eta, update):
             gradient[k, j] = 0.0
         if descent.fit_intercept:
             mean = gradient[k, width - 1] * (1.0 / rows)
-            step(descent.optimizer, prepared, k, width - 1, weights, mean, memory.slots, descent.unpenalised, eta)
+            step(
+                descent.optimizer,
+                prepared,
+                k,
+                width - 1,
+                weights,
+                mean,
+                memory.slots,
+                descent.unpenalised,
+                eta,
+            )
         gradient[k, width - 1] = 0.0
     average(descent.averaging, update, weights, memory.mean)
