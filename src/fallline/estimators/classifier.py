@@ -133,7 +133,7 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         A record an epoch, and why training stopped (``history_.stop.message``).
     n_features_in_ : int
         Columns seen while training.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (columns,)
         Their names, where X had names that are all strings.
 
     Notes

@@ -111,7 +111,7 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         A record an epoch, and why training stopped (``history_.stop.message``).
     n_features_in_ : int
         Columns seen while training.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (columns,)
         Their names, where X had names that are all strings.
 
     Notes
@@ -129,8 +129,8 @@ class SGDRegressor(RegressorMixin, LinearSGD):
     >>> model = SGDRegressor(batch_size=16, eta0=0.05, random_state=0).fit(
     ...     StandardScaler().fit_transform(X), y
     ... )
-    >>> round(model.score(StandardScaler().fit_transform(X), y), 2)
-    0.52
+    >>> model.score(StandardScaler().fit_transform(X), y) > 0.5
+    True
     """
 
     def __init__(
