@@ -91,10 +91,11 @@ def class_numbers(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
         For a label that is none of the classes.
     """
     if len(classes) == 2:
-        numbers = (labels == classes[1]).astype(np.intp)
+        second = labels == classes[1]
+        numbers, strange = second.view(np.int8), ~(second | (labels == classes[0]))
     else:
         numbers = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
-    strange = classes[numbers] != labels
+        strange = classes[numbers] != labels
     if strange.any():
         row = int(np.argmax(strange))
         raise TargetError(

@@ -210,6 +210,6 @@ class LinearSGD(BaseEstimator):
 
 def _product(weight, class_weight, dtype):
     """Weights of the rows times those of their classes; None where all are 1."""
-    if class_weight is None or (class_weight == 1).all():
+    if class_weight is None:
         return weight
     return (class_weight if weight is None else weight * class_weight).astype(dtype)

@@ -355,14 +355,12 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
             self.classes_ = find_classes(labels)
         numbers = class_numbers(labels, self.classes_)
         loss, class_weight = self._typed_loss(), self._class_weights(labels)
+        row_weight = None if (class_weight == 1).all() else class_weight[numbers]
         if len(self.classes_) == 2:
-            self._loss = loss
-            return loss, signs(numbers, dtype), 1, class_weight[numbers]
+            return loss, signs(numbers, dtype), 1, row_weight
         if loss.domain == CLASSES:
-            self._loss = loss
-            return loss, numbers.astype(dtype), len(self.classes_), class_weight[numbers]
-        self._loss = OneVersusRest(loss, class_weight)
-        return self._loss, numbers.astype(dtype), len(self.classes_), None
+            return loss, numbers.astype(dtype), len(self.classes_), row_weight
+        return OneVersusRest(loss, class_weight), numbers.astype(dtype), len(self.classes_), None
 
     def _class_weights(self, labels):
         """A weight a class."""
