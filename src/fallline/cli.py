@@ -51,7 +51,9 @@ def _complain(message, code):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="fallline", description="Train models by mini-batch gradient descent.", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="fallline", description="Train models by mini-batch gradient descent.", allow_abbrev=False
+    )
     parser.add_argument("--version", action="version", version=f"fallline {fallline.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_compare(commands)
@@ -62,8 +64,8 @@ def _add_compare(commands):
     parser = commands.add_parser(
         "compare",
         help="batch, stochastic and mini-batch side by side on your data",
-        description="Train batch, stochastic and mini-batch gradient descent side by side, beside scikit-learn, PyTorch and L-BFGS; "
-        "write one page that shows how each learned and what it cost, and a JSON file with every number.",
+        description="Train batch, stochastic and mini-batch gradient descent side by side, beside scikit-learn, PyTorch and "
+        "L-BFGS; write one page that shows how each learned and what it cost, and a JSON file with every number.",
         epilog="Examples: fallline compare --demo digits; fallline compare houses.csv --target price --ignore id",
         allow_abbrev=False,
     )
@@ -72,16 +74,63 @@ def _add_compare(commands):
     add("--target", metavar="COLUMN", help="the column to predict")
     add("--demo", metavar="NAME", help="instead of a file: digits, breast_cancer, diabetes or wine")
     add("--ignore", metavar="COLUMN", action="append", default=[], help="leave a column out; may be repeated")
-    add("--task", metavar="TASK", help="classification or regression (default: by what the target looks like)")
-    add("--output", metavar="PAGE", default="fallline-report.html", help="where the page goes (default: %(default)s)")
+    add(
+        "--task", metavar="TASK", help="classification or regression (default: by what the target looks like)"
+    )
+    add(
+        "--output",
+        metavar="PAGE",
+        default="fallline-report.html",
+        help="where the page goes (default: %(default)s)",
+    )
     add("--json", metavar="PATH", help="where the numbers go (default: beside the page, ending in .json)")
-    add("--batch-sizes", metavar="LIST", type=_batch_sizes, help="such as 1,32,full (default: 1,8,32,128,512,full)")
-    add("--epochs", metavar="N", type=_int, help="passes over the data (default: by the number of rows, 15 to 150)")
-    add("--seeds", metavar="N", type=_int, default=3, help="runs of each, in other orders (default: %(default)s)")
-    add("--alpha", metavar="A", type=_float, default=1e-4, help="strength of the L2 penalty (default: %(default)s)")
-    add("--time-limit", metavar="SECONDS", type=_float, default=300.0, help="for all training together (default: %(default)g)")
-    add("--test-fraction", metavar="F", type=_float, default=0.2, help="share of rows to test on (default: %(default)s)")
-    add("--seed", metavar="N", type=_int, default=0, help="chooses the split and the orders (default: %(default)s)")
+    add(
+        "--batch-sizes",
+        metavar="LIST",
+        type=_batch_sizes,
+        help="such as 1,32,full (default: 1,8,32,128,512,full)",
+    )
+    add(
+        "--epochs",
+        metavar="N",
+        type=_int,
+        help="passes over the data (default: by the number of rows, 15 to 150)",
+    )
+    add(
+        "--seeds",
+        metavar="N",
+        type=_int,
+        default=3,
+        help="runs of each, in other orders (default: %(default)s)",
+    )
+    add(
+        "--alpha",
+        metavar="A",
+        type=_float,
+        default=1e-4,
+        help="strength of the L2 penalty (default: %(default)s)",
+    )
+    add(
+        "--time-limit",
+        metavar="SECONDS",
+        type=_float,
+        default=300.0,
+        help="for all training together (default: %(default)g)",
+    )
+    add(
+        "--test-fraction",
+        metavar="F",
+        type=_float,
+        default=0.2,
+        help="share of rows to test on (default: %(default)s)",
+    )
+    add(
+        "--seed",
+        metavar="N",
+        type=_int,
+        default=0,
+        help="chooses the split and the orders (default: %(default)s)",
+    )
     add("--verbose", action="store_true", help="one line a stage, on standard error")
     add("--debug", action="store_true", help="on an error, show the traceback")
     parser.set_defaults(run=_compare)
@@ -103,16 +152,33 @@ def _float(text):
 
 
 def _batch_sizes(text):
-    return [_number(float, part) if "." in part else _number(int, part) for part in map(str.strip, text.split(","))]
+    return [
+        _number(float, part) if "." in part else _number(int, part)
+        for part in map(str.strip, text.split(","))
+    ]
 
 
 def _compare(options):
     from fallline.compare.outputs import Outputs
 
     outputs = Outputs.checked(options.output, options.json)
-    passed_on = ("target", "demo", "ignore", "task", "batch_sizes", "epochs", "seeds", "alpha", "time_limit", "test_fraction", "seed")
+    passed_on = (
+        "target",
+        "demo",
+        "ignore",
+        "task",
+        "batch_sizes",
+        "epochs",
+        "seeds",
+        "alpha",
+        "time_limit",
+        "test_fraction",
+        "seed",
+    )
     with _progress(options.verbose) as progress:
-        found = fallline.compare(options.data, progress=progress, **{name: getattr(options, name) for name in passed_on})
+        found = fallline.compare(
+            options.data, progress=progress, **{name: getattr(options, name) for name in passed_on}
+        )
         found.command = options.command_line
         found.save(*outputs)
     _show(found, outputs)
@@ -127,7 +193,12 @@ def _progress(verbose: bool) -> Iterator[Callable[[float, str], None] | None]:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+        columns = (
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+        )
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("", total=1.0)
             yield lambda done, what: bar.update(task, completed=done, description=what)
@@ -150,4 +221,9 @@ def _show(found: Any, outputs: Any) -> None:
     console.print(summary_table(found))
     for sentence in [*found.verdict, *found.absent]:
         console.print(f"- {sentence}", markup=False, highlight=False)
-    console.print(f"\nThe page: {outputs.page}\nThe numbers: {outputs.numbers}", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"\nThe page: {outputs.page}\nThe numbers: {outputs.numbers}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )

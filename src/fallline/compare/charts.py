@@ -51,7 +51,10 @@ def _gap(comparison: Comparison, axis: str) -> dict[str, Any]:
         })  # fmt: skip
     write = words.time if axis == "seconds" else words.amount
     everything = np.concatenate([_axis(result, axis) for result in comparison.contenders])
-    return {"data": traces, "layout": _layout(_log_axis(AXES[axis], everything, write), _gap_axis(comparison))}
+    return {
+        "data": traces,
+        "layout": _layout(_log_axis(AXES[axis], everything, write), _gap_axis(comparison)),
+    }
 
 
 def _axis(result: Result, axis: str) -> np.ndarray:
@@ -70,7 +73,13 @@ def _band(result, x, gaps, colour):
 
 
 def _gap_axis(comparison):
-    gaps = [gap for result in comparison.contenders if result.family != "other" for run in result.curves.gap for gap in run]
+    gaps = [
+        gap
+        for result in comparison.contenders
+        if result.family != "other"
+        for run in result.curves.gap
+        for gap in run
+    ]
     low = math.log10(max(min(gaps) / 2, _LOWEST_GAP))
     high = math.log10(min(max([1.3, *gaps]), 4.0))
     axis = _log_axis("gap to the optimum", np.array([10.0**low, 10.0**high]), words.share)
@@ -92,29 +101,60 @@ def _arrival(comparison):
             "text": [None if second is None else words.time(second) for second in seconds],
             "hovertemplate": f"within {gap} after %{{text}}<extra>%{{y}}</extra>",
         })  # fmt: skip
-    y = {"categoryorder": "array", "categoryarray": names, "automargin": True, "gridcolor": _GRID, "range": [-0.6, len(names) - 0.4]}
-    return {"data": traces, "layout": _layout(_log_axis("seconds", np.array(arrivals or [1.0]), words.time), y, 60 + 34 * len(names))}
+    y = {
+        "categoryorder": "array",
+        "categoryarray": names,
+        "automargin": True,
+        "gridcolor": _GRID,
+        "range": [-0.6, len(names) - 0.4],
+    }
+    return {
+        "data": traces,
+        "layout": _layout(
+            _log_axis("seconds", np.array(arrivals or [1.0]), words.time), y, 60 + 34 * len(names)
+        ),
+    }
 
 
 def _throughput(comparison):
     looks, found = styles(comparison.contenders), comparison.throughput
-    traces = [_points("fallline", found.batch_sizes, found.rows_per_second, "#8e1f9a", "lines+markers", "circle")]
+    traces = [
+        _points("fallline", found.batch_sizes, found.rows_per_second, "#8e1f9a", "lines+markers", "circle")
+    ]
     symbols = {"scikit-learn": "square", "pytorch": "diamond"}
     for result in comparison.contenders:
         if result.family == "rival":
             colour = looks[result.key].colour
-            traces.append(_points(result.label, [result.batch_size], [result.rows_per_second], colour, "markers", symbols[result.key]))
+            traces.append(
+                _points(
+                    result.label,
+                    [result.batch_size],
+                    [result.rows_per_second],
+                    colour,
+                    "markers",
+                    symbols[result.key],
+                )
+            )
     speeds = np.array([speed for trace in traces for speed in trace["y"]])
     sizes = np.array(found.batch_sizes)
-    return {"data": traces, "layout": _with_legend(_layout(_log_axis("batch size (rows)", sizes), _log_axis("rows a second", speeds)))}
+    return {
+        "data": traces,
+        "layout": _with_legend(
+            _layout(_log_axis("batch size (rows)", sizes), _log_axis("rows a second", speeds))
+        ),
+    }
 
 
 def _noise(comparison):
     noise = comparison.noise
-    theory = _points("theory: proportional to 1 / batch size", noise.batch_sizes, noise.theory, _QUIET, "lines", "circle")
+    theory = _points(
+        "theory: proportional to 1 / batch size", noise.batch_sizes, noise.theory, _QUIET, "lines", "circle"
+    )
     measured = _points("measured", noise.batch_sizes, noise.measured, "#d3456b", "markers", "circle")
     values = np.array([*noise.measured, *noise.theory])
-    layout = _layout(_log_axis("batch size (rows)", np.array(noise.batch_sizes)), _log_axis("noise / signal", values))
+    layout = _layout(
+        _log_axis("batch size (rows)", np.array(noise.batch_sizes)), _log_axis("noise / signal", values)
+    )
     return {"data": [theory, measured], "layout": _with_legend(layout)}
 
 
@@ -136,7 +176,13 @@ def _memory(comparison):
         "marker": {"color": [looks[result.key].colour for result in shown]}, "hovertemplate": "%{text}<extra>%{y}</extra>",
     }  # fmt: skip
     most = max([result.memory_bytes / 1e6 for result in shown], default=1.0)
-    x = {"title": {"text": "MB beyond the data"}, "range": [0, max(1.2 * most, 0.1)], "gridcolor": _GRID, "zeroline": False, "automargin": True}
+    x = {
+        "title": {"text": "MB beyond the data"},
+        "range": [0, max(1.2 * most, 0.1)],
+        "gridcolor": _GRID,
+        "zeroline": False,
+        "automargin": True,
+    }
     y = {"automargin": True, "categoryorder": "array", "categoryarray": names}
     return {"data": [trace], "layout": _layout(x, y, 80 + 30 * len(names)) | {"bargap": 0.45}}
 
@@ -148,7 +194,8 @@ def _log_axis(title: str, values: np.ndarray, write: Callable[[float], str] = wo
     low, high = low - room, high + room
     ticks = _ticks(low, high)
     return {
-        "type": "log", "range": [low, high], "title": {"text": title}, "tickvals": ticks, "ticktext": [write(tick) for tick in ticks],
+        "type": "log", "range": [low, high], "title": {"text": title}, "tickvals": ticks,
+        "ticktext": [write(tick) for tick in ticks],
         "gridcolor": _GRID, "zeroline": False, "automargin": True,
     }  # fmt: skip
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import time
 from collections.abc import Callable, Sequence
-from os import PathLike
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from fallline.compare.contenders import line_up
 from fallline.compare.contenders.lbfgs import lbfgs
@@ -108,7 +107,7 @@ def compare(
     >>> found.save("wine.html")  # doctest: +SKIP
     """
     settings = _checked(epochs, seeds, alpha, time_limit, test_fraction, seed)
-    tell = progress or (lambda share, what: None)
+    tell = progress or (lambda *_: None)
     tell(0.0, "reading the data")
     table = read(data, y, target=target, demo=demo, ignore=ignore)
     understood = understand(table.y, table.target, task)
@@ -148,8 +147,10 @@ def _complete(settings, problem, batch_sizes):
     """What depends on how many rows there are."""
     if batch_sizes is None:
         batch_sizes = [1, *(size for size in _BATCH_SIZES if size < problem.n / 2), "full"]
-    elif isinstance(batch_sizes, str) or not len(batch_sizes):
-        raise ParameterError(f"batch_sizes={batch_sizes!r} is not a list of batch sizes. Give one such as [1, 32, 'full'].")
+    elif isinstance(batch_sizes, str) or len(batch_sizes) == 0:
+        raise ParameterError(
+            f"batch_sizes={batch_sizes!r} is not a list of batch sizes. Give one such as [1, 32, 'full']."
+        )
     settings.batch_sizes = sorted({rows_per_batch(size, problem.n) for size in batch_sizes})
     settings.epochs = settings.epochs or int(np.clip(_ROW_VISITS // problem.n, _FEWEST_EPOCHS, _MOST_EPOCHS))
     settings.search_rows = min(problem.n, SEARCH_ROWS)
@@ -164,7 +165,8 @@ def _experiment(facts, settings, problem, test, tell):
     # One thread for everyone: what is compared are methods; and threads that wait for each other spoil small problems.
     with threadpool_limits(1):
         tell(0.15, "finding the exact optimum")
-        optimum = find_optimum(problem.objective, _last(lbfgs().trace(problem, 0.0, 0, 0, 0)).weights)
+        [end] = lbfgs().trace(problem, rate=0.0, seed=0, epochs=0, records=1)
+        optimum = find_optimum(problem.objective, end.weights)
         results = _observe_all(contenders, problem, test, optimum, settings, tell)
         tell(0.85, "measuring throughput")
         throughput = measure_throughput(problem)
@@ -178,7 +180,7 @@ def _experiment(facts, settings, problem, test, tell):
         data=facts,
         settings=settings,
         machine=describe_machine(),
-        made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        made=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         command="fallline.compare(...), from Python",
         start=optimum.start,
         optimum=optimum.objective,
@@ -206,8 +208,3 @@ def _observe_all(contenders, problem, test, optimum, settings, tell):
 
 def _within(tell, begin, share):
     return lambda done, what: tell(begin + share * done, what)
-
-
-def _last(items):
-    *_, last = items
-    return last

@@ -42,28 +42,39 @@ def observe(
 ) -> Result:
     """Choose the contender's rate, run it once a seed, and note what happened, all within so many seconds."""
     deadline = time.perf_counter() + seconds
-    trials, notes = _search(contender, problem, settings, time.perf_counter() + seconds / 2, tell) if contender.needs_rate else ([], [])
+    trials, notes = (
+        _search(contender, problem, settings, time.perf_counter() + seconds / 2, tell)
+        if contender.needs_rate
+        else ([], [])
+    )
     rate = _best(trials)
     runs = []
     for i, seed in enumerate(settings.seeds):
         tell(0.5 + 0.5 * i / len(settings.seeds), f"{contender.label}, seed {seed}")
         left = (deadline - time.perf_counter()) / (len(settings.seeds) - i)
         runs.append(_run(contender, problem, rate, seed, settings.epochs, left))
-    if len({len(run) for run in runs}) > 1 or _updates(runs) < _updates_wanted(contender, problem, settings.epochs):
+    if len({len(run) for run in runs}) > 1 or _updates(runs) < _updates_wanted(
+        contender, problem, settings.epochs
+    ):
         notes.append("Ended before its last epoch: the time limit was reached.")
     return _gather(contender, problem, test, optimum, runs, rate, trials, notes)
 
 
 def _search(contender, problem, settings, deadline, tell):
     """Try every rate on the same rows, for the same number of row visits; stop when time is over."""
-    part, trials = problem.part(SEARCH_ROWS, settings.split_seed), {}
+    part = problem.part(SEARCH_ROWS, settings.split_seed)
+    trials: dict[float, float | None] = {}
     for rate in _middle_first(settings.rates):
         if len(trials) >= 3 and time.perf_counter() > deadline:
             break
         tell(0.5 * len(trials) / len(settings.rates), f"{contender.label}, rate {rate:g}")
         trials[rate] = _objective_at_end(contender, part, rate, settings)
     missed = len(settings.rates) - len(trials)
-    notes = [f"{missed} of {len(settings.rates)} rates were not tried: the time limit was near."] if missed else []
+    notes = (
+        [f"{missed} of {len(settings.rates)} rates were not tried: the time limit was near."]
+        if missed
+        else []
+    )
     return [Trial(rate, trials[rate]) for rate in sorted(trials)], notes
 
 

@@ -17,6 +17,7 @@ from os import cpu_count
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from fallline.compare.contenders import Contender, line_up
 from fallline.compare.experiment import warm_up
@@ -34,7 +35,12 @@ def measure_memory(contenders: Sequence[Contender], problem: Problem) -> list[in
         np.save(Path(folder, "X.npy"), problem.X)
         np.save(Path(folder, "y.npy"), problem.y)
         batch_sizes = [c.batch_size for c in contenders if c.family == "fallline"]
-        about = {"task": problem.task, "outputs": problem.outputs, "alpha": problem.alpha, "batch_sizes": batch_sizes}
+        about = {
+            "task": problem.task,
+            "outputs": problem.outputs,
+            "alpha": problem.alpha,
+            "batch_sizes": batch_sizes,
+        }
         Path(folder, "about.json").write_text(json.dumps(about), encoding="utf-8")
         with ThreadPoolExecutor(min(4, cpu_count() or 1)) as pool:
             return list(pool.map(lambda contender: _ask(folder, contender.key), contenders))
@@ -43,7 +49,7 @@ def measure_memory(contenders: Sequence[Contender], problem: Problem) -> list[in
 def _ask(folder, key):
     command = [sys.executable, "-m", "fallline.compare.memory", folder, key]
     with suppress(subprocess.SubprocessError, OSError, ValueError):
-        found = subprocess.run(command, capture_output=True, timeout=_SECONDS_TO_WAIT, check=True)
+        found = subprocess.run(command, capture_output=True, timeout=_SECONDS_TO_WAIT, check=True)  # noqa: S603 (our own)
         return json.loads(found.stdout)
     return None
 
@@ -52,9 +58,10 @@ def _measure(folder: Path, key: str) -> int | None:
     problem, contender = _load(folder, key)
     warm_up(contender, problem)
     before = _peak(reset=True)
-    for snapshot in contender.trace(problem, 1e-4, 0, 2, 20):
-        if snapshot.seconds > _SECONDS_TO_TRAIN:
-            break
+    with threadpool_limits(1):
+        for snapshot in contender.trace(problem, 1e-4, 0, 2, 20):
+            if snapshot.seconds > _SECONDS_TO_TRAIN:
+                break
     after = _peak(reset=False)
     return None if before is None or after is None else max(after - before, 0)
 
@@ -76,7 +83,9 @@ def _peak(reset):
         if reset:
             with suppress(OSError):
                 Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-        [line] = [line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:")]
+        [line] = [
+            line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:")
+        ]
         return int(line.split()[1]) * 1024
     try:
         import resource

@@ -31,7 +31,17 @@ def measure_noise(objective: Objective, weights: np.ndarray, seed: int) -> Noise
     batch_sizes = [4**i for i in range(20) if 4**i <= n // 2]
     draws = [int(np.clip(_ROWS_TO_DRAW // b, _FEWEST_DRAWS, _MOST_DRAWS)) for b in batch_sizes]
     measured = [
-        float(np.mean([_distance(objective, weights, gradient, generator.choice(n, b, replace=False, shuffle=False)) for _ in range(d)]) / size)
+        float(
+            np.mean(
+                [
+                    _distance(
+                        objective, weights, gradient, generator.choice(n, b, replace=False, shuffle=False)
+                    )
+                    for _ in range(d)
+                ]
+            )
+            / size
+        )
         for b, d in zip(batch_sizes, draws, strict=True)
     ]
     theory = [float(one_row / b * (n - b) / (n - 1)) for b in batch_sizes]

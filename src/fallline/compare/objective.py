@@ -33,13 +33,13 @@ def _logistic_loss(s, t):
     return np.log1p(np.exp(-np.abs(m))) - np.minimum(m, 0.0)
 
 
-def _logistic_curvature(s, t):
+def _logistic_curvature(s, _):
     share = expit(s)
     return share * (1.0 - share)
 
 
 LOG_LOSS = Pointwise(_logistic_loss, lambda s, t: -t * expit(-t * s), _logistic_curvature)
-SQUARED_ERROR = Pointwise(lambda s, t: 0.5 * (s - t) ** 2, lambda s, t: s - t, lambda s, t: np.ones_like(s))
+SQUARED_ERROR = Pointwise(lambda s, t: 0.5 * (s - t) ** 2, lambda s, t: s - t, lambda s, _: np.ones_like(s))
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ class Objective:
 
     def value(self, weights: np.ndarray) -> float:
         """F(W)."""
-        total = sum(self.loss.value(self._scores(rows, weights), self.targets[rows]).sum() for rows in self._chunks())
+        total = sum(
+            self.loss.value(self._scores(rows, weights), self.targets[rows]).sum() for rows in self._chunks()
+        )
         return float(total / len(self.X) + self._penalty(weights))
 
     def value_and_gradient(self, weights: np.ndarray) -> tuple[float, np.ndarray]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from fallline.compare import words
 from fallline.compare.charts import figures
+from fallline.compare.method import counted, method_list, task_words
 from fallline.compare.palette import styles
 from fallline.compare.results import Comparison
 from fallline.compare.tables import numbers_table, table_note, trials_table
@@ -33,7 +34,7 @@ def render(comparison: Comparison) -> str:
         "table": numbers_table(comparison),
         "table_note": table_note(comparison),
         "trials": trials_table(comparison),
-        "method": _method(comparison),
+        "method": method_list(comparison),
         "made": escape(comparison.made[:10]),
         "version": escape(comparison.machine["fallline"]),
         "script_hashes": f"'{_hash(plotly)}' '{_hash(script)}'",
@@ -67,21 +68,12 @@ def _data(comparison):
     return {
         "title": f"Gradient descent on {escape(data.name)}: batch, stochastic, mini-batch",
         "heading": f"Batch, stochastic and mini-batch gradient descent on {escape(data.name)}",
-        "lead": f"{data.rows:,} rows of {_counted(len(data.columns), 'column')}, to predict <strong>{escape(data.target)}</strong>: {_task(data)}.",
+        "lead": f"{data.rows:,} rows of {counted(len(data.columns), 'column')}, to predict "
+        f"<strong>{escape(data.target)}</strong>: {task_words(data)}.",
         "train_rows": f"{data.train_rows:,}",
         "columns": ", ".join(f"<code>{escape(column)}</code>" for column in data.columns),
         "data_size": words.megabytes(4 * data.train_rows * (len(data.columns) + 1)),
     }
-
-
-def _counted(count, noun):
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-def _task(data):
-    if data.task == "regression":
-        return "an amount (regression)"
-    return f"one of {len(data.classes)} classes (classification)"
 
 
 def _verdict(comparison):
@@ -99,7 +91,7 @@ def _learning(comparison):
         "legend": "".join(_legend_button(result, looks[result.key]) for result in comparison.contenders),
         "gap_charts": "".join(_gap_figure(comparison, axis) for axis in AXES),
         "absent": escape(" ".join(comparison.absent)),
-        "seeds": _counted(len(comparison.settings.seeds), "run") + ", each with the rows in another order",
+        "seeds": counted(len(comparison.settings.seeds), "run") + ", each with the rows in another order",
     }
 
 
@@ -107,7 +99,8 @@ _DASHES = {"solid": "none", "dash": "6 4", "dashdot": "7 3 2 3", "dot": "2 3"}
 
 
 def _legend_button(result, style):
-    line = f'<line x1="0" y1="5" x2="26" y2="5" stroke="{style.colour}" stroke-width="3" stroke-dasharray="{_DASHES[style.dash]}"/>'
+    stroke = f'stroke="{style.colour}" stroke-width="3" stroke-dasharray="{_DASHES[style.dash]}"'
+    line = f'<line x1="0" y1="5" x2="26" y2="5" {stroke}/>'
     swatch = f'<svg width="26" height="10" aria-hidden="true">{line}</svg>'
     return f'<button type="button" data-key="{result.key}" aria-pressed="true">{swatch}{escape(result.label)}</button>'
 
@@ -133,7 +126,9 @@ def _captions(comparison):
     absent = [result.label for result in comparison.contenders if result.reached["1%"]["seconds"] is None]
     unmeasured = [result.label for result in comparison.contenders if result.memory_bytes is None]
     return {
-        "missing": f"Not within 1% after {comparison.settings.epochs} epochs: {escape(words.joined(absent))}." if absent else "",
+        "missing": f"Not within 1% after {comparison.settings.epochs} epochs: {escape(words.joined(absent))}."
+        if absent
+        else "",
         "throughput": _throughput_caption(comparison.throughput),
         "noise": _noise_caption(comparison.noise, comparison.data.train_rows),
         "unmeasured": f"Not measured here: {escape(words.joined(unmeasured))}." if unmeasured else "",
@@ -152,8 +147,8 @@ def _throughput_caption(found):
 
 def _noise_caption(noise, rows):
     return (
-        "How far the direction from one batch strays from the direction of all rows (the variance of its gradient, over the square of the "
-        "true one’s length), half-way to the optimum: twice the rows, half the noise. "
+        "How far the direction from one batch strays from the direction of all rows (the variance of its gradient, over "
+        "the square of the true one’s length), half-way to the optimum: twice the rows, half the noise. "
         f"<strong>{_balance(noise, rows)}</strong>"
     )
 
@@ -162,53 +157,6 @@ def _balance(noise, rows):
     if noise.one_row >= rows:
         return "Here the noise outweighs the signal in every batch short of all rows."
     return (
-        f"Here noise and signal are equal at about {words.amount(max(round(noise.one_row), 1))} rows; much larger batches pay for an exactness "
-        "that a step hardly needs."
+        f"Here noise and signal are equal at about {words.amount(max(round(noise.one_row), 1))} rows; much larger batches "
+        "pay for an exactness that a step hardly needs."
     )
-
-
-def _method(comparison):
-    settings, data = comparison.settings, comparison.data
-    rows = {
-        "Data": f"{escape(data.name)}: {data.rows:,} rows, {_counted(len(data.columns), 'column')}",
-        "Target": f"{escape(data.target)}, {_task(data)}: {escape(data.why_task)}{_classes(data)}",
-        "Split": f"{data.train_rows:,} rows to train on and {data.test_rows:,} to test on, drawn at random{' class by class' if data.classes else ''} "
-        f"(seed {settings.split_seed}); the same for everyone",
-        "Objective": _objective(data, settings.alpha),
-        "Scale": "Every column has mean 0 and standard deviation 1 on the training rows" + (", and so has the target" if not data.classes else ""),
-        "Runs": f"{settings.epochs} epochs from zero weights, once for each of the seeds {', '.join(map(str, settings.seeds))}, which change the order of the rows",
-        "Learning rate": f"Constant. Each contender tried the same {len(settings.rates)} rates, from {settings.rates[0]:g} to {settings.rates[-1]:g}, with the same "
-        f"{settings.search_visits:,} row visits to each{_search_rows(settings, data)}, and kept the one that came closest to the optimum",
-        "Clock": "Compiling, loading and looking on do not count: everyone warms up first, and the clock stands still while the objective is "
-        "evaluated. Everyone runs on one thread",
-        "Optimum": f"Found by L-BFGS and Newton’s method to a gradient of length {comparison.optimum_gradient_norm:.0e}: "
-        f"objective {comparison.optimum:.6g}, from {comparison.start:.6g} at zero weights",
-        "Machine": "; ".join(escape(comparison.machine[key]) for key in ("processor", "system")),
-        "Versions": ", ".join(f"{escape(name)} {escape(v)}" for name, v in comparison.machine.items() if name not in ("processor", "system")),
-        "Made": escape(comparison.made),
-        "Command": f"<code>{escape(comparison.command)}</code>",
-    }
-    notes = [*comparison.absent, *(f"{result.label}: {note}" for result in comparison.contenders for note in result.notes)]
-    if notes:
-        rows["Remarks"] = "<br>".join(map(escape, notes))
-    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{text}</dd>' for name, text in rows.items())}</dl>"
-
-
-def _classes(data, most=12):
-    if not data.classes:
-        return ""
-    more = f" and {len(data.classes) - most} more" if len(data.classes) > most else ""
-    return f" ({escape(', '.join(data.classes[:most]))}{more})"
-
-
-def _objective(data, alpha):
-    losses = {
-        "binary": "Logistic regression: the mean log loss",
-        "multiclass": "Logistic regression, each class against the rest: the mean over the rows of the sum of the classes’ log losses",
-        "regression": "Linear regression: half the mean squared error",
-    }
-    return f"{losses[data.task]}, plus an L2 penalty (alpha = {alpha:g}) on all weights but the intercepts. It is convex: there is one best value, and it can be computed"
-
-
-def _search_rows(settings, data):
-    return f" ({settings.search_rows:,} of the training rows, drawn at random)" if settings.search_rows < data.train_rows else ""

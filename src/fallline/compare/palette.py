@@ -12,8 +12,15 @@ from fallline.compare.results import Result
 __all__ = ["Style", "styles"]
 
 # fallline's batch sizes, small to large: light to dark, amber to indigo.
-_RAMP = np.array([(0xF0, 0xA2, 0x02), (0xE0, 0x55, 0x3A), (0xBE, 0x1E, 0x78), (0x70, 0x2A, 0xB8), (0x1B, 0x1B, 0x5E)], float)
-_OTHERS = {"scikit-learn": ("#00866a", "dash"), "pytorch": ("#1a86c7", "dashdot"), "l-bfgs": ("#666666", "dot")}
+_RAMP = np.array(
+    [(0xF0, 0xA2, 0x02), (0xE0, 0x55, 0x3A), (0xBE, 0x1E, 0x78), (0x70, 0x2A, 0xB8), (0x1B, 0x1B, 0x5E)],
+    float,
+)
+_OTHERS = {
+    "scikit-learn": ("#00866a", "dash"),
+    "pytorch": ("#1a86c7", "dashdot"),
+    "l-bfgs": ("#666666", "dot"),
+}
 
 
 class Style(NamedTuple):
@@ -28,7 +35,9 @@ def styles(results: Sequence[Result]) -> dict[str, Style]:
     variants = [result.key for result in results if result.family == "fallline"]
     places = np.linspace(0, 1, len(variants)) if len(variants) > 1 else [0.5]
     ramp = {key: Style(_at(place), "solid") for key, place in zip(variants, places, strict=True)}
-    return ramp | {result.key: Style(*_OTHERS[result.key]) for result in results if result.family != "fallline"}
+    return ramp | {
+        result.key: Style(*_OTHERS[result.key]) for result in results if result.family != "fallline"
+    }
 
 
 def _at(place):

@@ -106,27 +106,39 @@ class Test:
         return float(1.0 - np.square(self.y - scores[:, 0]).sum() / spread) if spread > 0 else float("nan")
 
 
-def split(table: Table, target: Target, test_fraction: float, alpha: float, seed: int) -> tuple[Problem, Test]:
+def split(
+    table: Table, target: Target, test_fraction: float, alpha: float, seed: int
+) -> tuple[Problem, Test]:
     """Part the rows at random, class by class, and standardise by what the training rows say."""
     n = len(target.numbers)
     if n < _FEWEST_ROWS:
-        raise InputError(f"The data have {n} rows, but at least {_FEWEST_ROWS} are needed to train and test on. Give more.")
+        raise InputError(
+            f"The data have {n} rows, but at least {_FEWEST_ROWS} are needed to train and test on. Give more."
+        )
     testing = _chosen_for_testing(target, test_fraction, np.random.default_rng(seed))
     scale = _Standardiser.of(table.X[~testing])
     X = scale(table.X).astype(np.float32)
     y = target.numbers
     if target.task == "regression":
         if np.ptp(y[~testing]) == 0:
-            raise InputError(f"The target {table.target!r} is the same in every training row. Choose another seed or target.")
+            raise InputError(
+                f"The target {table.target!r} is the same in every training row. Choose another seed or target."
+            )
         y = _Standardiser.of(y[~testing])(y)
     y = y.astype(np.float32)
     outputs = len(target.classes) if target.task == "multiclass" else 1
-    return Problem(X[~testing], y[~testing], target.task, outputs, alpha), Test(X[testing], y[testing], target.task)
+    return Problem(X[~testing], y[~testing], target.task, outputs, alpha), Test(
+        X[testing], y[testing], target.task
+    )
 
 
 def _chosen_for_testing(target, fraction, generator):
     """A mask of the rows to test on: of each class so many, at least one and not all."""
-    groups = np.unique(target.numbers, return_inverse=True)[1] if target.classes else np.zeros(len(target.numbers), int)
+    groups = (
+        np.unique(target.numbers, return_inverse=True)[1]
+        if target.classes
+        else np.zeros(len(target.numbers), int)
+    )
     testing = np.zeros(len(groups), bool)
     for group in range(groups.max() + 1):
         rows = generator.permutation(np.flatnonzero(groups == group))
@@ -139,13 +151,14 @@ class _Standardiser(NamedTuple):
 
     mean: np.ndarray
     deviation: np.ndarray
+    constant: np.ndarray
 
     @classmethod
     def of(cls, values):
-        mean, deviation = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
-        # A constant's computed deviation is a rounding error, not a scale.
-        rounding = 1e-9 * np.maximum(np.abs(mean), 1e-300)
-        return cls(mean, np.where(deviation > rounding, deviation, 1.0))
+        # A constant's computed deviation is a rounding error, not a scale: so ask for the range.
+        constant = np.ptp(values, axis=0) == 0
+        deviation = np.where(constant, 1.0, values.std(axis=0, dtype=np.float64))
+        return cls(values.mean(axis=0, dtype=np.float64), deviation, constant)
 
     def __call__(self, values):
-        return (values - self.mean) / self.deviation
+        return np.where(self.constant, 0.0, (values - self.mean) / self.deviation)

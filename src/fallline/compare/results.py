@@ -6,7 +6,6 @@ import json
 import math
 import os
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from fallline.compare.outputs import write_whole
@@ -85,7 +84,10 @@ class Result:
     @property
     def rows_per_second(self) -> float:
         """Over the whole of the median run."""
-        return self.curves.rows[-1] / sorted(run[-1] for run in self.curves.seconds)[len(self.curves.seconds) // 2]
+        return (
+            self.curves.rows[-1]
+            / sorted(run[-1] for run in self.curves.seconds)[len(self.curves.seconds) // 2]
+        )
 
 
 @dataclass

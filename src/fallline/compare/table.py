@@ -19,7 +19,7 @@ __all__ = ["Table", "read"]
 
 _TEXT = {".csv": ",", ".tsv": "\t", ".csv.gz": ",", ".tsv.gz": "\t"}
 _PARQUET = (".parquet", ".pq")
-_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_SEPARATORS = (",", ";", "\t")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,12 @@ class Table:
 
 
 def read(
-    data: Any, y: Any = None, *, target: str | None = None, demo: str | None = None, ignore: Sequence[str] = ()
+    data: Any,
+    y: Any = None,
+    *,
+    target: str | None = None,
+    demo: str | None = None,
+    ignore: Sequence[str] = (),
 ) -> Table:
     """Read whatever was given; raise `InputError` or `ParameterError` where it cannot be used.
 
@@ -66,10 +71,14 @@ def read(
     """
     if demo is not None:
         if data is not None or y is not None or target is not None:
-            raise ParameterError(f"demo={demo!r} brings its own data and target. Give either a demo or data, not both.")
+            raise ParameterError(
+                f"demo={demo!r} brings its own data and target. Give either a demo or data, not both."
+            )
         name, frame, target = demo_frame(demo)
     elif data is None:
-        raise ParameterError("There is nothing to compare on. Give a CSV or Parquet file, a data frame, arrays, or a demo.")
+        raise ParameterError(
+            "There is nothing to compare on. Give a CSV or Parquet file, a data frame, arrays, or a demo."
+        )
     elif isinstance(data, (str, Path)):
         name, frame = Path(data).name, _read_file(Path(data))
     else:
@@ -100,7 +109,9 @@ def _read_file(path):
         if isinstance(error, InputError):
             raise
         kind = "text in columns" if ending in _TEXT else "Parquet"
-        raise InputError(f"{str(path)!r} cannot be read as {kind}: {_first_line(error)}. Check the file.") from error
+        raise InputError(
+            f"{str(path)!r} cannot be read as {kind}: {_first_line(error)}. Check the file."
+        ) from error
 
 
 def _neighbours(path):
@@ -115,12 +126,14 @@ def _read_text(path, separator):
     from pyarrow import csv
 
     if path.stat().st_size == 0:
-        raise InputError(f"{str(path)!r} is empty. Give a file with a line of column names and rows below it.")
+        raise InputError(
+            f"{str(path)!r} is empty. Give a file with a line of column names and rows below it."
+        )
     convert = csv.ConvertOptions(strings_can_be_null=True)
     table = csv.read_csv(path, parse_options=csv.ParseOptions(delimiter=separator), convert_options=convert)
     if table.num_columns == 1:
         header = table.column_names[0]
-        for other, word in _SEPARATORS.items():
+        for other in _SEPARATORS:
             if other != separator and other in header:
                 parse = csv.ParseOptions(delimiter=other)
                 return csv.read_csv(path, parse_options=parse, convert_options=convert)
@@ -146,17 +159,23 @@ def _as_arrow(data):
     try:
         return pa.Table.from_pandas(data.rename(columns=str), preserve_index=False)
     except (ValueError, TypeError) as error:
-        raise InputError(f"The data frame cannot be used: {_first_line(error)}. Every column needs values of one type.") from error
+        raise InputError(
+            f"The data frame cannot be used: {_first_line(error)}. Every column needs values of one type."
+        ) from error
 
 
 def _from_arrays(X, y, target, ignore):
     if ignore:
-        raise ParameterError("ignore= leaves out columns of a file or data frame by name. Leave them out of X instead.")
+        raise ParameterError(
+            "ignore= leaves out columns of a file or data frame by name. Leave them out of X instead."
+        )
     names = column_names(X)
     y = np.asarray(y)
     X = as_matrix(X)
     if y.shape != (len(X),):
-        raise InputError(f"y has shape {y.shape}, but X has {len(X)} rows. Give one value a row, as an array of shape ({len(X)},).")
+        raise InputError(
+            f"y has shape {y.shape}, but X has {len(X)} rows. Give one value a row, as an array of shape ({len(X)},)."
+        )
     return Table("your data", X, y, names or [f"column {j + 1}" for j in range(X.shape[1])], target or "y")
 
 
@@ -171,7 +190,9 @@ def _from_arrow(name, frame, target, ignore):
         raise ParameterError(f"{target!r} is the target and is to be ignored. It can only be one of both.")
     columns = [column for column in names if column != target and column not in ignore]
     if not columns:
-        raise InputError(f"There is no column left to predict {target!r} from. The data need at least one column of numbers.")
+        raise InputError(
+            f"There is no column left to predict {target!r} from. The data need at least one column of numbers."
+        )
     if frame.num_rows == 0:
         raise InputError("The data have column names but no rows. Give data with rows.")
     _require_numbers(frame, columns)
@@ -184,7 +205,9 @@ def _from_arrow(name, frame, target, ignore):
 def _require_distinct(names):
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(f"These column names occur more than once: {_listed(twice)}. Give every column its own name.")
+        raise InputError(
+            f"These column names occur more than once: {_listed(twice)}. Give every column its own name."
+        )
 
 
 def _require_column(names, wanted, role):
@@ -201,10 +224,16 @@ def _listed(names, most=20):
 
 
 def _require_numbers(frame, columns):
-    wrong = {column: frame.schema.field(column).type for column in columns if not _is_number(frame.schema.field(column).type)}
+    wrong = {
+        column: frame.schema.field(column).type
+        for column in columns
+        if not _is_number(frame.schema.field(column).type)
+    }
     if wrong:
         found = ", ".join(f"{column!r} ({kind})" for column, kind in wrong.items())
-        options = " ".join(f"--ignore {column}" for column in list(wrong)[:3]) + (" ..." if len(wrong) > 3 else "")
+        options = " ".join(f"--ignore {column}" for column in list(wrong)[:3]) + (
+            " ..." if len(wrong) > 3 else ""
+        )
         raise InputError(
             f"These columns do not hold numbers: {found}. Only numbers can be used for now. "
             f"Encode them as numbers, or leave them out ({options}; in Python, ignore=[...])."
@@ -230,23 +259,43 @@ def _target_values(column):
         column = pa.chunked_array([chunk.dictionary_decode() for chunk in column.chunks])
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
-    if pa.types.is_temporal(column.type) or pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-        raise InputError(f"The target holds values of type {column.type}, but numbers or classes are wanted. Choose another target.")
+    if (
+        pa.types.is_temporal(column.type)
+        or pa.types.is_nested(column.type)
+        or pa.types.is_binary(column.type)
+    ):
+        raise InputError(
+            f"The target holds values of type {column.type}, but numbers or classes are wanted. Choose another target."
+        )
     return column.to_numpy()
 
 
 def _checked(table):
     """The table, if no value is missing or infinite."""
-    missing = {column: int(count) for column, count in zip(table.columns, np.isnan(table.X).sum(axis=0), strict=True) if count}
+    missing = {
+        column: int(count)
+        for column, count in zip(table.columns, np.isnan(table.X).sum(axis=0), strict=True)
+        if count
+    }
     absent = int(_is_missing(table.y).sum())
     if absent:
         missing[table.target] = absent
     if missing:
-        found = ", ".join(f"{column!r} ({count:,} of {len(table.y):,})" for column, count in list(missing.items())[:20])
-        raise InputError(f"Values are missing in {found}. Fill them in, leave these rows out, or leave these columns out.")
-    infinite = [column for column, finite in zip(table.columns, np.isfinite(table.X).all(axis=0), strict=True) if not finite]
+        found = ", ".join(
+            f"{column!r} ({count:,} of {len(table.y):,})" for column, count in list(missing.items())[:20]
+        )
+        raise InputError(
+            f"Values are missing in {found}. Fill them in, leave these rows out, or leave these columns out."
+        )
+    infinite = [
+        column
+        for column, finite in zip(table.columns, np.isfinite(table.X).all(axis=0), strict=True)
+        if not finite
+    ]
     if infinite:
-        raise InputError(f"These columns hold infinite values: {_listed(infinite)}. Every value has to be a finite number.")
+        raise InputError(
+            f"These columns hold infinite values: {_listed(infinite)}. Every value has to be a finite number."
+        )
     return table
 
 
@@ -255,4 +304,6 @@ def _is_missing(values):
         return np.isnan(values)
     if values.dtype.kind != "O":
         return np.zeros(len(values), bool)
-    return np.array([value is None or (isinstance(value, float) and math.isnan(value)) for value in values], bool)
+    return np.array(
+        [value is None or (isinstance(value, float) and math.isnan(value)) for value in values], bool
+    )

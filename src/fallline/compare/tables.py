@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 
 import numpy as np
@@ -18,7 +19,19 @@ def numbers_table(comparison: Comparison) -> str:
     """One row a contender."""
     name, write = score_words(comparison)
     looks = styles(comparison.contenders)
-    heads = ("Contender", "Rate", "Epochs", "Updates", "To 10%", "To 1%", "To 0.1%", "Gap at the end", "Rows a second", "Memory", f"Test {name}")
+    heads = (
+        "Contender",
+        "Rate",
+        "Epochs",
+        "Updates",
+        "To 10%",
+        "To 1%",
+        "To 0.1%",
+        "Gap at the end",
+        "Rows a second",
+        "Memory",
+        f"Test {name}",
+    )
     best = {gap: _fastest(comparison, gap) for gap in ("10%", "1%", "0.1%")}
     rows = [_row(result, looks[result.key].colour, best, write) for result in comparison.contenders]
     optimum = [*["The exact optimum", *["–"] * 6, "0%", "–", "–", write(comparison.optimum_test_score)]]
@@ -28,11 +41,16 @@ def numbers_table(comparison: Comparison) -> str:
 def table_note(comparison: Comparison) -> str:
     """How to read it."""
     name, _ = score_words(comparison)
-    meaning = "the share of the test rows predicted right" if name == "accuracy" else "the share of the test target’s variance that is explained"
+    meaning = (
+        "the share of the test rows predicted right"
+        if name == "accuracy"
+        else "the share of the test target’s variance that is explained"
+    )
     seeds = len(comparison.settings.seeds)
     return (
-        f"Medians of {seeds} {'run' if seeds == 1 else 'runs'}; below a test score, its lowest and highest. “To 1%” is the time until within 1% of the best possible "
-        f"model; a dash means not within the epochs made; the fastest of all is in bold. Test {name} is {meaning}."
+        f"Medians of {seeds} {'run' if seeds == 1 else 'runs'}; below a test score, its lowest and highest. “To 1%” is the "
+        f"time until within 1% of the best possible model; a dash means not within the epochs made; the fastest "
+        f"of all is in bold. Test {name} is {meaning}."
     )
 
 
@@ -53,7 +71,7 @@ def _trial(comparison, objective, chosen):
     if objective is None:
         return "<td>–</td>"
     gap = max(objective - comparison.optimum, 0) / (comparison.start - comparison.optimum)
-    return f"<td{' class=best' if chosen else ''}>{words.share(gap)}</td>"
+    return f"<td{' class=best' if chosen else ''}>{escape(words.share(gap))}</td>"
 
 
 def _table(heads, rows):
@@ -66,7 +84,7 @@ def _fastest(comparison, gap):
     return min(arrived, key=lambda result: result.reached[gap]["seconds"]).key if arrived else None
 
 
-def _row(result: Result, colour: str, best: dict[str, str | None], write) -> str:
+def _row(result: Result, colour: str, best: dict[str, str | None], write: Callable[[float], str]) -> str:
     curves = result.curves
     cells = [
         f'<td><span class="swatch" style="background:{colour}"></span>{escape(result.label)}</td>',
@@ -74,7 +92,7 @@ def _row(result: Result, colour: str, best: dict[str, str | None], write) -> str
         f"<td>{words.amount(round(curves.epochs[-1], 1))}</td>",
         f"<td>{words.amount(curves.updates[-1])}</td>",
         *(_arrival(result, gap, best[gap] == result.key) for gap in best),
-        f"<td>{words.share(float(np.median([run[-1] for run in curves.gap])))}</td>",
+        f"<td>{escape(words.share(float(np.median([run[-1] for run in curves.gap]))))}</td>",
         f"<td>{words.amount(float(f'{result.rows_per_second:.3g}'))}</td>",
         f"<td>{'–' if result.memory_bytes is None else words.megabytes(result.memory_bytes)}</td>",
         f"<td>{_score(result.test_score, write)}</td>",
@@ -88,5 +106,7 @@ def _arrival(result, gap, is_best):
 
 
 def _score(scores, write):
-    spread = f"<small>{write(min(scores))} to {write(max(scores))}</small>" if min(scores) < max(scores) else ""
+    spread = (
+        f"<small>{write(min(scores))} to {write(max(scores))}</small>" if min(scores) < max(scores) else ""
+    )
     return write(float(np.median(scores))) + spread

@@ -55,10 +55,18 @@ def _infer(y):
 
 
 def _classes(y, name, why):
-    labels, numbers, counts = np.unique(y.astype(str) if y.dtype.kind == "O" else y, return_inverse=True, return_counts=True)
+    labels, numbers, counts = np.unique(
+        y.astype(str) if y.dtype.kind == "O" else y, return_inverse=True, return_counts=True
+    )
     if len(labels) > _MOST_CLASSES:
-        remedy = "Use task='regression'." if y.dtype.kind in "iuf" else "Choose a target with fewer values, or join rare ones."
-        raise InputError(f"The target {name!r} has {len(labels):,} classes; at most {_MOST_CLASSES} can be compared. {remedy}")
+        remedy = (
+            "Use task='regression'."
+            if y.dtype.kind in "iuf"
+            else "Choose a target with fewer values, or join rare ones."
+        )
+        raise InputError(
+            f"The target {name!r} has {len(labels):,} classes; at most {_MOST_CLASSES} can be compared. {remedy}"
+        )
     _require_variety(labels, name)
     if counts.min() < 2:
         lone = str(labels[np.argmin(counts)])
@@ -74,7 +82,9 @@ def _classes(y, name, why):
 
 def _amounts(y, name, why):
     if y.dtype.kind not in "biuf":
-        raise ParameterError(f"task='regression' needs numbers, but the target {name!r} holds words. Use task='classification'.")
+        raise ParameterError(
+            f"task='regression' needs numbers, but the target {name!r} holds words. Use task='classification'."
+        )
     y = y.astype(np.float64)
     if not np.isfinite(y).all():
         raise InputError(f"The target {name!r} holds infinite values. Every value has to be a finite number.")
@@ -84,4 +94,6 @@ def _amounts(y, name, why):
 
 def _require_variety(values, name):
     if len(values) < 2:
-        raise InputError(f"The target {name!r} is {str(values[0])!r} in every row, so there is nothing to learn. Choose another.")
+        raise InputError(
+            f"The target {name!r} is {str(values[0])!r} in every row, so there is nothing to learn. Choose another."
+        )

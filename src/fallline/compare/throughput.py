@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
-import numpy as np
-
 from fallline.compare.contenders.own import own
 from fallline.compare.problem import Problem
 from fallline.compare.results import Throughput

@@ -14,6 +14,8 @@ __all__ = ["AXES", "axis_sentence", "find_winners", "judge", "score_words"]
 
 AXES = {"epochs": "epochs", "updates": "updates", "rows": "rows seen", "seconds": "seconds"}
 
+_LEVEL = 1.1  # who needs no more than so many times as much as the first is level with it
+
 
 def find_winners(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
     """For each axis: which of fallline's variants is first to the closest gap that any of them reaches, and where."""
@@ -26,9 +28,11 @@ def _winner(variants, axis):
         arrived = [result for result in variants if result.reached[gap][axis] is not None]
         if arrived:
             first = min(arrived, key=lambda result: result.reached[gap][axis])
-            return {"key": first.key, "label": first.label, "gap": gap, "value": first.reached[gap][axis]}
+            value = first.reached[gap][axis]
+            level = [r.label for r in arrived if r is not first and r.reached[gap][axis] <= _LEVEL * value]
+            return {"key": first.key, "label": first.label, "gap": gap, "value": value, "level": level}
     closest = min(variants, key=_final_gap)
-    return {"key": closest.key, "label": closest.label, "gap": None, "value": None}
+    return {"key": closest.key, "label": closest.label, "gap": None, "value": None, "level": []}
 
 
 def _final_gap(result):
@@ -40,7 +44,10 @@ def axis_sentence(comparison: Comparison, axis: str) -> str:
     winner = comparison.winners[axis]
     if winner["value"] is None:
         return f"No variant came within 10%; {winner['label']} came closest."
-    return f"First within {winner['gap']}: {winner['label']}, after {_measured(axis, winner['value'])}."
+    level = f" ({joined(winner['level'])} level with it)" if winner["level"] else ""
+    return (
+        f"First within {winner['gap']}: {winner['label']}, after {_measured(axis, winner['value'])}{level}."
+    )
 
 
 def _measured(axis, value):
@@ -54,7 +61,13 @@ def _measured(axis, value):
 
 def judge(comparison: Comparison) -> list[str]:
     """The verdict, most important sentence first."""
-    sentences = [_fastest(comparison), _axes(comparison), _other_method(comparison), _libraries(comparison), _scores(comparison)]
+    sentences = [
+        _fastest(comparison),
+        _axes(comparison),
+        _other_method(comparison),
+        _libraries(comparison),
+        _scores(comparison),
+    ]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -68,9 +81,13 @@ def _fastest(comparison):
             f"{closest.label} came closest, with {share(_final_gap(closest))} of the way still to go. Give them more epochs."
         )
     gap = winner["gap"]
-    others = [_arrival(result, gap) for result in variants if result.key != winner["key"] and result.key in ("stochastic", "batch")]
-    beside = f" ({'; '.join(others)})" if others else ""
-    return f"On this data {winner['label']} is the fastest gradient descent: within {gap} of the best possible in {time(winner['value'])}{beside}."
+    ends = [r for r in variants if r.key in ("stochastic", "batch") and r.key != winner["key"]]
+    beside = f" ({'; '.join(_arrival(result, gap) for result in ends)})" if ends else ""
+    level = f" (level with {joined(winner['level'])})" if winner["level"] else ""
+    return (
+        f"On this data the fastest gradient descent is {winner['label']}{level}: within {gap} of the best possible in "
+        f"{time(winner['value'])}{beside}."
+    )
 
 
 def _arrival(result, gap):
@@ -100,22 +117,25 @@ def _sentence_case(text):
 def _other_method(comparison):
     """Whether a method that is no gradient descent would serve better."""
     other = _by_key(comparison, "l-bfgs")
-    for gap in ("0.1%", "1%"):
-        its = other.reached[gap]["seconds"]
-        ours = [r.reached[gap]["seconds"] for r in comparison.contenders if r.family == "fallline" and r.reached[gap]["seconds"]]
-        if its is None:
-            continue
-        if not ours or its < min(ours):
-            beside = f"the fastest gradient descent took {time(min(ours))}" if ours else "no gradient descent came so far"
-            return (
-                f"Another method serves better here: L-BFGS, which uses all rows and the objective's curvature, came within {gap} "
-                f"in {time(its)}; {beside}. For a linear model on data of this size, use L-BFGS."
-            )
+    arrived = [gap for gap in ("0.1%", "1%") if other.reached[gap]["seconds"] is not None]
+    if not arrived:
+        return ""
+    gap, its = arrived[0], other.reached[arrived[0]]["seconds"]
+    what = "L-BFGS, which uses all rows and the objective's curvature,"
+    ours = [result.reached[gap]["seconds"] for result in comparison.contenders if result.family == "fallline"]
+    ours = [seconds for seconds in ours if seconds is not None]
+    if ours and min(ours) <= its:
         return (
-            f"L-BFGS, which uses all rows and the objective's curvature, needed {time(its)} to come within {gap}; the fastest "
-            f"gradient descent {time(min(ours))}. If you want the exact optimum, L-BFGS reaches it in {time(_end(other))}."
+            f"{what} needed {time(its)} to come within {gap}; the fastest gradient descent {time(min(ours))}. "
+            f"If you want the exact optimum, L-BFGS reaches it in {time(_end(other))}."
         )
-    return ""
+    beside = (
+        f"the fastest gradient descent took {time(min(ours))}" if ours else "no gradient descent came so far"
+    )
+    return (
+        f"Another method serves better here: {what} came within {gap} in {time(its)}; {beside}. "
+        "For a linear model on data of this size, use L-BFGS."
+    )
 
 
 def _end(result):
@@ -127,12 +147,19 @@ def _libraries(comparison):
     for rival in comparison.contenders:
         if rival.family != "rival":
             continue
-        same = [r for r in comparison.contenders if r.family == "fallline" and r.batch_size == rival.batch_size]
+        same = [
+            r for r in comparison.contenders if r.family == "fallline" and r.batch_size == rival.batch_size
+        ]
         if same:
             ratio = same[0].rows_per_second / rival.rows_per_second
-            faster = f"{multiple(ratio)} times as fast as" if ratio >= 1 else f"{multiple(1 / ratio)} times slower than"
-            parts.append(f"{faster} {rival.label}")
+            parts.append(f"{_times_as_fast(ratio)} {rival.label}")
     return f"At the same batch size fallline went through the rows {joined(parts)}." if parts else ""
+
+
+def _times_as_fast(ratio):
+    if 1 / _LEVEL <= ratio <= _LEVEL:
+        return "about as fast as"
+    return f"{multiple(ratio)} times as fast as" if ratio > 1 else f"at {share(ratio)} of the speed of"
 
 
 def _scores(comparison):
@@ -143,8 +170,9 @@ def _scores(comparison):
     low, high, exact = ranked[0], ranked[-1], comparison.optimum_test_score
     if _score(high) - _score(low) <= _chance(comparison, exact):
         return (
-            f"The models that come out predict about equally well: test {name} from {write(_score(low))} to {write(_score(high))}, "
-            f"at the exact optimum {write(exact)}. Here the batch size decides how long you wait, not what you get."
+            f"The models that come out predict about equally well: test {name} from {write(_score(low))} to "
+            f"{write(_score(high))}, at the exact optimum {write(exact)}. "
+            "Here the batch size decides how long you wait, not what you get."
         )
     return (
         f"The models that come out differ: test {name} is {write(_score(high))} for {high.label} and {write(_score(low))} for "
@@ -163,7 +191,11 @@ def _score(result):
 
 def _chance(comparison, score):
     """Differences up to this say nothing: two standard errors of a share of so many test rows."""
-    return 0.01 if comparison.data.task == "regression" else 2 * np.sqrt(max(score * (1 - score), 0.01) / comparison.data.test_rows)
+    return (
+        0.01
+        if comparison.data.task == "regression"
+        else 2 * np.sqrt(max(score * (1 - score), 0.01) / comparison.data.test_rows)
+    )
 
 
 def _by_key(comparison, key):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["amount", "joined", "megabytes", "multiple", "percent", "share", "time"]
+__all__ = ["amount", "joined", "megabytes", "multiple", "percent", "share", "short", "time"]
 
 
 def amount(value: float) -> str:
@@ -12,6 +12,14 @@ def amount(value: float) -> str:
     if value >= 999_500:
         return f"{value / 1e6:.3g} million" if value < 1e9 else f"{value / 1e9:.3g} billion"
     return f"{value:,.0f}" if value >= 10 or value == round(value) else f"{value:.2g}"
+
+
+def short(value: float) -> str:
+    """A count in little room: 260k, 1.7M."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 0.995 * size:
+            return f"{float(f'{value / size:.2g}'):g}{letter}"
+    return f"{value:.0f}"
 
 
 def time(seconds: float) -> str:
@@ -29,7 +37,7 @@ def share(value: float) -> str:
     """A part of a whole: 97.2%, 0.03%."""
     if value >= 1e-3:
         return percent(value).replace(".0%", "%")
-    return f"{100 * value:.1g}%" if value >= 1e-6 else "below 0.0001%" if value > 0 else "0%"
+    return f"{100 * value:.1g}%" if value >= 1e-6 else "<0.0001%" if value > 0 else "0%"
 
 
 def multiple(ratio: float) -> str:

@@ -64,7 +64,9 @@ class Contender(ABC):
         return True
 
     @abstractmethod
-    def trace(self, problem: Problem, rate: float, seed: int, epochs: int, records: int) -> Iterator[Snapshot]:
+    def trace(
+        self, problem: Problem, rate: float, seed: int, epochs: int, records: int
+    ) -> Iterator[Snapshot]:
         """Train for so many epochs from zero weights, pausing about `records` times to be looked at.
 
         Raises
@@ -93,7 +95,10 @@ class Stopwatch:
 
 
 def marks(total: int, records: int, grain: int = 1) -> list[int]:
-    """Updates at which to look: about `records`, evenly spread on a logarithmic scale, in multiples of `grain`, the last at `total`."""
+    """Updates at which to look: about `records`, evenly spread on a logarithmic scale, the last at `total`.
+
+    All are multiples of `grain`, the fewest updates that can be made at once.
+    """
     if records == 1:
         return [total]
     spread = np.ceil(np.geomspace(1, total, records) / grain).astype(np.int64) * grain

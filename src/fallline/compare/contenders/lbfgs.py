@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fallline.compare.contenders.base import Contender, Snapshot, Stopwatch
+from fallline.compare.contenders.base import Contender, Snapshot, Stopwatch, marks
 from fallline.compare.problem import Problem
 
 __all__ = ["LBFGS", "lbfgs"]
@@ -20,11 +20,19 @@ class LBFGS(Contender):
         """It has none."""
         return False
 
-    def trace(self, problem: Problem, rate: float, seed: int, epochs: int, records: int) -> Iterator[Snapshot]:
-        """Run to the end, and show every iteration; rate, seed, epochs and records change nothing."""
+    def trace(  # rate, seed and epochs are for others
+        self,
+        problem: Problem,
+        rate: float,  # noqa: ARG002
+        seed: int,  # noqa: ARG002
+        epochs: int,  # noqa: ARG002
+        records: int,
+    ) -> Iterator[Snapshot]:
+        """Run to the end, then show about `records` of the iterations."""
         from scipy.optimize import minimize
 
-        watch, evaluations, snapshots = Stopwatch(), 0, []
+        watch, evaluations = Stopwatch(), 0
+        snapshots: list[Snapshot] = []
         objective = problem.objective
 
         def value_and_gradient(flat):
@@ -35,12 +43,22 @@ class LBFGS(Contender):
 
         def look(flat):
             rows = evaluations * problem.n
-            snapshots.append(Snapshot(len(snapshots) + 1, rows, watch.so_far(), flat.reshape(objective.shape).copy()))
+            snapshots.append(
+                Snapshot(len(snapshots) + 1, rows, watch.so_far(), flat.reshape(objective.shape).copy())
+            )
 
         options = {"maxiter": 1000, "maxcor": 10, "ftol": 1e-12, "gtol": 1e-8}
         with watch.running():
-            minimize(value_and_gradient, np.zeros(objective.shape[0]*objective.shape[1]), jac=True, method="L-BFGS-B", callback=look, options=options)
-        yield from snapshots
+            minimize(
+                value_and_gradient,
+                np.zeros(objective.shape[0] * objective.shape[1]),
+                jac=True,
+                method="L-BFGS-B",
+                callback=look,
+                options=options,
+            )
+        for iteration in marks(len(snapshots), records):
+            yield snapshots[iteration - 1]
 
 
 def lbfgs() -> LBFGS:

@@ -12,6 +12,7 @@ from fallline.compare.problem import Problem
 from fallline.data.order import Order
 from fallline.data.source import ArraySource
 from fallline.engines.linear import LinearEngine
+from fallline.monitors.interrupt import Interrupt
 from fallline.objective.penalties import L2
 from fallline.optim.optimizers.sgd import SGD
 from fallline.optim.schedules.constant import Constant
@@ -23,7 +24,9 @@ __all__ = ["Own", "own"]
 class Own(Contender):
     """Plain gradient descent by fallline's loop, as `SGDClassifier` and `SGDRegressor` run it."""
 
-    def trace(self, problem: Problem, rate: float, seed: int, epochs: int, records: int) -> Iterator[Snapshot]:
+    def trace(
+        self, problem: Problem, rate: float, seed: int, epochs: int, records: int
+    ) -> Iterator[Snapshot]:
         """Train; see `Contender.trace`."""
         batch_size = min(self.batch_size or problem.n, problem.n)
         watch = Stopwatch()
@@ -35,7 +38,9 @@ class Own(Contender):
         for mark in marks(epochs * math.ceil(problem.n / batch_size), records):
             run.max_updates = mark
             with watch.running():
-                train(run)
+                stop = train(run, [Interrupt()])
+            if stop.reason == "interrupted":
+                raise KeyboardInterrupt
             yield Snapshot(state.updates, state.rows, watch.seconds, engine.weights(state).astype(np.float64))
 
 

@@ -17,7 +17,9 @@ __all__ = ["PyTorch", "pytorch"]
 class PyTorch(Contender):
     """`DataLoader(TensorDataset(...), shuffle=True)`, a linear layer, autograd and `torch.optim.SGD`."""
 
-    def trace(self, problem: Problem, rate: float, seed: int, epochs: int, records: int) -> Iterator[Snapshot]:
+    def trace(
+        self, problem: Problem, rate: float, seed: int, epochs: int, records: int
+    ) -> Iterator[Snapshot]:
         """Train; see `Contender.trace`."""
         batch_size = min(self.batch_size or problem.n, problem.n)
         per_epoch = math.ceil(problem.n / batch_size)
@@ -51,7 +53,9 @@ def _loader(problem, batch_size, seed):
 
     targets = problem.targets if problem.task == "regression" else problem.targets > 0
     data = TensorDataset(torch.from_numpy(problem.X), torch.from_numpy(targets.astype(np.float32)))
-    return DataLoader(data, batch_size=batch_size, shuffle=True, generator=torch.Generator().manual_seed(seed))
+    return DataLoader(
+        data, batch_size=batch_size, shuffle=True, generator=torch.Generator().manual_seed(seed)
+    )
 
 
 def _model(problem, rate):
@@ -65,7 +69,11 @@ def _model(problem, rate):
         {"params": [model.bias], "weight_decay": 0.0},
     ]
     if problem.task == "regression":
-        return model, torch.optim.SGD(groups, lr=rate), lambda scores, y: 0.5 * torch.nn.functional.mse_loss(scores, y, reduction="sum")
+        return (
+            model,
+            torch.optim.SGD(groups, lr=rate),
+            lambda scores, y: 0.5 * torch.nn.functional.mse_loss(scores, y, reduction="sum"),
+        )
     return model, torch.optim.SGD(groups, lr=rate), torch.nn.BCEWithLogitsLoss(reduction="sum")
 
 

@@ -16,7 +16,9 @@ __all__ = ["Scikit", "scikit"]
 class Scikit(Contender):
     """`partial_fit`, an epoch a call, at a constant rate."""
 
-    def trace(self, problem: Problem, rate: float, seed: int, epochs: int, records: int) -> Iterator[Snapshot]:
+    def trace(
+        self, problem: Problem, rate: float, seed: int, epochs: int, records: int
+    ) -> Iterator[Snapshot]:
         """Train; see `Contender.trace`."""
         watch = Stopwatch()
         model, more = _model(problem, rate, seed)
@@ -41,7 +43,12 @@ def _model(problem, rate, seed):
     from sklearn.linear_model import SGDClassifier, SGDRegressor
 
     # A generator and not a number: a number would repeat the same order in every call.
-    common = {"alpha": problem.alpha, "learning_rate": "constant", "eta0": rate, "random_state": np.random.RandomState(seed)}
+    common = {
+        "alpha": problem.alpha,
+        "learning_rate": "constant",
+        "eta0": rate,
+        "random_state": np.random.RandomState(seed),
+    }
     if problem.task == "regression":
         return SGDRegressor(loss="squared_error", **common), {}
     return SGDClassifier(loss="log_loss", **common), {"classes": np.unique(problem.y)}

@@ -1,0 +1,87 @@
+"""How it was measured, for the foot of the page."""
+
+from __future__ import annotations
+
+from html import escape
+
+from fallline.compare.results import Comparison, Facts, Settings
+
+__all__ = ["counted", "method_list", "task_words"]
+
+_SOME = 12
+_LOSSES = {
+    "binary": "Logistic regression: the mean log loss",
+    "multiclass": "Logistic regression, each class against the rest: the mean of the sum of the classes’ log losses",
+    "regression": "Linear regression: half the mean squared error",
+}
+
+
+def counted(count: int, noun: str) -> str:
+    """1 column, 64 columns."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def task_words(data: Facts) -> str:
+    """What is to be predicted."""
+    if data.task == "regression":
+        return "an amount (regression)"
+    return f"one of {len(data.classes)} classes (classification)"
+
+
+def method_list(comparison: Comparison) -> str:
+    """What anyone needs to judge the numbers, or to get them again, as a definition list."""
+    settings, data = comparison.settings, comparison.data
+    items = {
+        "Data": f"{data.name}: {data.rows:,} rows, {counted(len(data.columns), 'column')}",
+        "Target": f"{data.target}, {task_words(data)}: {data.why_task}{_classes(data)}",
+        "Split": _split(data, settings),
+        "Objective": f"{_LOSSES[data.task]}, plus an L2 penalty (alpha = {settings.alpha:g}) on all weights but the intercepts. "
+        "It is convex: there is one best value, and it can be computed",
+        "Scale": "Every column has mean 0 and standard deviation 1 on the training rows"
+        + ("" if data.classes else ", and so has the target"),
+        "Runs": f"{settings.epochs} epochs from zero weights, once for each of the seeds "
+        f"{', '.join(map(str, settings.seeds))}, which change the order of the rows",
+        "Learning rate": _rates(data, settings),
+        "Clock": "Compiling, loading and looking on do not count: everyone warms up first, and the clock stands still while "
+        "the objective is evaluated. Everyone runs on one thread",
+        "Optimum": f"Found by L-BFGS and Newton’s method to a gradient of length {comparison.optimum_gradient_norm:.0e}: "
+        f"objective {comparison.optimum:.6g}, from {comparison.start:.6g} at zero weights",
+        "Machine": "; ".join(comparison.machine[key] for key in ("processor", "system")),
+        "Versions": _versions(comparison.machine),
+        "Made": comparison.made,
+        "Command": comparison.command,
+    }
+    notes = [f"{result.label}: {note}" for result in comparison.contenders for note in result.notes]
+    if notes or comparison.absent:
+        items["Remarks"] = " ".join([*comparison.absent, *notes])
+    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{escape(text)}</dd>' for name, text in items.items())}</dl>"
+
+
+def _classes(data):
+    if not data.classes:
+        return ""
+    more = f" and {len(data.classes) - _SOME} more" if len(data.classes) > _SOME else ""
+    return f" ({', '.join(data.classes[:_SOME])}{more})"
+
+
+def _split(data, settings):
+    how = " class by class" if data.classes else ""
+    return (
+        f"{data.train_rows:,} rows to train on and {data.test_rows:,} to test on, drawn at random{how} "
+        f"(seed {settings.split_seed}); the same for everyone"
+    )
+
+
+def _rates(data: Facts, settings: Settings) -> str:
+    some = f" ({settings.search_rows:,} of the training rows, drawn at random)"
+    return (
+        f"Constant. Each contender tried the same {len(settings.rates)} rates, from {settings.rates[0]:g} to "
+        f"{settings.rates[-1]:g}, with the same {settings.search_visits:,} row visits to each"
+        f"{some if settings.search_rows < data.train_rows else ''}, and kept the one that came closest to the optimum"
+    )
+
+
+def _versions(machine):
+    return ", ".join(
+        f"{name} {version}" for name, version in machine.items() if name not in ("processor", "system")
+    )

@@ -1,0 +1,157 @@
+"""The comparison as a whole, on a small table."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+
+import fallline
+from fallline.compare import Comparison
+from fallline.compare.experiment import _crossing
+from fallline.errors import ParameterError
+
+
+def test_all_numbers_are_there(comparison):
+    """Each contender has its curves for each seed, its rate from the list, a score and what it reached."""
+    assert isinstance(comparison, Comparison)
+    assert [c.key for c in comparison.contenders][:4] == [
+        "stochastic",
+        "mini-batch-16",
+        "batch",
+        "scikit-learn",
+    ]
+    for result in comparison.contenders:
+        curves = result.curves
+        assert len(curves.gap) == len(curves.seconds) == len(result.test_score) == 2
+        assert len(curves.updates) == len(curves.epochs) == len(curves.gap[0]) == len(curves.seconds[1])
+        assert result.rate in comparison.settings.rates or result.key == "l-bfgs"
+    assert comparison.optimum < comparison.start
+    assert set(comparison.winners) == {"epochs", "updates", "rows", "seconds"}
+    assert all(sentence.endswith(".") for sentence in comparison.verdict)
+
+
+def test_it_is_deterministic_but_for_what_is_measured(frame, comparison):
+    """The same seed gives the same gaps and scores again."""
+    again = fallline.compare(frame, target="<i>target</i>", batch_sizes=[1, 16, "full"], epochs=6, seeds=2)
+    for first, second in zip(comparison.contenders, again.contenders, strict=True):
+        assert first.curves.gap == second.curves.gap
+        assert (first.rate, first.test_score, first.trials) == (second.rate, second.test_score, second.trials)
+    assert comparison.noise == again.noise
+
+
+def test_noise_follows_theory(comparison):
+    """The measured variance of the mini-batch gradient is what 1/B says, as far as so many draws can tell."""
+    noise = comparison.noise
+    np.testing.assert_allclose(noise.measured, noise.theory, rtol=0.25)
+
+
+def test_memory_is_measured_where_the_system_tells(comparison):
+    """Each contender has its own number, and none is absurd."""
+    measured = [result.memory_bytes for result in comparison.contenders]
+    assert all(count is None or 0 <= count < 500e6 for count in measured)
+    assert any(count is not None for count in measured)
+
+
+def test_the_numbers_are_plain_json(comparison):
+    """The JSON has a format version and no NaN, and holds what the object holds."""
+    numbers = json.loads(comparison.to_json(), parse_constant=pytest.fail)
+    assert numbers["format"] == "fallline-comparison-1"
+    assert len(numbers["contenders"]) == len(comparison.contenders)
+    assert numbers["verdict"] == comparison.verdict
+
+
+def test_a_time_limit_cuts_short_and_says_so(frame):
+    """With no time to speak of, everyone still has something to show, and the result says that it was cut short."""
+    found = fallline.compare(
+        frame, target="<i>target</i>", batch_sizes=[1, "full"], epochs=300, seeds=1, time_limit=0.01
+    )
+    notes = " ".join(note for result in found.contenders for note in result.notes)
+    assert "time limit was reached" in notes
+    assert "were not tried" in notes
+    assert all(math.isfinite(result.curves.gap[0][-1]) for result in found.contenders)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("epochs", 0), ("seeds", 0), ("alpha", -1), ("time_limit", 0), ("test_fraction", 1), ("seed", 1.5), ("batch_sizes", []),
+     ("batch_sizes", "full"), ("batch_sizes", [0]), ("task", "both")],
+)  # fmt: skip
+def test_bad_settings_are_explained(frame, setting, value):
+    """Each is an error of the project's own before any work starts."""
+    with pytest.raises(ParameterError, match=f"{setting}|batch_size"):
+        fallline.compare(frame, target="<i>target</i>", **{setting: value})
+
+
+def test_the_package_can_be_called_once_imported():
+    """Importing `fallline.compare` puts the package where the function was: it goes on working."""
+    with pytest.raises(ParameterError, match="nothing to compare"):
+        fallline.compare()
+
+
+def test_crossings_lie_between_looks():
+    """Half-way down a straight line in logarithms is half-way along."""
+    assert _crossing([1, 100], np.array([1.0, 0.01]), 0.1) == pytest.approx(10)
+    assert _crossing([5, 100], np.array([0.05, 0.01]), 0.1) == 5
+    assert _crossing([1, 100], np.array([1.0, 0.5]), 0.1) is None
+
+
+def test_files_are_written_whole(comparison, tmp_path):
+    """`save` writes the page and the numbers beside it, and leaves nothing else behind."""
+    comparison.save(tmp_path / "r.html")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r.html", "r.json"]
+    comparison.save(tmp_path / "s.html", tmp_path / "t.json")
+    assert json.loads((tmp_path / "t.json").read_text())["format"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("no/r.html", "no folder"), ("r.txt", "does not end in"), ("d.html", "is a folder")]
+)
+def test_places_that_cannot_be_written(comparison, tmp_path, name, message):
+    """A wrong place is an error that says why."""
+    (tmp_path / "d.html").mkdir()
+    with pytest.raises(ParameterError, match=message):
+        comparison.save(tmp_path / name)
+
+
+def test_nothing_from_the_data_gets_into_the_page_as_html(comparison):
+    """Names that are HTML appear escaped or not at all; only the page's own scripts may run."""
+    page = comparison.to_html()
+    assert "<img src=x" not in page
+    assert "<i>target</i>" not in page
+    assert "<b>c</b>" not in page
+    assert "&lt;i&gt;target&lt;/i&gt;" in page
+    assert page.count("</script>") == 3
+    assert "unsafe-eval" not in page
+    assert "script-src 'sha256-" in page
+
+
+def test_the_figures_hold_nothing_from_the_data(comparison):
+    """Plotly reads HTML in its text, so no name or class is ever part of a figure."""
+    [figures] = re.findall(
+        r'<script type="application/json" id="figures">(.*?)</script>', comparison.to_html(), re.DOTALL
+    )
+    assert "target" not in figures
+    assert "plain" not in figures
+    assert set(json.loads(figures)) == {
+        "gap-epochs",
+        "gap-updates",
+        "gap-rows",
+        "gap-seconds",
+        "arrival",
+        "throughput",
+        "noise",
+        "memory",
+    }
+
+
+def test_the_page_needs_no_network(comparison):
+    """Beyond the charts' own library there is no address in the page, and its policy forbids loading anything."""
+    page = comparison.to_html()
+    from plotly.offline import get_plotlyjs
+
+    rest = page.replace(get_plotlyjs(), "")
+    assert "http://" not in rest
+    assert "https://" not in rest
+    assert "default-src 'none'" in rest
