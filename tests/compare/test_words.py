@@ -12,6 +12,7 @@ from fallline.compare import words
         (words.amount, 2_400_000, "2.4 million"),
         (words.amount, 0.001, "0.001"),
         (words.amount, 2.5, "2.5"),
+        (words.amount, 1e-5, "0.00001"),
         (words.time, 4.1e-4, "410 µs"),
         (words.time, 0.0123, "12.3 ms"),
         (words.time, 2.345, "2.35 s"),

@@ -22,6 +22,7 @@ GAPS = {"10%": 0.1, "1%": 0.01, "0.1%": 0.001}
 _RECORDS = 40
 _RECORDS_WHEN_LARGE = 24
 _LARGE = 20_000_000  # products of rows, columns and outputs to look once
+_SHORT = 8  # a last batch this many times smaller than the others is worth a remark
 _GROWTH = 1.4  # from one look to the next, about so many times as much has been done
 
 
@@ -57,7 +58,9 @@ def observe(
         contender, problem, settings.epochs
     ):
         notes.append("Ended before its last epoch: the time limit was reached.")
-    return _gather(contender, problem, test, optimum, runs, rate, trials, notes)
+    return _gather(
+        contender, problem, test, optimum, runs, rate, trials, notes + _short_batch(contender, problem.n)
+    )
 
 
 def _search(contender, problem, settings, deadline, tell):
@@ -125,6 +128,16 @@ def _run(contender, problem, rate, seed, epochs, seconds):
 
 def _nothing(problem):
     return Snapshot(1, problem.n, 1e-9, np.zeros(problem.objective.shape))
+
+
+def _short_batch(contender, n):
+    left = n % (contender.batch_size or 1)
+    if left == 0 or left > contender.batch_size / _SHORT:
+        return []
+    rows = "row" if left == 1 else "rows"
+    return [
+        f"The last batch of an epoch has only {left} {rows}, so its step is rougher than others: curves may jump at an epoch's end."
+    ]
 
 
 def _updates(runs):

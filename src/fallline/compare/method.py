@@ -5,8 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from fallline.compare.results import Comparison, Facts, Settings
+from fallline.compare.words import joined, sentence_case
 
-__all__ = ["counted", "method_list", "task_words"]
+__all__ = ["counted", "method_list", "remarks", "task_words"]
 
 _SOME = 12
 _LOSSES = {
@@ -51,10 +52,21 @@ def method_list(comparison: Comparison) -> str:
         "Made": comparison.made,
         "Command": comparison.command,
     }
-    notes = [f"{result.label}: {note}" for result in comparison.contenders for note in result.notes]
-    if notes or comparison.absent:
-        items["Remarks"] = " ".join([*comparison.absent, *notes])
+    if remarks(comparison):
+        items["Remarks"] = " ".join(remarks(comparison))
     return f"<dl>{''.join(f'<dt>{name}</dt><dd>{escape(text)}</dd>' for name, text in items.items())}</dl>"
+
+
+def remarks(comparison: Comparison) -> list[str]:
+    """Who was left out, and what to know about those who were not; those of whom the same is said together."""
+    notes: dict[str, list[str]] = {}
+    for result in comparison.contenders:
+        for note in result.notes:
+            notes.setdefault(note, []).append(result.label)
+    return [
+        *comparison.absent,
+        *(f"{sentence_case(joined(labels))}: {note}" for note, labels in notes.items()),
+    ]
 
 
 def _classes(data):

@@ -13,7 +13,7 @@ import numpy as np
 
 from fallline.compare import words
 from fallline.compare.charts import figures
-from fallline.compare.method import counted, method_list, task_words
+from fallline.compare.method import counted, method_list, remarks, task_words
 from fallline.compare.palette import styles
 from fallline.compare.results import Comparison
 from fallline.compare.tables import numbers_table, table_note, trials_table
@@ -90,7 +90,7 @@ def _learning(comparison):
         else "Here one is ahead however you count.",
         "legend": "".join(_legend_button(result, looks[result.key]) for result in comparison.contenders),
         "gap_charts": "".join(_gap_figure(comparison, axis) for axis in AXES),
-        "absent": escape(" ".join(comparison.absent)),
+        "remarks": escape(" ".join(remarks(comparison))),
         "seeds": counted(len(comparison.settings.seeds), "run") + ", each with the rows in another order",
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fallline.compare.results import Comparison, Result
-from fallline.compare.words import amount, joined, multiple, percent, share, time
+from fallline.compare.words import amount, joined, multiple, percent, sentence_case, share, time
 
 __all__ = ["AXES", "axis_sentence", "find_winners", "judge", "score_words"]
 
@@ -103,15 +103,11 @@ def _axes(comparison):
         return ""
     labels = {winner["label"] for winner in by.values()}
     if len(labels) == 1:
-        return f"{_sentence_case(labels.pop())} wins however you count here: in updates, in rows seen and in seconds."
+        return f"{sentence_case(labels.pop())} wins however you count here: in updates, in rows seen and in seconds."
     return (
         f"Who wins depends on what you count: in updates {by['updates']['label']}, in rows seen (or epochs) "
         f"{by['rows']['label']}, in seconds {by['seconds']['label']}. Seconds are what you wait for."
     )
-
-
-def _sentence_case(text):
-    return text[:1].upper() + text[1:]
 
 
 def _other_method(comparison):

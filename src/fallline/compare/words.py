@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["amount", "joined", "megabytes", "multiple", "percent", "share", "short", "time"]
+import numpy as np
+
+__all__ = ["amount", "joined", "megabytes", "multiple", "percent", "sentence_case", "share", "short", "time"]
 
 
 def amount(value: float) -> str:
     """A count: 1,437; 2.4 million."""
     if value >= 999_500:
         return f"{value / 1e6:.3g} million" if value < 1e9 else f"{value / 1e9:.3g} billion"
-    return f"{value:,.0f}" if value >= 10 or value == round(value) else f"{value:.2g}"
+    if value >= 10 or value == round(value):
+        return f"{value:,.0f}"
+    return np.format_float_positional(value, precision=2, fractional=False, trim="-")
 
 
 def short(value: float) -> str:
@@ -58,3 +62,8 @@ def megabytes(count: float) -> str:
 def joined(words: Sequence[str], last: str = "and") -> str:
     """a, b and c."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def sentence_case(text: str) -> str:
+    """With a capital at the beginning."""
+    return text[:1].upper() + text[1:]
