@@ -135,9 +135,8 @@ def _short_batch(contender, n):
     if left == 0 or left > contender.batch_size / _SHORT:
         return []
     rows = "row" if left == 1 else "rows"
-    return [
-        f"The last batch of an epoch has only {left} {rows}, so its step is rougher than others: curves may jump at an epoch's end."
-    ]
+    note = f"The last batch of an epoch has only {left} {rows}: its step is rough, and curves may jump at an epoch's end."
+    return [note]
 
 
 def _updates(runs):
