@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 
@@ -129,3 +134,26 @@ def test_three_classes_need_a_loss_for_three():
     X, y = data_for("multinomial")
     with pytest.raises(TargetError, match="takes two classes, but y holds 3"):
         mini_batch_gradient_descent(X, y, loss="log_loss")
+
+
+_ENDLESS = """
+import numpy as np, fallline
+X = np.random.default_rng(0).standard_normal((50_000, 20))
+fallline.mini_batch_gradient_descent(X, X[:, 0], num_epochs=1)
+print("ready", flush=True)
+fallline.mini_batch_gradient_descent(X, X[:, 0], num_epochs=10**9)
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.123, 0.15])
+def test_ctrl_c_interrupts_the_function(seconds):
+    """Ctrl-C while kernels run is an ordinary KeyboardInterrupt, wherever it comes."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _ENDLESS], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=60)[1].decode()
+    assert errors.strip().endswith("KeyboardInterrupt")
+    assert process.returncode != -signal.SIGSEGV

@@ -16,7 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fallline.compare import compare
+    from fallline.comparison import compare
     from fallline.descent import mini_batch_gradient_descent
     from fallline.estimators import SGDClassifier, SGDRegressor
 
@@ -28,15 +28,14 @@ _HOMES = {
     "mini_batch_gradient_descent": "fallline.descent",
     "SGDClassifier": "fallline.estimators",
     "SGDRegressor": "fallline.estimators",
-    "compare": "fallline.compare",
+    "compare": "fallline.comparison",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'fallline' has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
-    return value
+    return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

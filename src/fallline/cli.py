@@ -159,7 +159,7 @@ def _batch_sizes(text):
 
 
 def _compare(options):
-    from fallline.compare.outputs import Outputs
+    from fallline.comparison.outputs import Outputs
 
     outputs = Outputs.checked(options.output, options.json)
     passed_on = (
@@ -210,7 +210,7 @@ def _show(found: Any, outputs: Any) -> None:
     """The table, the verdict, and where the page is."""
     from rich.console import Console
 
-    from fallline.compare.summary import summary_table
+    from fallline.comparison.summary import summary_table
 
     console = Console(width=None if sys.stdout.isatty() else 100)
     data = found.data

@@ -87,7 +87,7 @@ class LinearEngine:
             self.batch_size,
             self.fit_intercept,
         )
-        sums = sweep(block, state.memory, descent, state.rate_factor, last, state.loss_sum)
+        sums = Sums(*sweep(block, state.memory, descent, state.rate_factor, last, state.loss_sum))
         if last and not np.isfinite(state.memory.weights).all():
             return sums._replace(finite=False)
         return sums
@@ -115,7 +115,7 @@ class LinearEngine:
         """The mean of weight times loss over a source, at fixed weights; NaN where a score is not finite."""
         total = 0.0
         for block, _ in source.blocks(_IN_ORDER, 0, 0, lambda: _block_rows(weights)):
-            sums = measure(block, weights, self.loss, total)
+            sums = Sums(*measure(block, weights, self.loss, total))
             if not sums.finite:
                 source.require_finite(block.rows)
                 return np.nan

@@ -71,6 +71,8 @@ class Descent(NamedTuple):
 class Sums(NamedTuple):
     """What one call of `sweep` or `measure` found.
 
+    Kernels return it as a plain tuple: to make a NamedTuple runs Python code, where a signal could raise half-way.
+
     Parameters
     ----------
     loss : float
@@ -122,7 +124,7 @@ def sweep(block, memory, descent, rate_factor, last, loss_sum):
             _fold(memory)
     memory.clock[0] = pending
     memory.clock[1] = updates
-    return Sums(loss_sum, start, norm, eta, finite)
+    return loss_sum, start, norm, eta, finite
 
 
 @kernel
@@ -136,7 +138,7 @@ def measure(block, weights, loss, loss_sum):
         loss_sum = _differentiate(block, start, count, weights, loss, scratch, loss_sum)
         finite = math.isfinite(loss_sum)
         start += count
-    return Sums(loss_sum, start, math.nan, math.nan, finite)
+    return loss_sum, start, math.nan, math.nan, finite
 
 
 @kernel

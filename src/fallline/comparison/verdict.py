@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fallline.compare.results import Comparison, Result
-from fallline.compare.words import amount, joined, multiple, percent, sentence_case, share, time
+from fallline.comparison.results import Comparison, Result
+from fallline.comparison.words import amount, joined, multiple, percent, sentence_case, share, time
 
 __all__ = ["AXES", "axis_sentence", "find_winners", "judge", "score_words"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fallline.compare import words
+from fallline.comparison import words
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from fallline.compare.table import read
+from fallline.comparison.table import read
 from fallline.errors import InputError, ParameterError
 
 CSV = "a,b,label\n1,0.5,x\n2,1.5,y\n3,2.5,x\n"

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from fallline.compare.contenders.base import Contender, Snapshot
-from fallline.compare.contenders.lbfgs import lbfgs
-from fallline.compare.contenders.own import own
-from fallline.compare.contenders.pytorch import pytorch
-from fallline.compare.contenders.scikit import scikit
+from fallline.comparison.contenders.base import Contender, Snapshot
+from fallline.comparison.contenders.lbfgs import lbfgs
+from fallline.comparison.contenders.own import own
+from fallline.comparison.contenders.pytorch import pytorch
+from fallline.comparison.contenders.scikit import scikit
 
 __all__ = ["Contender", "Snapshot", "line_up"]
 

@@ -11,13 +11,13 @@ from importlib.resources import files
 
 import numpy as np
 
-from fallline.compare import words
-from fallline.compare.charts import figures
-from fallline.compare.method import counted, method_list, remarks, task_words
-from fallline.compare.palette import styles
-from fallline.compare.results import Comparison
-from fallline.compare.tables import numbers_table, table_note, trials_table
-from fallline.compare.verdict import AXES, axis_sentence
+from fallline.comparison import words
+from fallline.comparison.charts import figures
+from fallline.comparison.method import counted, method_list, remarks, task_words
+from fallline.comparison.palette import styles
+from fallline.comparison.results import Comparison
+from fallline.comparison.tables import numbers_table, table_note, trials_table
+from fallline.comparison.verdict import AXES, axis_sentence
 
 __all__ = ["render"]
 
@@ -45,7 +45,7 @@ def render(comparison: Comparison) -> str:
 
 
 def _resource(name):
-    return files("fallline.compare").joinpath(name).read_text(encoding="utf-8")
+    return files("fallline.comparison").joinpath(name).read_text(encoding="utf-8")
 
 
 def _fill(template, values):

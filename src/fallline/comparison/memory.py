@@ -1,6 +1,6 @@
 """Peak memory beyond the data: each contender in a fresh process of its own.
 
-`python -m fallline.compare.memory FOLDER` is that process. It loads the rows, warms up, and notes by how much the peak
+`python -m fallline.comparison.memory FOLDER` is that process. It loads the rows, warms up, and notes by how much the peak
 of its resident memory rises while the contender trains.
 """
 
@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from fallline.compare.contenders import Contender, line_up
-from fallline.compare.experiment import warm_up
-from fallline.compare.problem import Problem
+from fallline.comparison.contenders import Contender, line_up
+from fallline.comparison.experiment import warm_up
+from fallline.comparison.problem import Problem
 
 __all__ = ["measure_memory"]
 
@@ -47,7 +47,7 @@ def measure_memory(contenders: Sequence[Contender], problem: Problem) -> list[in
 
 
 def _ask(folder, key):
-    command = [sys.executable, "-m", "fallline.compare.memory", folder, key]
+    command = [sys.executable, "-m", "fallline.comparison.memory", folder, key]
     with suppress(subprocess.SubprocessError, OSError, ValueError):
         found = subprocess.run(command, capture_output=True, timeout=_SECONDS_TO_WAIT, check=True)  # noqa: S603 (our own)
         return json.loads(found.stdout)

@@ -5,13 +5,13 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from fallline.compare.contenders import line_up
-from fallline.compare.contenders.base import marks
-from fallline.compare.contenders.pytorch import pytorch
-from fallline.compare.optimum import find_optimum
-from fallline.compare.problem import split
-from fallline.compare.table import read
-from fallline.compare.task import understand
+from fallline.comparison.contenders import line_up
+from fallline.comparison.contenders.base import marks
+from fallline.comparison.contenders.pytorch import pytorch
+from fallline.comparison.optimum import find_optimum
+from fallline.comparison.problem import split
+from fallline.comparison.table import read
+from fallline.comparison.task import understand
 
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from fallline.compare.results import Comparison, Facts, Settings
-from fallline.compare.words import joined, sentence_case
+from fallline.comparison.results import Comparison, Facts, Settings
+from fallline.comparison.words import joined, sentence_case
 
 __all__ = ["counted", "method_list", "remarks", "task_words"]
 

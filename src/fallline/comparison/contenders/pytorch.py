@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fallline.compare.contenders.base import Contender, Snapshot, Stopwatch, marks
-from fallline.compare.problem import Problem
+from fallline.comparison.contenders.base import Contender, Snapshot, Stopwatch, marks
+from fallline.comparison.problem import Problem
 
 __all__ = ["PyTorch", "pytorch"]
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fallline.compare.objective import LOG_LOSS, SQUARED_ERROR, Objective
-from fallline.compare.table import Table
-from fallline.compare.task import Target
+from fallline.comparison.objective import LOG_LOSS, SQUARED_ERROR, Objective
+from fallline.comparison.table import Table
+from fallline.comparison.task import Target
 from fallline.errors import InputError
 from fallline.objective.losses.log_loss import LogLoss
 from fallline.objective.losses.one_versus_rest import OneVersusRest

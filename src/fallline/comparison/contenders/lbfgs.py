@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fallline.compare.contenders.base import Contender, Snapshot, Stopwatch, marks
-from fallline.compare.problem import Problem
+from fallline.comparison.contenders.base import Contender, Snapshot, Stopwatch, marks
+from fallline.comparison.problem import Problem
 
 __all__ = ["LBFGS", "lbfgs"]
 

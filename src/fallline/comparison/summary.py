@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from fallline.compare import words
-from fallline.compare.results import Comparison
-from fallline.compare.verdict import score_words
+from fallline.comparison import words
+from fallline.comparison.results import Comparison
+from fallline.comparison.verdict import score_words
 
 __all__ = ["summary_table"]
 

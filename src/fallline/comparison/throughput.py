@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fallline.compare.contenders.own import own
-from fallline.compare.problem import Problem
-from fallline.compare.results import Throughput
+from fallline.comparison.contenders.own import own
+from fallline.comparison.problem import Problem
+from fallline.comparison.results import Throughput
 
 __all__ = ["measure_throughput"]
 

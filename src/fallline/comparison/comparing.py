@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from fallline.compare.contenders import line_up
-from fallline.compare.contenders.lbfgs import lbfgs
-from fallline.compare.experiment import RATES, SEARCH_ROWS, observe, warm_up
-from fallline.compare.machine import describe_machine
-from fallline.compare.memory import measure_memory
-from fallline.compare.noise import measure_noise
-from fallline.compare.optimum import find_optimum
-from fallline.compare.problem import split
-from fallline.compare.results import Comparison, Facts, Settings
-from fallline.compare.table import read
-from fallline.compare.task import understand
-from fallline.compare.throughput import measure_throughput
-from fallline.compare.verdict import find_winners, judge
+from fallline.comparison.contenders import line_up
+from fallline.comparison.contenders.lbfgs import lbfgs
+from fallline.comparison.experiment import RATES, SEARCH_ROWS, observe, warm_up
+from fallline.comparison.machine import describe_machine
+from fallline.comparison.memory import measure_memory
+from fallline.comparison.noise import measure_noise
+from fallline.comparison.optimum import find_optimum
+from fallline.comparison.problem import split
+from fallline.comparison.results import Comparison, Facts, Settings
+from fallline.comparison.table import read
+from fallline.comparison.task import understand
+from fallline.comparison.throughput import measure_throughput
+from fallline.comparison.verdict import find_winners, judge
 from fallline.errors import ParameterError
 from fallline.settings import integer, number, rows_per_batch
 

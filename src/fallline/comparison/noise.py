@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fallline.compare.objective import Objective
-from fallline.compare.results import Noise
+from fallline.comparison.objective import Objective
+from fallline.comparison.results import Noise
 
 __all__ = ["measure_noise"]
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from fallline.compare import words
-from fallline.compare.palette import styles
-from fallline.compare.results import Comparison, Result
-from fallline.compare.verdict import AXES
+from fallline.comparison import words
+from fallline.comparison.palette import styles
+from fallline.comparison.results import Comparison, Result
+from fallline.comparison.verdict import AXES
 
 __all__ = ["figures"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fallline.compare.demos import demo_frame
+from fallline.comparison.demos import demo_frame
 from fallline.data.arrays import as_matrix, column_names
 from fallline.errors import InputError, ParameterError
 

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fallline.compare.contenders.base import Contender, Snapshot, Stopwatch, marks
-from fallline.compare.problem import Problem
+from fallline.comparison.contenders.base import Contender, Snapshot, Stopwatch, marks
+from fallline.comparison.problem import Problem
 from fallline.data.order import Order
 from fallline.data.source import ArraySource
 from fallline.engines.linear import LinearEngine
-from fallline.monitors.interrupt import Interrupt
 from fallline.objective.penalties import L2
 from fallline.optim.optimizers.sgd import SGD
 from fallline.optim.schedules.constant import Constant
@@ -38,9 +37,7 @@ class Own(Contender):
         for mark in marks(epochs * math.ceil(problem.n / batch_size), records):
             run.max_updates = mark
             with watch.running():
-                stop = train(run, [Interrupt()])
-            if stop.reason == "interrupted":
-                raise KeyboardInterrupt
+                train(run)
             yield Snapshot(state.updates, state.rows, watch.seconds, engine.weights(state).astype(np.float64))
 
 

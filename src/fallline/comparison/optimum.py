@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fallline.compare.objective import Objective
+from fallline.comparison.objective import Objective
 
 __all__ = ["Optimum", "find_optimum"]
 

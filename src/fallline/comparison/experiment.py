@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fallline.compare.contenders import Contender, Snapshot
-from fallline.compare.optimum import Optimum
-from fallline.compare.problem import Problem, Test
-from fallline.compare.results import Curves, Result, Settings, Trial
+from fallline.comparison.contenders import Contender, Snapshot
+from fallline.comparison.optimum import Optimum
+from fallline.comparison.problem import Problem, Test
+from fallline.comparison.results import Curves, Result, Settings, Trial
 from fallline.errors import DivergenceError
 
 __all__ = ["GAPS", "RATES", "SEARCH_ROWS", "observe", "warm_up"]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fallline.compare.results import Result
+from fallline.comparison.results import Result
 
 __all__ = ["Style", "styles"]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import fallline
-from fallline.compare import Comparison
-from fallline.compare.experiment import _crossing
+from fallline.comparison import Comparison
+from fallline.comparison.experiment import _crossing
 from fallline.errors import ParameterError
 
 
@@ -82,12 +82,6 @@ def test_bad_settings_are_explained(frame, setting, value):
     """Each is an error of the project's own before any work starts."""
     with pytest.raises(ParameterError, match=f"{setting}|batch_size"):
         fallline.compare(frame, target="<i>target</i>", **{setting: value})
-
-
-def test_the_package_can_be_called_once_imported():
-    """Importing `fallline.compare` puts the package where the function was: it goes on working."""
-    with pytest.raises(ParameterError, match="nothing to compare"):
-        fallline.compare()
 
 
 def test_crossings_lie_between_looks():

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fallline.compare.problem import Problem
+from fallline.comparison.problem import Problem
 
 __all__ = ["Contender", "Snapshot", "Stopwatch", "marks"]
 

@@ -7,10 +7,10 @@ from html import escape
 
 import numpy as np
 
-from fallline.compare import words
-from fallline.compare.palette import styles
-from fallline.compare.results import Comparison, Result
-from fallline.compare.verdict import score_words
+from fallline.comparison import words
+from fallline.comparison.palette import styles
+from fallline.comparison.results import Comparison, Result
+from fallline.comparison.verdict import score_words
 
 __all__ = ["numbers_table", "table_note", "trials_table"]
 

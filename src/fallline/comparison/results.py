@@ -8,7 +8,7 @@ import os
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from fallline.compare.outputs import write_whole
+from fallline.comparison.outputs import write_whole
 
 __all__ = ["Comparison", "Curves", "Facts", "Noise", "Result", "Settings", "Throughput", "Trial"]
 
@@ -165,7 +165,7 @@ class Comparison:
 
     def to_html(self) -> str:
         """The page: complete in itself, with no need of a network."""
-        from fallline.compare.page import render
+        from fallline.comparison.page import render
 
         return render(self)
 
@@ -179,7 +179,7 @@ class Comparison:
         OSError
             If writing fails, a full disk for one.
         """
-        from fallline.compare.outputs import Outputs
+        from fallline.comparison.outputs import Outputs
 
         outputs = Outputs.checked(path, json_path)
         write_whole(outputs.page, self.to_html())

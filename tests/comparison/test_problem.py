@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from fallline.compare.objective import LOG_LOSS, SQUARED_ERROR, Objective
-from fallline.compare.optimum import find_optimum
-from fallline.compare.problem import split
-from fallline.compare.table import Table, read
-from fallline.compare.task import understand
+from fallline.comparison.objective import LOG_LOSS, SQUARED_ERROR, Objective
+from fallline.comparison.optimum import find_optimum
+from fallline.comparison.problem import split
+from fallline.comparison.table import Table, read
+from fallline.comparison.task import understand
 from fallline.data.source import ArraySource
 from fallline.engines.linear import LinearEngine
 from fallline.errors import InputError, ParameterError
