@@ -75,7 +75,7 @@ def test_what_the_world_does_ends_with_1(monkeypatch, capsys):
     def full(*_, **__):
         raise OSError(28, "No space left on device", "r.html")
 
-    monkeypatch.setattr("fallline.comparison", full)
+    monkeypatch.setattr("fallline.compare", full)
     assert main(["compare", "--demo", "wine"]) == 1
     assert "No space left on device: r.html" in capsys.readouterr().err
 
