@@ -26,6 +26,7 @@ import os
 import pickle
 import sys
 import tempfile
+import uuid
 from functools import cache
 from pathlib import Path
 
@@ -150,8 +151,9 @@ def _named_tuples(type_):
 
 @cache
 def _module_source(name):
+    """A module and the hash of its source. What is typed into a notebook has no file, and is not found again."""
     file = getattr(sys.modules[name], "__file__", None)
-    return f"{name} {_digest(Path(file))}" if file else name
+    return f"{name} {_digest(Path(file)) if file else uuid.uuid4()}"
 
 
 @cache

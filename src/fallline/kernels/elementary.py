@@ -22,18 +22,25 @@ _LOG2_E = math.log2(math.e)
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 # Adding 1.5 * 2**52 rounds to an integer and leaves that integer in the low bits.
 _ROUND = 1.5 * 2.0**52
-_L3, _L5, _L7, _L9, _L11, _L13, _L15, _L17, _L19, _L21, _L23, _L25, _L27, _L29, _L31 = (
-    1 / k for k in range(3, 32, 2)
-)
-_E2, _E3, _E4, _E5, _E6, _E7, _E8, _E9, _E10, _E11, _E12, _E13 = (1 / math.factorial(k) for k in range(2, 14))
+# e**r = sum of _E[i] r**i for |r| <= ln(2)/2, and artanh(u)/u = sum of _A[i] u**(2 i) for u <= 1/3: polynomials through
+# the Chebyshev nodes, with relative errors below 1e-16.
+_E = (
+    1.0, 1.0, 0.5000000000000019, 0.1666666666666668, 0.04166666666648809, 0.008333333333319601,
+    0.0013888888952314812, 0.00019841269890047143, 2.480148548228773e-05, 2.7557240918547625e-06,
+    2.763263965412376e-07, 2.511003761756205e-08,
+)  # fmt: skip
+_A = (
+    1.0, 0.33333333333341286, 0.199999999976438, 0.1428571455582858, 0.11111095430673142, 0.09091429900236955,
+    0.07681838124445817, 0.06795652742789947, 0.04940394524382393, 0.08890381913056651,
+)  # fmt: skip
 
 
 @inlined
 def exp(x):
     """e**x for x in [-708, 709]; beyond, infinity or the smallest normal number; NaN stays NaN.
 
-    x = k ln 2 + r with |r| <= ln(2)/2 (Cody and Waite, 1980); e**r by its Taylor series; then the exponent
-    field of the result is raised by k.
+    x = k ln 2 + r with |r| <= ln(2)/2 (Cody and Waite, 1980); e**r by a polynomial, whose terms are added in pairs
+    (Estrin, 1960) so that they need not wait for each other; then the exponent field of the result is raised by k.
     """
     clipped = min(max(x, -708.0), 709.0)
     rounded = clipped * _LOG2_E + _ROUND
@@ -41,9 +48,10 @@ def exp(x):
     r = (clipped - k * _LN2_HIGH) - k * _LN2_LOW
     r2 = r * r
     r4 = r2 * r2
-    low = (1.0 + r) + r2 * (_E2 + r * _E3) + r4 * ((_E4 + r * _E5) + r2 * (_E6 + r * _E7))
-    high = (_E8 + r * _E9) + r2 * (_E10 + r * _E11) + r4 * (_E12 + r * _E13)
-    p = low + r4 * r4 * high
+    low = (_E[0] + _E[1] * r) + (_E[2] + _E[3] * r) * r2
+    middle = (_E[4] + _E[5] * r) + (_E[6] + _E[7] * r) * r2
+    high = (_E[8] + _E[9] * r) + (_E[10] + _E[11] * r) * r2
+    p = low + (middle + high * r4) * r4
     return (math.inf if x > 709.0 else _raise_exponent(p, rounded)) + (x - x)
 
 
@@ -54,7 +62,10 @@ def _raise_exponent(p, rounded):
 
 @type_callable(_raise_exponent)
 def _(context):
-    return lambda p, rounded: types.float64
+    def result(p, rounded):
+        return types.float64
+
+    return result
 
 
 @lower_builtin(_raise_exponent, types.float64, types.float64)
@@ -71,11 +82,10 @@ def log1p_unit(x):
     s = u * u
     s2 = s * s
     s4 = s2 * s2
-    s8 = s4 * s4
-    p = (1.0 + _L3 * s) + s2 * (_L5 + _L7 * s) + s4 * ((_L9 + _L11 * s) + s2 * (_L13 + _L15 * s))
-    q = (_L17 + _L19 * s) + s2 * (_L21 + _L23 * s)
-    q = q + s4 * ((_L25 + _L27 * s) + s2 * (_L29 + _L31 * s))
-    return 2.0 * u * (p + s8 * q)
+    low = (_A[0] + _A[1] * s) + (_A[2] + _A[3] * s) * s2
+    middle = (_A[4] + _A[5] * s) + (_A[6] + _A[7] * s) * s2
+    high = _A[8] + _A[9] * s
+    return 2.0 * u * (low + (middle + high * s4) * s4)
 
 
 @inlined

@@ -1,7 +1,7 @@
 """Vector registers as values, for the two loops that everything waits for.
 
-A `Lanes` holds 64 bytes of neighbouring columns of one row: 16 numbers in float32, 8 in float64. Written with lanes, a
-sum over columns has one order on every processor, which no compiler may change: that a row scores the same bits wherever
+A `Lanes` holds a few neighbouring columns of one row: 8 numbers in float32, 4 in float64. Written with lanes, a sum
+over columns has one order on every processor, which no compiler may change: that a row scores the same bits wherever
 it stands in a block holds by construction.
 """
 
@@ -13,9 +13,13 @@ from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
-__all__ = ["add_product", "fetch", "lanes_of", "load", "spread", "store", "total"]
+__all__ = ["PADDING", "add_product", "lanes_of", "load", "load_row", "prefetch", "spread", "store", "total"]
 
 _BYTES = 32
+# Numbers after the end of a row of weights that lanes may touch.
+PADDING = _BYTES // 4 - 1
+_WORD = ir.IntType(32)
+_INDEX = ir.IntType(64)
 
 
 class Lanes(types.Type):
@@ -23,23 +27,25 @@ class Lanes(types.Type):
 
     def __init__(self, dtype):
         self.dtype = dtype
-        self.count = _BYTES * 8 // dtype.bitwidth
+        self.size = dtype.bitwidth // 8
+        self.count = _BYTES // self.size
+        self.code = f"v{self.count}f{dtype.bitwidth}"
         super().__init__(f"Lanes({dtype})")
 
 
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager, kind):
-        number = ir.FloatType() if kind.dtype.bitwidth == 32 else ir.DoubleType()
+        number = ir.FloatType() if kind.size == 4 else ir.DoubleType()
         super().__init__(manager, kind, ir.VectorType(number, kind.count))
 
 
 @intrinsic
-def width(typing_context, array):
+def lanes_of(typing_context, array):
     """How many of the array's numbers make a `Lanes`; a constant to the compiler."""
 
     def generate(context, builder, signature, arguments):
-        return ir.IntType(64)(Lanes(array.dtype).count)
+        return _INDEX(Lanes(array.dtype).count)
 
     return types.int64(array), generate
 
@@ -55,53 +61,58 @@ def spread(typing_context, number):
 
 
 @intrinsic
-def load(typing_context, array, row, column, stop):
-    """The lanes `array[row, column:]`, with zeros from column `stop` on."""
-    lanes = Lanes(array.dtype)
+def load(typing_context, array, row, column):
+    """The lanes that begin at `array[row, column]`."""
 
     def generate(context, builder, signature, arguments):
-        vector = context.get_value_type(lanes)
-        pointer, full, mask = _place(context, builder, signature, arguments, lanes)
-        with builder.if_else(full) as (whole, part):
-            with whole:
-                all_lanes = builder.load(pointer, align=lanes.dtype.bitwidth // 8)
-                whole_end = builder.block
-            with part:
-                kind = ir.FunctionType(vector, [pointer.type, ir.IntType(32), mask.type, vector])
-                function = cgutils.get_or_insert_function(
-                    builder.module, kind, f"llvm.masked.load.{_suffix(lanes)}.p0"
-                )
-                align = ir.IntType(32)(lanes.dtype.bitwidth // 8)
-                some_lanes = builder.call(function, [pointer, align, mask, ir.Constant(vector, None)])
-                part_end = builder.block
-        result = builder.phi(vector)
-        result.add_incoming(all_lanes, whole_end)
-        result.add_incoming(some_lanes, part_end)
-        return result
+        pointer, _ = _locate(context, builder, signature, arguments)
+        return builder.load(pointer, align=Lanes(array.dtype).size)
 
-    return lanes(array, types.uint64, types.int64, types.int64), generate
+    return Lanes(array.dtype)(array, types.uint64, types.int64), generate
 
 
 @intrinsic
-def store(typing_context, array, row, column, stop, lanes):
-    """Write `array[row, column:]`, but nothing from column `stop` on."""
+def store(typing_context, array, row, column, lanes):
+    """Write the lanes to where `array[row, column]` begins."""
 
     def generate(context, builder, signature, arguments):
-        vector = arguments[4].type
-        pointer, full, mask = _place(context, builder, signature, arguments, lanes)
-        with builder.if_else(full) as (whole, part):
-            with whole:
-                builder.store(arguments[4], pointer, align=lanes.dtype.bitwidth // 8)
-            with part:
-                kind = ir.FunctionType(ir.VoidType(), [vector, pointer.type, ir.IntType(32), mask.type])
-                function = cgutils.get_or_insert_function(
-                    builder.module, kind, f"llvm.masked.store.{_suffix(lanes)}.p0"
-                )
-                align = ir.IntType(32)(lanes.dtype.bitwidth // 8)
-                builder.call(function, [arguments[4], pointer, align, mask])
+        pointer, _ = _locate(context, builder, signature, arguments)
+        builder.store(arguments[3], pointer, align=lanes.size)
         return context.get_dummy_value()
 
-    return types.void(array, types.uint64, types.int64, types.int64, lanes), generate
+    return types.void(array, types.uint64, types.int64, lanes), generate
+
+
+@intrinsic
+def load_row(typing_context, X, row, column):
+    """The lanes that begin at `X[row, column]`, as if each row of X went on with a one, for the intercept, and zeros."""
+    lanes = Lanes(X.dtype)
+
+    def generate(context, builder, signature, arguments):
+        vector = context.get_value_type(lanes)
+        pointer, columns = _locate(context, builder, signature, arguments)
+        left = builder.sub(columns, arguments[2])
+        with builder.if_else(builder.icmp_signed(">=", left, _INDEX(lanes.count))) as (inside, across):
+            with inside:
+                whole = builder.load(pointer, align=lanes.size)
+                after_inside = builder.block
+            with across:
+                number = ir.Constant(ir.VectorType(_WORD, lanes.count), list(range(lanes.count)))
+                left = _splat(builder, builder.trunc(left, _WORD), lanes.count)
+                ones = ir.Constant(vector, [1.0] * lanes.count)
+                beyond = builder.select(
+                    builder.icmp_signed("==", number, left), ones, ir.Constant(vector, None)
+                )
+                mask = builder.icmp_signed("<", number, left)
+                name = f"llvm.masked.load.{lanes.code}.p0"
+                part = _call(builder, name, vector, [pointer, _WORD(lanes.size), mask, beyond])
+                after_across = builder.block
+        result = builder.phi(vector)
+        result.add_incoming(whole, after_inside)
+        result.add_incoming(part, after_across)
+        return result
+
+    return lanes(X, types.uint64, types.int64), generate
 
 
 @intrinsic
@@ -109,10 +120,8 @@ def add_product(typing_context, total, a, b):
     """Lane by lane total + a * b, rounded once."""
 
     def generate(context, builder, signature, arguments):
-        t, a, b = arguments
-        kind = ir.FunctionType(t.type, [t.type] * 3)
-        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.{_suffix(total)}")
-        return builder.call(function, [a, b, t])
+        total_, a_, b_ = arguments
+        return _call(builder, f"llvm.fma.{total.code}", a_.type, [a_, b_, total_])
 
     return total(total, a, b), generate
 
@@ -125,41 +134,55 @@ def total(typing_context, lanes):
         value, count = arguments[0], lanes.count
         while count > 1:
             count //= 2
-            lower = _shuffle(builder, value, range(count))
-            upper = _shuffle(builder, value, range(count, 2 * count))
+            lower, upper = (
+                _shuffle(builder, value, range(count)),
+                _shuffle(builder, value, range(count, 2 * count)),
+            )
             value = builder.fadd(lower, upper)
-        return builder.extract_element(value, ir.IntType(32)(0))
+        return builder.extract_element(value, _WORD(0))
 
     return lanes.dtype(lanes), generate
 
 
-def _place(context, builder, signature, arguments, lanes):
-    """A pointer to the first lane, and which lanes lie before the stop."""
+@intrinsic
+def prefetch(typing_context, array, row, column):
+    """Start loading the cache line of an element; never faults."""
+
+    def generate(context, builder, signature, arguments):
+        pointer, _ = _locate(context, builder, signature, arguments)
+        byte = builder.bitcast(pointer, ir.IntType(8).as_pointer())
+        read, into_second_level, of_data = _WORD(0), _WORD(2), _WORD(1)
+        _call(builder, "llvm.prefetch.p0", ir.VoidType(), [byte, read, into_second_level, of_data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64, types.int64), generate
+
+
+def _locate(context, builder, signature, arguments):
+    """A pointer to the lanes at (row, column) of an array with contiguous rows, and its number of columns."""
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
-    _, row, column, stop = arguments[:4]
-    strides = cgutils.unpack_tuple(builder, array.strides)
-    offset = builder.add(
-        builder.mul(row, strides[0]), builder.mul(column, ir.IntType(64)(lanes.dtype.bitwidth // 8))
+    lanes = Lanes(signature.args[0].dtype)
+    (_, columns), (stride, _) = (
+        cgutils.unpack_tuple(builder, array.shape),
+        cgutils.unpack_tuple(builder, array.strides),
     )
+    offset = builder.add(builder.mul(arguments[1], stride), builder.mul(arguments[2], _INDEX(lanes.size)))
     start = builder.gep(builder.bitcast(array.data, ir.IntType(8).as_pointer()), [offset])
-    pointer = builder.bitcast(start, context.get_value_type(lanes).as_pointer())
-    word = ir.IntType(32)
-    full = builder.icmp_signed("<=", builder.add(column, ir.IntType(64)(lanes.count)), stop)
-    left = _splat(builder, builder.trunc(builder.sub(stop, column), word), lanes.count)
-    numbers = ir.Constant(ir.VectorType(word, lanes.count), list(range(lanes.count)))
-    return pointer, full, builder.icmp_signed("<", numbers, left)
+    return builder.bitcast(start, context.get_value_type(lanes).as_pointer()), columns
+
+
+def _call(builder, name, result, arguments):
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
 
 
 def _splat(builder, number, count):
-    vector = ir.Constant(ir.VectorType(number.type, count), ir.Undefined)
-    vector = builder.insert_element(vector, number, ir.IntType(32)(0))
-    return _shuffle(builder, vector, [0] * count)
+    first = builder.insert_element(
+        ir.Constant(ir.VectorType(number.type, count), ir.Undefined), number, _WORD(0)
+    )
+    return _shuffle(builder, first, [0] * count)
 
 
 def _shuffle(builder, vector, lanes):
-    order = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
+    order = ir.Constant(ir.VectorType(_WORD, len(lanes)), list(lanes))
     return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), order)
-
-
-def _suffix(lanes):
-    return f"v{lanes.count}f{lanes.dtype.bitwidth}"

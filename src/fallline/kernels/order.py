@@ -3,12 +3,16 @@
 `permute` maps positions to row numbers by a keyed bijection, so the rows of any stretch of an epoch come from the key
 alone: nothing to shuffle, nothing to keep, and an epoch can be entered anywhere.
 
-The bijection is a Feistel network over the smallest power of two that holds all rows, walked until it lands inside
-(cycle walking: Black and Rogaway, Ciphers with arbitrary finite domains, 2002). Its halves may differ by one bit.
-The construction follows Mitchell, Stokes, Frank and Holmes, Bandwidth-optimal random shuffling for GPUs (2022).
+The bijection is a generalised Feistel network (Black and Rogaway, Ciphers with arbitrary finite domains, 2002): a position
+is a pair (high, low) of digits of about the same size, which in turn are shifted by a hash of the other. There are a
+few more pairs than rows; a position that lands on one of those goes through the network again, until it lands on a row.
+On shuffling data by such networks see Mitchell, Stokes, Frank and Holmes, Bandwidth-optimal random shuffling for GPUs
+(2022).
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -16,26 +20,34 @@ from fallline.kernels.compile import inlined, kernel
 
 __all__ = ["ROUNDS", "permute", "select"]
 
-ROUNDS = 12
+# Keys, one a round. Few rounds are enough to mix large digits; small ones go through all.
+ROUNDS = 24
+_FEW = 6
+_LARGE = 4096
 
+_HALF = np.uint64(32)
+_ONE = np.uint64(1)
 _MULTIPLIER = np.uint64(0xD2B74407B1CE6E93)
-_LOW = np.uint64(0xFFFFFFFF)
 
 
 @kernel
 def permute(keys, n, start, out):
     """Fill `out` with the rows at the positions from `start` on, in a permutation of `range(n)`.
 
-    `keys` (ROUNDS,) uint64 choose the permutation.
+    `keys` (ROUNDS,) uint64 choose the permutation; n is at most 2**40.
     """
-    bits = np.uint64(2)
-    while (np.uint64(1) << bits) < np.uint64(n):
-        bits += np.uint64(1)
+    lows = np.uint64(math.ceil(math.sqrt(n)))
+    highs = (np.uint64(n) + lows - _ONE) // lows
+    rounds = _FEW if n >= _LARGE else ROUNDS
     for i in range(out.size):
-        out[i] = _feistel(np.uint64(start + i), bits, keys)
+        out[i] = np.uint64(start + i)
+    for first in range(0, rounds, _FEW):
+        for i in range(out.size):
+            out[i] = _shuffled(out[i], highs, lows, keys, first)
     for i in range(out.size):
         while out[i] >= np.uint64(n):
-            out[i] = _feistel(out[i], bits, keys)
+            for first in range(0, rounds, _FEW):
+                out[i] = _shuffled(out[i], highs, lows, keys, first)
 
 
 @kernel
@@ -46,15 +58,20 @@ def select(subset, rows):
 
 
 @inlined
-def _feistel(value, bits, keys):
-    """One pass: a bijection of [0, 2**bits). The halves swap sides, and sizes, each round."""
-    right_bits = bits >> np.uint64(1)
-    left_bits = bits - right_bits
-    left, right = value >> right_bits, value & ((np.uint64(1) << right_bits) - np.uint64(1))
-    for round_ in range(ROUNDS):
-        mixed = (right + (keys[round_] & _LOW)) * _MULTIPLIER
-        mixed = (mixed ^ (mixed >> np.uint64(32))) * _MULTIPLIER
-        folded = (left ^ (mixed >> np.uint64(40))) & ((np.uint64(1) << left_bits) - np.uint64(1))
-        left, right = right, folded
-        left_bits, right_bits = right_bits, left_bits
-    return (left << right_bits) | right
+def _shuffled(position, highs, lows, keys, first):
+    """A few rounds: a bijection of [0, highs * lows)."""
+    high = np.uint64(np.float64(position) / np.float64(lows))
+    low = position - high * lows
+    for i in range(first, first + _FEW, 2):
+        high = _shifted(high, highs, low, keys[i])
+        low = _shifted(low, lows, high, keys[i + 1])
+    return high * lows + low
+
+
+@inlined
+def _shifted(digit, base, other, key):
+    """`digit` plus a hash of `other` and `key`, modulo `base`."""
+    mixed = (other + (key >> _HALF)) * (key | _ONE)
+    mixed = (mixed ^ (mixed >> _HALF)) * _MULTIPLIER
+    shifted = digit + (((mixed >> _HALF) * base) >> _HALF)
+    return min(shifted, shifted - base)

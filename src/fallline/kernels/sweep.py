@@ -19,6 +19,7 @@ import numpy as np
 
 from fallline.kernels.blocks import accumulate, gather, score
 from fallline.kernels.compile import inlined, kernel
+from fallline.kernels.lanes import PADDING
 from fallline.kernels.verbs import average, differentiate, prepare, rate, step
 
 __all__ = ["Descent", "Memory", "Sums", "measure", "predict", "sweep"]
@@ -99,29 +100,34 @@ def sweep(block, memory, descent, rate_factor, last, loss_sum):
     """Make every update that the block completes. `last`: the epoch ends here, so a short batch counts as one."""
     rows, batch_size = len(block.rows), descent.batch_size
     pending, updates = memory.clock[0], memory.clock[1]
-    scratch = _scratch(block, memory.weights)
+    work = _work(block, memory.weights)
+    weights, gradient = work.weights, work.gradient
+    _copy(memory.weights, weights)
+    _copy(memory.gradient, gradient)
     norm, eta, finite = math.nan, math.nan, True
     start = 0
     while start < rows:
         count = min(_CHUNK, rows - start, batch_size - pending, _FOLD - pending % _FOLD)
-        loss_sum = _differentiate(block, start, count, memory.weights, descent.loss, scratch, loss_sum)
+        loss_sum = _differentiate(block, start, count, descent.loss, work, loss_sum)
         finite = math.isfinite(loss_sum)
         if not finite:
             break
-        accumulate(block, start, count, scratch.slopes, memory.gradient)
+        accumulate(block, start, count, work.slopes, gradient)
         pending += count
         start += count
         if pending == batch_size or (last and start == rows):
             updates += 1
             eta = rate_factor * rate(descent.schedule, updates)
             if pending > _FOLD:
-                _unfold(memory)
+                _unfold(memory.folded, gradient)
             if rows - start < batch_size:
-                norm = math.sqrt(_sum_of_squares(memory.gradient)) / pending
-            _update(memory, descent, pending, eta, updates)
+                norm = math.sqrt(_sum_of_squares(gradient)) / pending
+            _update(memory, descent, weights, gradient, pending, eta, updates)
             pending = 0
         elif pending % _FOLD == 0:
-            _fold(memory)
+            _fold(gradient, memory.folded)
+    _copy(weights, memory.weights)
+    _copy(gradient, memory.gradient)
     memory.clock[0] = pending
     memory.clock[1] = updates
     return loss_sum, start, norm, eta, finite
@@ -131,11 +137,12 @@ def sweep(block, memory, descent, rate_factor, last, loss_sum):
 def measure(block, weights, loss, loss_sum):
     """The loss of the block's rows at fixed weights."""
     rows = len(block.rows)
-    scratch = _scratch(block, weights)
+    work = _work(block, weights)
+    _copy(weights, work.weights)
     start, finite = 0, True
     while start < rows and finite:
         count = min(_CHUNK, rows - start)
-        loss_sum = _differentiate(block, start, count, weights, loss, scratch, loss_sum)
+        loss_sum = _differentiate(block, start, count, loss, work, loss_sum)
         finite = math.isfinite(loss_sum)
         start += count
     return loss_sum, start, math.nan, math.nan, finite
@@ -145,18 +152,21 @@ def measure(block, weights, loss, loss_sum):
 def predict(block, weights, out):
     """Fill `out` (rows, outputs) with the scores of the block's rows."""
     rows, outputs = out.shape
-    scores = np.empty((outputs, _CHUNK), weights.dtype)
+    work = _work(block, weights)
+    _copy(weights, work.weights)
     for start in range(0, rows, _CHUNK):
         count = min(_CHUNK, rows - start)
-        score(block, start, count, weights, scores)
+        score(block, start, count, work.weights, work.scores)
         for i in range(count):
             for k in range(outputs):
-                out[start + i, k] = scores[k, i]
+                out[start + i, k] = work.scores[k, i]
 
 
-class _Scratch(NamedTuple):
-    """Room for one chunk: arrays of shape (.., _CHUNK)."""
+class _Work(NamedTuple):
+    """Copies of weights and gradient, each row followed by zeros as `lanes` want it, and room for one chunk of rows."""
 
+    weights: np.ndarray
+    gradient: np.ndarray
     scores: np.ndarray
     slopes: np.ndarray
     targets: np.ndarray
@@ -165,30 +175,39 @@ class _Scratch(NamedTuple):
 
 
 @inlined
-def _scratch(block, weights):
-    outputs, dtype = weights.shape[0], weights.dtype
-    return _Scratch(
-        np.empty((outputs, _CHUNK), dtype),
-        np.empty((outputs, _CHUNK), dtype),
-        np.empty((block.y.shape[1], _CHUNK), dtype),
-        np.empty((1, _CHUNK), dtype),
-        np.empty((1, _CHUNK), dtype),
+def _work(block, weights):
+    (outputs, width), targets, dtype = weights.shape, block.y.shape[1], weights.dtype
+    return _Work(
+        np.zeros((outputs, width + PADDING), dtype),
+        np.zeros((outputs, width + PADDING), dtype),
+        np.zeros((outputs, _CHUNK), dtype),
+        np.zeros((outputs, _CHUNK), dtype),
+        np.zeros((targets, _CHUNK), dtype),
+        np.zeros((1, _CHUNK), dtype),
+        np.zeros((1, _CHUNK), dtype),
     )
 
 
 @inlined
-def _differentiate(block, start, rows, weights, loss, scratch, loss_sum):
-    """Score some rows; leave weight times derivative in `scratch.slopes`; return `loss_sum` plus weight times loss.
+def _copy(source, target):
+    for k in range(source.shape[0]):
+        for j in range(min(source.shape[1], target.shape[1])):
+            target[k, j] = source[k, j]
+
+
+@inlined
+def _differentiate(block, start, rows, loss, work, loss_sum):
+    """Score some rows; leave weight times derivative in `work.slopes`; return `loss_sum` plus weight times loss.
 
     It is not finite if any score or loss is not.
     """
-    scores, slopes, targets, weight, values = scratch
+    weights, _, scores, slopes, targets, weight, values = work
     gather(block, start, rows, targets, weight)
     score(block, start, rows, weights, scores)
     differentiate(loss, rows, scores, targets, values, slopes)
     for i in range(rows):
         loss_sum += weight[0, i] * values[0, i]
-    for k in range(weights.shape[0]):
+    for k in range(scores.shape[0]):
         for i in range(rows):
             slopes[k, i] = slopes[k, i] * weight[0, i]
         for i in range(rows, (rows + 3) // 4 * 4):
@@ -199,7 +218,7 @@ def _differentiate(block, start, rows, weights, loss, scratch, loss_sum):
 @inlined(reassociate=True)
 def _zero_if_finite(scores, rows):
     """0, or NaN if any score is not finite: comparisons in a loss may have swallowed that."""
-    total = 0.0
+    total = scores.dtype.type(0)
     for k in range(scores.shape[0]):
         for i in range(rows):
             total += scores[k, i] - scores[k, i]
@@ -207,23 +226,23 @@ def _zero_if_finite(scores, rows):
 
 
 @inlined
-def _fold(memory):
-    """Move the sum so far into float64."""
-    outputs, width = memory.gradient.shape
+def _fold(gradient, folded):
+    """Move the sum since the last fold into float64."""
+    outputs, width = folded.shape
     for k in range(outputs):
         for j in range(width):
-            memory.folded[k, j] += memory.gradient[k, j]
-            memory.gradient[k, j] = 0.0
+            folded[k, j] += gradient[k, j]
+            gradient[k, j] = 0.0
 
 
 @inlined
-def _unfold(memory):
+def _unfold(folded, gradient):
     """Bring the whole sum back."""
-    outputs, width = memory.gradient.shape
+    outputs, width = folded.shape
     for k in range(outputs):
         for j in range(width):
-            memory.gradient[k, j] = memory.gradient[k, j] + memory.folded[k, j]
-            memory.folded[k, j] = 0.0
+            gradient[k, j] = gradient[k, j] + folded[k, j]
+            folded[k, j] = 0.0
 
 
 @inlined(reassociate=True)
@@ -236,28 +255,22 @@ def _sum_of_squares(values):
 
 
 @inlined
-def _update(memory, descent, rows, eta, update):
+def _update(memory, descent, weights, gradient, rows, eta, update):
     """(2), coordinate by coordinate; the intercept is not penalised."""
-    weights, gradient = memory.weights, memory.gradient
-    outputs, width = weights.shape
-    prepared = prepare(descent.optimizer, update)
+    penalty, unpenalised, optimizer, slots = (
+        descent.penalty,
+        descent.unpenalised,
+        descent.optimizer,
+        memory.slots,
+    )
+    outputs, width = memory.weights.shape
+    prepared = prepare(optimizer, update)
     for k in range(outputs):
         for j in range(width - 1):
-            mean = gradient[k, j] * (1.0 / rows)
-            step(descent.optimizer, prepared, k, j, weights, mean, memory.slots, descent.penalty, eta)
+            step(optimizer, prepared, k, j, weights, gradient[k, j] * (1.0 / rows), slots, penalty, eta)
             gradient[k, j] = 0.0
+        j = width - 1
         if descent.fit_intercept:
-            mean = gradient[k, width - 1] * (1.0 / rows)
-            step(
-                descent.optimizer,
-                prepared,
-                k,
-                width - 1,
-                weights,
-                mean,
-                memory.slots,
-                descent.unpenalised,
-                eta,
-            )
-        gradient[k, width - 1] = 0.0
+            step(optimizer, prepared, k, j, weights, gradient[k, j] * (1.0 / rows), slots, unpenalised, eta)
+        gradient[k, j] = 0.0
     average(descent.averaging, update, weights, memory.mean)

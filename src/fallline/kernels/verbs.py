@@ -37,10 +37,10 @@ def derivative(loss, score, target):
 
 @generic
 def differentiate(loss, rows, scores, targets, values, slopes):
-    """Fill `values` (rows,) with each row's loss and `slopes` (outputs, rows) with its derivatives.
+    """Fill `values` (1, rows) with each row's loss and `slopes` (outputs, rows) with its derivatives.
 
-    `scores` is (outputs, rows) and `targets` (target columns, rows). What stands here is for losses that are a
-    sum over outputs, each with a target of its own.
+    `scores` is (outputs, rows) and `targets` (target columns, rows), of which the first `rows` columns count. What
+    stands here is for losses that are a sum over outputs, each with a target of its own.
     """
     for i in range(rows):
         values[0, i] = 0.0
@@ -77,7 +77,7 @@ def prepare(optimizer, update):
 
 @generic
 def step(optimizer, prepared, k, j, weights, gradient, slots, penalty, rate):
-    """Move `weights[j]` down `gradient[j]`. `slots` (slots, coordinates) is the optimizer's memory."""
+    """Move `weights[k, j]` down its mean gradient, a number. `slots[:, k, j]` is the optimizer's memory."""
     raise NotImplementedError
 
 

@@ -23,7 +23,7 @@ class Polyak(NamedTuple):
 def _(averaging, update, weights, mean):
     count = update - averaging.start + 1
     if count >= 1:
-        outputs, columns = weights.shape
+        outputs, columns = mean.shape
         for k in range(outputs):
             for j in range(columns):
                 mean[k, j] += (weights[k, j] - mean[k, j]) / count
