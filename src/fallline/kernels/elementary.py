@@ -52,12 +52,12 @@ def exp(x):
     middle = (_E[4] + _E[5] * r) + (_E[6] + _E[7] * r) * r2
     high = (_E[8] + _E[9] * r) + (_E[10] + _E[11] * r) * r2
     p = low + (middle + high * r4) * r4
-    return (math.inf if x > 709.0 else _raise_exponent(p, rounded)) + (x - x)
+    return (math.inf if x > 709.0 else _raise_exponent(p, rounded)) + 0.0 * p
 
 
 def _raise_exponent(p, rounded):
     """p * 2**k, where `rounded` is k + _ROUND."""
-    return math.ldexp(p, int(rounded - _ROUND))
+    return p if math.isnan(p) else math.ldexp(p, int(rounded - _ROUND))
 
 
 @type_callable(_raise_exponent)

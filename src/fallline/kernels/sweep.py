@@ -212,17 +212,17 @@ def _differentiate(block, start, rows, loss, work, loss_sum):
             slopes[k, i] = slopes[k, i] * weight[0, i]
         for i in range(rows, (rows + 3) // 4 * 4):
             slopes[k, i] = 0.0
-    return loss_sum + _zero_if_finite(scores, rows)
+    return math.nan if _not_finite(scores, rows) else loss_sum
 
 
-@inlined(reassociate=True)
-def _zero_if_finite(scores, rows):
-    """0, or NaN if any score is not finite: comparisons in a loss may have swallowed that."""
-    total = scores.dtype.type(0)
+@inlined
+def _not_finite(scores, rows):
+    """How many scores are NaN or infinite: comparisons in a loss may have swallowed that."""
+    count, infinity = 0, scores.dtype.type(math.inf)
     for k in range(scores.shape[0]):
         for i in range(rows):
-            total += scores[k, i] - scores[k, i]
-    return total
+            count += 0 if abs(scores[k, i]) < infinity else 1
+    return count
 
 
 @inlined
