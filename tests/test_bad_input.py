@@ -14,8 +14,11 @@ from fallline.errors import (
     NonFiniteError,
     NotNumbersError,
     ParameterError,
+    StateError,
     TargetError,
 )
+from fallline.objective.losses import LOSSES, Huber, LogLoss, Multinomial, Poisson, Quantile, Tweedie
+from fallline.optim.optimizers import SGD
 
 X = np.random.default_rng(0).standard_normal((40, 3))
 Y = X @ [1.0, 2.0, 3.0]
@@ -74,6 +77,12 @@ FRAME = pd.DataFrame({"age": X[:, 0], "city": ["Rome"] * 40, "when": pd.Timestam
         ({"batch_size": None}, ParameterError, "batch_size=None"),
         ({"batch_size": float("nan")}, ParameterError, "batch_size=nan"),
         ({"loss": "hinj"}, ParameterError, "Did you mean 'hinge'|is not one of"),
+        ({"loss": SGD()}, ParameterError, "is not one of"),
+        ({"loss": Huber(-1)}, ParameterError, "epsilon=-1 is out of range"),
+        ({"loss": Quantile(2)}, ParameterError, "quantile=2 is out of range"),
+        ({"loss": Tweedie(0.5)}, ParameterError, "power=0.5"),
+        ({"X": None}, InputError, "X is None"),
+        ({"X": pd.DataFrame(X, columns=list("aab"))}, InputError, "several columns called 'a'"),
         ({"shuffle": "yes"}, ParameterError, "shuffle='yes'"),
         ({"random_state": "seed"}, ParameterError, "random_state='seed'"),
     ],
@@ -94,6 +103,8 @@ def test_bad_data_and_settings(use, settings, error, message):
         ({"loss": "poisson"}, TargetError, "numbers of at least 0, but the target in row"),
         ({"loss": "gamma", "y": np.zeros(40)}, TargetError, "numbers above 0, but the target in row 0 is 0"),
         ({"loss": "tweedie", "y": -np.ones(40)}, TargetError, "at least 0"),
+        ({"y": np.zeros((40, 0))}, InputError, "no column to predict"),
+        ({"X": X.astype(np.float32), "y": 1e300 * Y}, InputError, "float32 cannot hold"),
     ],
 )
 def test_bad_numbers(use, settings, error, message):
@@ -112,6 +123,7 @@ def test_bad_numbers(use, settings, error, message):
         ({"y": np.array([1, *["a"] * 39], dtype=object)}, TargetError, "mix strings and numbers"),
         ({"class_weight": "even"}, ParameterError, "class_weight='even'"),
         ({"loss": "poisson"}, ParameterError, "loss='poisson' is not one of"),
+        ({"loss": Poisson()}, ParameterError, "does not fit here"),
     ],
 )
 def test_bad_labels(settings, error, message):
@@ -138,6 +150,8 @@ def test_bad_labels(settings, error, message):
         ({"alpha": -1}, ParameterError, "alpha=-1"),
         ({"penalty": "l3"}, ParameterError, "penalty='l3'"),
         ({"penalty": "elasticnet", "l1_ratio": 2}, ParameterError, "l1_ratio=2"),
+        ({"optimizer": Huber()}, ParameterError, "is not one of"),
+        ({"learning_rate": Huber()}, ParameterError, "is not one of"),
         ({"optimizer": "adm"}, ParameterError, "Did you mean 'adam'"),
         ({"optimizer": "momentum", "momentum": 1}, ParameterError, "momentum=1"),
         ({"max_iter": 0}, ParameterError, "max_iter=0"),
@@ -173,10 +187,8 @@ def test_constant_columns_are_harmless(use):
 
 def test_nan_is_found_by_every_loss_and_at_prediction():
     """Losses whose comparisons swallow NaN notice it all the same, and so does predict."""
-    from fallline.estimators.classifier import _LOSSES
-
     bad = changed(X, (33, 1), np.nan)
-    for loss in _LOSSES:
+    for loss in [name for name, kind in LOSSES.items() if kind().domain.classes]:
         with pytest.raises(NonFiniteError, match="row 33, column 1"):
             classifier(X=bad, loss=loss)
     with pytest.raises(NonFiniteError, match="row 33, column 1"):
@@ -189,3 +201,42 @@ def test_nan_in_a_row_without_weight_is_an_error_too():
     weight[33] = 0
     with pytest.raises(NonFiniteError):
         regressor(X=changed(X, (33, 1), np.nan), sample_weight=weight)
+
+
+@pytest.mark.parametrize("loss", [Multinomial(), LogLoss()])
+def test_losses_of_classes_do_not_fit_numbers(loss):
+    """A typed loss is held to what a named one is."""
+    with pytest.raises(ParameterError, match="does not fit here"):
+        regressor(loss=loss)
+
+
+@pytest.mark.parametrize("given", [["a", "b", "c"], [np.nan, 0, 0], [1.0, 2.0]])
+def test_bad_coefficients_to_start_from(given):
+    """Coefficients that are no finite numbers, or not one a column, are refused."""
+    with pytest.raises(InputError, match="coef_init"):
+        SGDRegressor().fit(X, Y, coef_init=given)
+
+
+def test_early_stopping_needs_rows_to_hold_out():
+    """One row cannot be split."""
+    with pytest.raises(InputError, match="cannot hold out"):
+        regressor(X=X[:1], y=Y[:1], early_stopping=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [({}, {"optimizer": "adam"}), ({}, {"average": True}), ({"optimizer": "adam"}, {"optimizer": "sgd"})],
+)
+def test_partial_fit_refuses_what_does_not_go_on(before, after):
+    """An optimizer or averaging that changes between two calls is an error, and the model stays as it was."""
+    model = SGDRegressor(**before).partial_fit(X, Y)
+    kept = model.coef_.copy()
+    with pytest.raises(StateError, match="have changed since training began"):
+        model.set_params(**{"average": False, **after}).partial_fit(X, Y)
+    np.testing.assert_array_equal(model.coef_, kept)
+
+
+def test_partial_fit_refuses_another_number_of_targets():
+    """One target first and two later cannot be the same model."""
+    with pytest.raises(StateError, match="2 targets"):
+        SGDRegressor().partial_fit(X, Y).partial_fit(X, np.column_stack([Y, Y]))

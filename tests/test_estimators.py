@@ -15,13 +15,16 @@ from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fallline import SGDClassifier, SGDRegressor
 from fallline.errors import InterruptedWarning, ParameterError
-from fallline.optim.optimizers.adam import Adam
+from fallline.monitors.long_epochs import LongEpochs
+from fallline.objective.losses import LOSSES
+from fallline.optim.optimizers import Adam
 from fallline.optim.schedules.cosine import Cosine
 
 ONE_PASS = {
@@ -63,7 +66,7 @@ def test_scikit_learn_s_checks(estimator, check):
 
 @pytest.mark.parametrize("theirs", [linear_model.SGDClassifier, linear_model.SGDRegressor])
 def test_all_of_scikit_learn_s_parameters_with_its_defaults(theirs):
-    """Changing the import is enough: every parameter is there, with the same default and in the same order."""
+    """Changing the import is enough: every parameter is there, with the same default."""
     ours = {"SGDClassifier": SGDClassifier, "SGDRegressor": SGDRegressor}[theirs.__name__]
     assert theirs().get_params().items() <= ours().get_params().items()
 
@@ -87,6 +90,17 @@ def test_classifier_takes_scikit_learn_s_steps(loss, penalty, weighted, classes)
     np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6, atol=1e-12)
     np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-6, atol=1e-12)
     assert ours.t_ == theirs.t_
+
+
+@pytest.mark.filterwarnings("ignore:Training diverged:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("loss", [name for name, kind in LOSSES.items() if kind().domain.classes])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_every_loss_of_classes_works_by_default(loss, classes):
+    """With nothing else set, every loss trains on two and three classes."""
+    X, y = IRIS_X[IRIS.target < classes], IRIS.target[IRIS.target < classes]
+    model = SGDClassifier(loss=loss, random_state=0).fit(X, y)
+    assert np.isfinite(model.coef_).all()
+    assert model.predict(X).shape == y.shape
 
 
 @pytest.mark.parametrize("average", [False, True, 30])
@@ -123,7 +137,8 @@ def test_data_frames_are_taken(make):
     model = SGDClassifier(**settings).fit(frame, IRIS.target)
     np.testing.assert_array_equal(model.coef_, expected.coef_)
     np.testing.assert_array_equal(model.predict(frame), expected.predict(IRIS_X))
-    assert model.n_features_in_ == 4
+    if make is not pa.table:
+        assert list(model.feature_names_in_) == names
 
 
 @pytest.mark.parametrize("series", [pd.Series, pl.Series, pa.array], ids=["pandas", "polars", "arrow"])
@@ -226,6 +241,16 @@ def test_partial_fit_takes_mini_batches():
     np.testing.assert_array_equal(parts.coef_, whole.coef_)
 
 
+def test_partial_fit_after_a_stop_reads_all_new_rows():
+    """Rows left over by a time limit are not held against those of the next call."""
+    X = np.random.default_rng(0).standard_normal((100_000, 3))
+    model = SGDRegressor(max_iter=10**9, tol=None, time_limit=1e-9).fit(X, X[:, 0])
+    assert model.history_.stop.reason == "time_limit"
+    updates = model.t_
+    model.set_params(time_limit=None).partial_fit(X[:200], X[:200, 0])
+    assert model.t_ == updates + 7
+
+
 def test_a_failed_partial_fit_changes_nothing():
     """If the rows of a partial_fit cannot be used, the model is as it was before."""
     model = SGDClassifier(random_state=0).partial_fit(IRIS_X, IRIS.target, classes=[0, 1, 2])
@@ -257,7 +282,14 @@ def test_early_stopping_keeps_the_best_weights():
     scores = model.history_.column("validation_score")
     assert model.history_.stop.reason == "early_stopping"
     assert model.n_iter_ == len(scores)
-    assert scores.max() > 0.9
+    assert scores.max() > scores[-1]
+    held_out = np.sort(next(StratifiedShuffleSplit(1, test_size=0.1, random_state=0).split(X, y))[1])
+    assert model.score(X[held_out] / 16, y[held_out]) == scores.max()
+    before = model.coef_.copy()
+    model.set_params(early_stopping=False, learning_rate="constant", eta0=1e-12, alpha=0).partial_fit(
+        X / 16, y
+    )
+    np.testing.assert_allclose(model.coef_, before, atol=1e-9)
 
 
 def test_class_weight_balanced_counters_imbalance_in_mini_batches():
@@ -307,13 +339,23 @@ def test_not_converging_warns():
 
 def test_ctrl_c_leaves_a_fitted_model(monkeypatch):
     """Ctrl-C during fit warns and leaves a model with the best weights so far."""
-    from fallline.monitors.long_epochs import LongEpochs
 
-    monkeypatch.setattr(LongEpochs, "after_epoch", lambda self, run: signal.raise_signal(signal.SIGINT))
+    def press(monitor, run):
+        if run.state.epoch == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(LongEpochs, "after_epoch", press)
     with pytest.warns(InterruptedWarning, match="best weights so far"):
-        model = SGDClassifier(max_iter=10**9, tol=None).fit(IRIS_X, IRIS.target)
+        model = SGDClassifier(max_iter=10**9, tol=None, random_state=0, learning_rate="constant").fit(
+            IRIS_X, IRIS.target
+        )
     assert model.history_.stop.reason == "interrupted"
-    assert model.predict(IRIS_X).shape == (150,)
+    monkeypatch.undo()
+    best = int(np.argmin(model.history_.column("objective"))) + 1
+    expected = SGDClassifier(max_iter=best, tol=None, random_state=0, learning_rate="constant").fit(
+        IRIS_X, IRIS.target
+    )
+    np.testing.assert_array_equal(model.coef_, expected.coef_)
 
 
 def test_verbose_speaks_and_default_is_silent(capsys):
@@ -340,8 +382,6 @@ def test_r2_is_that_of_the_held_out_rows():
     X, y = load_diabetes(return_X_y=True)
     X = scale(X)
     model = SGDRegressor(early_stopping=True, random_state=0, max_iter=3, tol=None, shuffle=False).fit(X, y)
-    from sklearn.model_selection import ShuffleSplit
-
     held_out = np.sort(next(ShuffleSplit(1, test_size=0.1, random_state=0).split(X))[1])
     assert model.history_.column("validation_score")[-1] == pytest.approx(
         r2_score(y[held_out], model.predict(X[held_out]))
@@ -359,3 +399,26 @@ def test_schedules_with_an_end_need_fit(name):
     """partial_fit refuses schedules that need to know where training ends."""
     with pytest.raises(ParameterError, match="where training ends"):
         SGDRegressor(learning_rate=name).partial_fit(IRIS_X, IRIS.target)
+
+
+def test_an_explosion_that_stays_finite_warns():
+    """Weights that are far worse than none are not passed off as converged."""
+    X = 80 * np.abs(np.random.default_rng(0).standard_normal((60, 3)))
+    with pytest.warns(ConvergenceWarning, match=r"Training diverged.*Columns reach.*Try a learning rate"):
+        SGDRegressor(random_state=0).fit(X, X[:, 0])
+
+
+def test_a_failed_fit_changes_nothing():
+    """If a second fit cannot be made, the model of the first still predicts."""
+    model = SGDClassifier(random_state=0).fit(IRIS_X, IRIS.target)
+    before = model.predict(IRIS_X)
+    with pytest.raises(ParameterError):
+        model.set_params(learning_rate="constant", eta0=-1).fit(IRIS_X[:, :2], IRIS.target == 0)
+    np.testing.assert_array_equal(model.predict(IRIS_X), before)
+
+
+@pytest.mark.parametrize("weights", [{0: -1, 1: 1, 2: 1}, {7: 1.0}, {0: "a"}, {0: np.nan}])
+def test_bad_class_weights(weights):
+    """Weights of classes are numbers of at least 0, for classes that there are."""
+    with pytest.raises(ParameterError, match="class_weight"):
+        SGDClassifier(class_weight=weights).fit(IRIS_X, IRIS.target)

@@ -151,7 +151,7 @@ def test_ctrl_c_ends_the_run_cleanly():
     run = run_for(epochs=10**9)
     stop = train(run, [At(3, lambda: signal.raise_signal(signal.SIGINT)), Interrupt()])
     assert stop.reason == "interrupted"
-    assert run.state.epoch == 3 or run.state.position > 0
+    assert run.state.epoch in (3, 4)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

@@ -72,7 +72,7 @@ def test_block_size_changes_no_bit(uninterrupted, monkeypatch):
         monkeypatch.setattr(LinearEngine, "block_rows", lambda self, state, rows=rows: rows)
         state = ENGINE.start(5, 1, X.dtype)
         go_on(state)
-        assert everything(state)[0] == everything(uninterrupted)[0]
+        assert everything(state) == everything(uninterrupted)
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
@@ -105,3 +105,13 @@ def test_what_is_not_a_state_is_refused(tmp_path):
     save_file({"weights": np.zeros(3)}, tmp_path / "foreign")
     with pytest.raises(StateError, match="format None"):
         State.load(tmp_path / "foreign")
+    save_file({"weights": np.zeros(3)}, tmp_path / "part", {"format": "fallline-state-1", "scalars": "{}"})
+    with pytest.raises(StateError, match="not a whole state"):
+        State.load(tmp_path / "part")
+
+
+def test_a_state_of_another_run_is_refused():
+    """A state is only gone on with by the engine and on the data that it belongs to."""
+    state = ENGINE.start(5, 1, X.dtype)
+    with pytest.raises(StateError, match="weights has shape"):
+        train(Run(ENGINE, ArraySource(X[:, :4].copy(), Y), Order(7), state, 1))

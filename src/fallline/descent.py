@@ -79,7 +79,7 @@ def mini_batch_gradient_descent(
     ParameterError
         If a setting is out of its range.
     DivergenceError
-        If the loss becomes infinite: the rate is too large for the data.
+        If the loss grows beyond all bounds: the rate is too large for the data.
 
     Examples
     --------
@@ -106,6 +106,8 @@ def mini_batch_gradient_descent(
     source = ArraySource(matrix, targets, columns=column_names(X))
     order = Order(seed_from(random_state), flag("shuffle", shuffle))
     train(Run(engine, source, order, state, epochs=integer("num_epochs", num_epochs)))
+    if engine.exploded(source, state):
+        raise engine.divergence(source, state)
     w, b = state.memory.weights[:, :-1], state.memory.weights[:, -1]
     if targets.ndim == 1 and outputs == 1:
         return w[0].copy(), b[0].item()

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 from fallline.errors import ParameterError
+from fallline.kernels.verbs import differentiate, rate, step, value
 from fallline.objective.losses import LOSSES
 from fallline.objective.penalties import PENALTIES
 from fallline.optim.averaging import NoAveraging, Polyak
@@ -33,17 +34,22 @@ __all__ = [
     "number",
     "rows_per_batch",
     "seed_from",
+    "split_seed",
 ]
 
 
-def choose(name: str, value: Any, choices: Iterable[str]) -> str:
+# Counts of rows, epochs and updates stay below this, where float64 still holds every whole number.
+_HIGHEST = 2**53
+
+
+def choose(name: str, given: Any, choices: Iterable[str]) -> str:
     """One of the choices, or an error that names them and the nearest."""
     choices = list(choices)
-    if isinstance(value, str) and value in choices:
-        return value
-    near = difflib.get_close_matches(str(value), choices, n=1)
+    if isinstance(given, str) and given in choices:
+        return given
+    near = difflib.get_close_matches(str(given), choices, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ParameterError(f"{name}={value!r} is not one of {', '.join(map(repr, choices))}.{hint}")
+    raise ParameterError(f"{name}={given!r} is not one of {', '.join(map(repr, choices))}.{hint}")
 
 
 def number(name: str, value: Any, *, above: float = -math.inf, at_least: float = -math.inf, below: float = math.inf,
@@ -59,27 +65,19 @@ def number(name: str, value: Any, *, above: float = -math.inf, at_least: float =
 
 
 def _range(above, at_least, below, at_most):
-    limits = (
-        [f"above {above:g}"]
-        if above > -math.inf
-        else [f"of at least {at_least:g}"]
-        if at_least > -math.inf
-        else []
-    )
-    limits += (
-        [f"below {below:g}"]
-        if below < math.inf
-        else [f"of at most {at_most:g}"]
-        if at_most < math.inf
-        else []
-    )
-    return " and ".join(["a number " + limits[0], *limits[1:]] if limits else ["a number"])
+    limits = ((above, "above"), (at_least, "of at least"), (below, "below"), (at_most, "of at most"))
+    given = [f"{words} {limit:g}" for limit, words in limits if math.isfinite(limit)]
+    return " ".join(["a number", " and ".join(given)]).strip()
 
 
 def integer(name: str, value: Any, *, at_least: int = 1) -> int:
-    """A whole number of at least so much."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or int(value) < at_least:
-        raise ParameterError(f"{name}={value!r} is not a whole number of at least {at_least}. Give one.")
+    """A whole number of at least so much, and no more than can be counted."""
+    if (
+        isinstance(value, (bool, np.bool_))
+        or not isinstance(value, Integral)
+        or not at_least <= int(value) <= _HIGHEST
+    ):
+        raise ParameterError(f"{name}={value!r} is not a whole number from {at_least} to 2**53. Give one.")
     return int(value)
 
 
@@ -133,18 +131,34 @@ def seed_from(random_state: Any) -> int:
     )
 
 
-def make_loss(loss: Any, given: Mapping[str, Any], choices: Iterable[str] = LOSSES) -> Any:
-    """A loss from its name, its parameters taken from those given; or a typed value as it is."""
-    if _is_typed(loss):
-        return loss
-    kind = LOSSES[choose("loss", loss, choices)]
-    checks = {"epsilon": {"at_least": 0}, "quantile": {"above": 0, "below": 1}, "power": {}}
-    parameters = {name: number(name, given[name], **checks[name]) for name in kind._fields if name in given}
-    if 0 < parameters.get("power", 0) < 1:
-        raise ParameterError(
-            f"power={given['power']!r}: no Tweedie distribution has a power between 0 and 1."
-        )
-    return kind(**parameters)
+def split_seed(random_state: Any) -> Any:
+    """The same for scikit-learn's splitters, which take integers below 2**32 and generators of the older kind."""
+    if random_state is None or isinstance(random_state, np.random.RandomState):
+        return random_state
+    return seed_from(random_state) % 2**32
+
+
+def make_loss(loss: Any, given: Mapping[str, Any], suits: Callable[[Any], bool] | None = None) -> Any:
+    """A loss from its name, its parameters taken from those given; or a typed value, with the same checks.
+
+    Parameters
+    ----------
+    loss : str or NamedTuple
+        A name in `LOSSES`, or a loss.
+    given : mapping
+        Where the parameters of a named loss are found.
+    suits : callable, optional
+        Which losses may be chosen here; by default all.
+    """
+    if not _implements(loss, value, differentiate):
+        kind = LOSSES[
+            choose("loss", loss, [name for name, kind in LOSSES.items() if suits is None or suits(kind())])
+        ]
+        loss = kind(**{name: given[name] for name in kind._fields if name in given})
+    _check_fields(loss)
+    if suits is not None and not suits(loss):
+        raise ParameterError(f"loss={loss!r} does not fit here. Use a loss for this kind of target.")
+    return loss
 
 
 def make_penalty(penalty: str | None, alpha: Any, l1_ratio: Any) -> Any:
@@ -162,12 +176,10 @@ def make_penalty(penalty: str | None, alpha: Any, l1_ratio: Any) -> Any:
 
 def make_optimizer(optimizer: Any, momentum: Any = 0.9) -> Any:
     """An optimizer from its name; or a typed value as it is."""
-    if _is_typed(optimizer):
-        return optimizer
-    kind = OPTIMIZERS[choose("optimizer", optimizer, OPTIMIZERS)]
-    if "momentum" in kind._fields:
-        return kind(momentum=number("momentum", momentum, at_least=0, below=1))
-    return kind()
+    if not _implements(optimizer, step):
+        kind = OPTIMIZERS[choose("optimizer", optimizer, OPTIMIZERS)]
+        optimizer = kind(momentum=momentum) if "momentum" in kind._fields else kind()
+    return _check_fields(optimizer)
 
 
 def make_schedule(learning_rate: Any, loss: Any, given: Mapping[str, Any], epochs: int, updates: int) -> Any:
@@ -184,26 +196,27 @@ def make_schedule(learning_rate: Any, loss: Any, given: Mapping[str, Any], epoch
     epochs, updates : int
         Epochs to come, and updates an epoch: how long schedules with an end are.
     """
-    if _is_typed(learning_rate):
-        return learning_rate
-    name = choose("learning_rate", learning_rate, SCHEDULES)
-    if name == "optimal":
+    if _implements(learning_rate, rate):
+        return _check_fields(learning_rate)
+    kind = SCHEDULES[choose("learning_rate", learning_rate, SCHEDULES)]
+    if kind is Optimal:
         alpha = number("alpha", given["alpha"], at_least=0)
         if alpha == 0:
             raise ParameterError(
                 "learning_rate='optimal' divides by alpha, but alpha is 0. Give an alpha above 0, or another schedule."
             )
         return Optimal.for_loss(getattr(loss, "binary", loss), alpha)
-    kind = SCHEDULES[name]
     parameters: dict[str, float] = {"eta0": number("eta0", given["eta0"], above=0)}
     if "power_t" in kind._fields:
         parameters["power_t"] = number("power_t", given["power_t"], at_least=0)
     if "gamma" in kind._fields:
         parameters["gamma"] = number("decay", given["decay"], above=0, at_most=1)
-        parameters["length"] = max(1, round(number("decay_epochs", given["decay_epochs"], above=0) * updates))
+        decay_epochs = number("decay_epochs", given["decay_epochs"], above=0, at_most=_HIGHEST)
+        parameters["length"] = min(max(1, round(decay_epochs * updates)), _HIGHEST)
     elif "length" in kind._fields:
-        share = {"cosine": 0.05, "one_cycle": 0.3}[name] if given["warmup"] is None else given["warmup"]
-        parameters["length"] = epochs * updates
+        parameters["length"] = min(epochs * updates, _HIGHEST)
+    if "warmup" in kind._fields:
+        share = kind.usual_warmup if given["warmup"] is None else given["warmup"]
         parameters["warmup"] = round(number("warmup", share, at_least=0, below=1) * parameters["length"])
     return kind(**parameters)
 
@@ -215,5 +228,13 @@ def make_averaging(average: Any, batch_size: int) -> Any:
     return Polyak(math.ceil(integer("average", average) / batch_size))
 
 
-def _is_typed(value):
-    return isinstance(value, tuple) and hasattr(value, "_fields")
+def _check_fields(typed):
+    """A typed value whose fields are all finite numbers within the limits that its type states."""
+    for name in typed._fields:
+        number(name, getattr(typed, name), **getattr(typed, "limits", {}).get(name, {}))
+    return typed
+
+
+def _implements(given, *verbs):
+    """Whether a typed value implements any of these verbs."""
+    return any(type(given) in verb.implementations for verb in verbs)

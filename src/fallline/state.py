@@ -89,6 +89,13 @@ class State:
         self.history.append({**self.record(loss), "objective": loss + penalty})
         self.position, self.loss_sum = 0, 0.0
 
+    def leave_epoch(self) -> None:
+        """Forget the rows consumed of an epoch that will not be finished, and the batch that they began."""
+        self.position, self.loss_sum = 0, 0.0
+        self.memory.clock[0] = 0
+        self.memory.gradient[:] = 0
+        self.memory.folded[:] = 0
+
     def record(self, loss: float) -> dict[str, Any]:
         """Where training stands, given the mean loss of the epoch's rows so far."""
         return {
@@ -147,4 +154,9 @@ class State:
                 "Use the version that wrote it, or start anew."
             )
         best = arrays.pop("best", None)
-        return cls(Memory(**arrays), best=best, **json.loads(metadata["scalars"]))
+        try:
+            return cls(Memory(**arrays), best=best, **json.loads(metadata["scalars"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise StateError(
+                f"{str(path)!r} is not a whole state ({error}). Start anew, or from another one."
+            ) from error

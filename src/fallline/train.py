@@ -37,9 +37,12 @@ def train(run: Run, monitors: Sequence[Monitor] = ()) -> Stop:
     ------
     NonFiniteError
         If the data hold NaN or infinity.
+    StateError
+        If the state belongs to another engine or other data.
     DivergenceError
         If the loss or the weights became non-finite on finite data.
     """
+    run.engine.require(run.state, run.source)
     with ExitStack() as stack:
         for monitor in monitors:
             stack.enter_context(monitor.watching(run))
@@ -53,21 +56,25 @@ def train(run: Run, monitors: Sequence[Monitor] = ()) -> Stop:
 
 def _epoch(run, monitors):
     """What is left of the epoch under way; then why to stop, or None."""
-    state, source = run.state, run.source
+    state, source, stop = run.state, run.source, None
     for block, position in source.blocks(run.order, state.epoch, state.position, run.block_rows):
         began = time.perf_counter()
         sums = run.engine.sweep(block, state, last=position == source.n_rows)
         if not sums.finite:
             source.require_finite(block.rows)
-            raise run.engine.divergence(block, state)
+            raise run.engine.divergence(source, state)
         state.advance(sums, position, time.perf_counter() - began)
-        if stop := _first(monitor.after_block(run) for monitor in monitors):
-            return stop
-        if run.updates_left == 0:
-            return _ALL_UPDATES
-    state.end_epoch(run.engine.penalise(run.engine.weights(state)), source.n_rows)
-    return _first([monitor.after_epoch(run) for monitor in monitors])
+        stop = _first([monitor.after_block(run) for monitor in monitors])
+        if stop is None and run.updates_left == 0:
+            stop = _ALL_UPDATES
+        if stop is not None:
+            break
+    if state.position < source.n_rows:
+        return stop
+    state.end_epoch(run.engine.penalise(run.weights), source.n_rows)
+    return _first([stop, *(monitor.after_epoch(run) for monitor in monitors)])
 
 
 def _first(stops):
+    """The first reason given, if any; all monitors are asked before, so that none misses a block or an epoch."""
     return next((stop for stop in stops if stop is not None), None)

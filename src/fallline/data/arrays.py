@@ -74,7 +74,16 @@ def as_numbers(y: Any, n: int, dtype: Any) -> np.ndarray:
         raise NotNumbersError(
             f"y has dtype {array.dtype}, but numbers are wanted. For classes use a classifier."
         )
-    return require_finite(one_a_row(array, n, "y", (1, 2)), "y").astype(dtype, copy=False)
+    finite = require_finite(one_a_row(array, n, "y", (1, 2)), "y")
+    if finite.ndim == 2 and finite.shape[1] == 0:
+        raise InputError(f"y has shape {finite.shape}: no column to predict. Give one or several.")
+    with np.errstate(over="ignore"):
+        numbers = finite.astype(dtype, copy=False)
+    if not np.isfinite(numbers).all():
+        raise InputError(
+            f"y reaches {np.abs(finite).max():g}, which {np.dtype(dtype)} cannot hold. Scale it, or pass X as float64."
+        )
+    return numbers
 
 
 def as_weight(sample_weight: Any, n: int, dtype: Any) -> np.ndarray | None:
@@ -82,6 +91,8 @@ def as_weight(sample_weight: Any, n: int, dtype: Any) -> np.ndarray | None:
     if sample_weight is None:
         return None
     array = as_array(sample_weight, "sample_weight")
+    if array.dtype.kind == "O":
+        array = _from_objects(array, "sample_weight")
     if array.ndim == 0:
         array = np.full(n, array)
     if array.dtype.kind not in "biuf":
@@ -115,19 +126,30 @@ def as_array(values: Any, name: str) -> np.ndarray:
     """Anything like an array, a data frame of numbers or a table as an array, not yet checked for what it holds."""
     if values is None:
         raise InputError(
-            f"This estimator requires {name} to be passed, but the target {name} is None. Give one value a row."
+            f"{name} is None. To train requires y to be passed, but the target y is None. Give one value a row."
+            if name == "y"
+            else f"{name} is None. Give an array, a list or a data frame."
         )
     if not (hasattr(values, "__array__") or hasattr(values, "__len__") or np.isscalar(values)):
         raise InputError(
             f"{name} is a {type(values).__name__}, which has no length and can be read only once; training needs many passes. "
             f"Give an array, a list or a data frame, e.g. np.array(list({name}))."
         )
+    if np.ma.is_masked(values):
+        raise InputError(
+            f"{name} is a masked array with masked values. Impute them, or leave their rows out."
+        )
     if hasattr(values, "column_names"):
         return _from_columns(
-            [(str(n), values.column(n).to_numpy()) for n in values.column_names], len(values)
+            zip(values.column_names, map(np.asarray, values.columns), strict=True), len(values)
         )
-    if hasattr(values, "dtypes") and hasattr(values, "columns"):
-        return _from_columns([(str(n), np.asarray(values[n])) for n in values.columns], len(values))
+    if hasattr(values, "get_columns"):
+        return _from_columns(
+            zip(values.columns, map(np.asarray, values.get_columns()), strict=True), len(values)
+        )
+    if hasattr(values, "iloc") and hasattr(values, "columns"):
+        columns = (values.iloc[:, j].to_numpy() for j in range(values.shape[1]))
+        return _from_columns(zip(values.columns, columns, strict=True), len(values))
     try:
         return np.asarray(values)
     except (ValueError, TypeError) as error:
@@ -138,6 +160,11 @@ def as_array(values: Any, name: str) -> np.ndarray:
 
 def _from_columns(columns, rows):
     """A row-major array from named columns of numbers."""
+    columns = [(str(name), column) for name, column in columns]
+    names = [name for name, _ in columns]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"There are several columns called {twice!r}. Give each a name of its own.")
     wrong = [f"{name!r} ({column.dtype})" for name, column in columns if not _holds_numbers(column)]
     if wrong:
         raise NotNumbersError(

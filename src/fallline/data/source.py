@@ -39,6 +39,7 @@ class ArraySource:
         self._columns = columns
         self.n_rows = len(X) if subset is None else len(subset)
         self.n_columns = X.shape[1]
+        self.n_targets = self._y.shape[1]
         self.dtype = X.dtype
 
     def blocks(

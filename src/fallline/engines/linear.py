@@ -9,10 +9,11 @@ import numpy as np
 
 from fallline.data.order import Order
 from fallline.data.source import ArraySource
-from fallline.errors import DivergenceError
+from fallline.errors import DivergenceError, StateError
 from fallline.kernels.blocks import DenseBlock
 from fallline.kernels.sweep import Descent, Memory, Sums, measure, predict, sweep
 from fallline.kernels.verbs import rate as schedule_rate
+from fallline.objective.domains import CLASSES
 from fallline.objective.penalties import NoPenalty, penalty_value
 from fallline.optim.averaging import NoAveraging
 from fallline.state import State
@@ -25,6 +26,9 @@ _BLOCK_ROWS = 2**15
 _BLOCK_PRODUCTS = 2**23
 
 _IN_ORDER = Order(0, shuffle=False)
+
+# A loss below this is not compared with that of zero weights, which costs a pass over the data.
+_SUSPICIOUS = 1e6
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,22 @@ class LinearEngine:
             clock=np.zeros(2, np.int64),
         )
         return State(memory)
+
+    def require(self, state: State, source: ArraySource) -> None:
+        """Raise `StateError` if a state is not one of this engine's, on data like these."""
+        outputs = len(state.memory.weights)
+        wanted = self.start(source.n_columns, outputs, source.dtype).memory
+        for name, here, there in zip(Memory._fields, state.memory, wanted, strict=True):
+            if here.shape != there.shape or here.dtype != there.dtype:
+                raise StateError(
+                    f"The state's {name} has shape {here.shape} and dtype {here.dtype}, but {there.shape} and {there.dtype} are "
+                    "needed: columns, dtype, optimizer or averaging have changed since training began. Keep them, or begin anew."
+                )
+        if source.n_targets != (1 if self.loss.domain == CLASSES else outputs):
+            raise StateError(
+                f"The state has {outputs} outputs, but the data have {source.n_targets} targets. Keep their number, or "
+                "begin anew."
+            )
 
     def block_rows(self, state: State) -> int:
         """How many rows a block should have."""
@@ -126,14 +146,20 @@ class LinearEngine:
         """The penalty of weights; intercepts go free."""
         return float(penalty_value(self.penalty, weights[:, :-1]))
 
-    def divergence(self, block: DenseBlock, state: State) -> DivergenceError:
-        """The error to raise when a sweep over finite data met a score, loss or weight that was not finite."""
-        sample = block.X[block.rows[:1000]].astype(np.float64)
+    def exploded(self, source: ArraySource, state: State) -> bool:
+        """Whether the weights, though finite, are far worse than none: the last epoch's loss is a thousand times that of zero."""
+        loss = state.history[-1]["loss"] if state.history else 0.0
+        return loss > _SUSPICIOUS and loss > 1e3 * self.measure(source, np.zeros_like(self.weights(state)))
+
+    def divergence(self, source: ArraySource, state: State) -> DivergenceError:
+        """The error to raise when training on finite data came to a score, loss or weight that is not finite, or exploded."""
+        block, _ = next(source.blocks(_IN_ORDER, 0, 0, lambda: 1000))
+        sample = block.X[block.rows].astype(np.float64)
         with np.errstate(all="ignore"):
             deviations = sample.std(axis=0)
         rate = state.rate_factor * schedule_rate(self.schedule, max(state.updates, 1))
         return DivergenceError(
-            f"Training diverged: the loss was no longer finite after update {state.updates} (epoch {state.epoch + 1}), at a "
+            f"Training diverged: the loss grew beyond all bounds by update {state.updates} (epoch {state.epoch + 1}), at a "
             f"learning rate of {rate:.3g}. Columns reach {np.abs(sample).max():.3g}, and their standard deviations run from "
             f"{deviations.min():.3g} to {deviations.max():.3g}. Try a learning rate a tenth as large, standardise the columns "
             "(sklearn.preprocessing.StandardScaler), or choose a loss that grows no faster than linearly."

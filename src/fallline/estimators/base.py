@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -24,6 +25,7 @@ from fallline.monitors.no_improvement import NoImprovement
 from fallline.monitors.progress import Progress
 from fallline.monitors.time_limit import TimeLimit
 from fallline.monitors.validation import Validation
+from fallline.optim.schedules import SCHEDULES
 from fallline.settings import (
     flag,
     integer,
@@ -49,45 +51,59 @@ class LinearSGD(BaseEstimator):
 
     # ------------------------------------------------------------------------------------------------ training
 
+    @contextmanager
+    def _all_or_nothing(self):
+        """If training fails, the estimator is as it was before."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
     def _fit(self, X, y, coef_init, intercept_init, sample_weight):
         early_stopping = flag("early_stopping", self.early_stopping)
         matrix, weight = self._read_rows(X, sample_weight, reset=True)
         loss, targets, outputs, class_weight = self._read_targets(y, len(matrix), matrix.dtype, new=True)
         weight = _product(weight, class_weight, matrix.dtype)
-        initial = self._initial(coef_init, intercept_init, outputs, matrix.shape[1])
         training, held_out = self._split(targets, weight) if early_stopping else (None, None)
         seed = seed_from(self.random_state)
-        names = column_names(X)
-        source = ArraySource(matrix, targets, weight, subset=training, columns=names)
+        source, validation = (
+            ArraySource(matrix, targets, weight, subset=subset, columns=column_names(X))
+            for subset in (training, held_out)
+        )
         engine = self._engine(loss, source.n_rows, integer("max_iter", self.max_iter))
+        initial = self._initial(coef_init, intercept_init, outputs, matrix.shape[1])
         state = engine.start(matrix.shape[1], outputs, matrix.dtype, initial)
         quantity = "validation_score" if early_stopping else "objective"
-        monitors = self._watchers()
+        judges = [KeepBest(quantity), *self._patience(quantity)]
         if early_stopping:
-            validation = ArraySource(matrix, targets, weight, subset=held_out, columns=names)
-            monitors.insert(
-                0, Validation(validation, lambda weights: self._score(engine, validation, weights))
-            )
-        monitors.insert(-1, KeepBest(quantity))
-        if self.tol is not None:
-            adaptive = self.learning_rate == "adaptive"
-            patience = integer("n_iter_no_change", self.n_iter_no_change)
-            monitors.insert(
-                -1,
-                NoImprovement(quantity, number("tol", self.tol, at_least=0), patience, lower_rate=adaptive),
-            )
-        stop = self._train(engine, source, state, seed, self.max_iter, monitors)
-        stopped_early = stop.reason in ("early_stopping", "interrupted")
-        weights = state.best if stopped_early and state.best is not None else engine.weights(state)
-        self._publish(state, weights, stop)
+            judges.insert(0, Validation(validation, lambda weights: self._score(engine, validation, weights)))
+        stop = self._train(engine, source, state, seed, self.max_iter, judges)
+        if engine.exploded(source, state):
+            warnings.warn(str(engine.divergence(source, state)), ConvergenceWarning, stacklevel=4)
+        if stop.reason in ("early_stopping", "interrupted") and state.best is not None:
+            state.memory.weights[:] = state.best
+            self._publish(state, state.best, stop)
+        else:
+            self._publish(state, engine.weights(state), stop)
         if stop.reason == "epochs" and self.tol is not None:
             warnings.warn(
                 f"All {self.max_iter} epochs were made and the {quantity.replace('_', ' ')} was still improving. "
                 "Raise max_iter, or choose another learning rate.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         return self
+
+    def _patience(self, quantity):
+        """What ends training when nothing improves; nothing for tol=None."""
+        if self.tol is None:
+            return []
+        tolerance = number("tol", self.tol, at_least=0)
+        epochs = integer("n_iter_no_change", self.n_iter_no_change)
+        return [NoImprovement(quantity, tolerance, epochs, lower_rate=self.learning_rate == "adaptive")]
 
     def _require_parts_suffice(self):
         """Refuse what `partial_fit` cannot do because it needs all the data, or the end of training."""
@@ -95,7 +111,7 @@ class LinearSGD(BaseEstimator):
             raise ParameterError(
                 "early_stopping should be False with partial_fit: a part of the data at a time leaves none to judge by. Use fit."
             )
-        if self.learning_rate in ("cosine", "one_cycle"):
+        if getattr(SCHEDULES.get(str(self.learning_rate), self.learning_rate), "needs_end", False):
             raise ParameterError(
                 f"learning_rate={self.learning_rate!r} needs to know where training ends, which partial_fit does not. Use fit, "
                 "or a schedule without an end, such as 'invscaling'."
@@ -110,9 +126,9 @@ class LinearSGD(BaseEstimator):
         engine = self._engine(loss, len(matrix), 1)
         # Work on a copy: if anything goes wrong, the model stays as it was.
         state = engine.start(matrix.shape[1], outputs, matrix.dtype) if first else copy.deepcopy(self._state)
+        state.leave_epoch()
         source = ArraySource(matrix, targets, weight, columns=column_names(X))
-        seed = seed_from(self.random_state)
-        stop = self._train(engine, source, state, seed, state.epoch + 1, self._watchers())
+        stop = self._train(engine, source, state, seed_from(self.random_state), state.epoch + 1, [])
         self._publish(state, engine.weights(state), stop)
         self.n_iter_ = 1
         return self
@@ -151,7 +167,14 @@ class LinearSGD(BaseEstimator):
         ):
             if given is None:
                 continue
-            values = np.asarray(given, dtype=np.float64)
+            try:
+                values = np.asarray(given, dtype=np.float64)
+            except (ValueError, TypeError) as error:
+                raise InputError(
+                    f"{name} does not hold numbers ({error}). Give numbers, or leave it out."
+                ) from error
+            if not np.isfinite(values).all():
+                raise InputError(f"{name} holds NaN or infinity. Give finite numbers, or leave it out.")
             if values.size != place.size or (outputs > 1 and values.shape != place.shape):
                 raise InputError(
                     f"Provided {name} does not match dataset: its shape is {values.shape}, and the data ask for {place.shape}. "
@@ -172,25 +195,23 @@ class LinearSGD(BaseEstimator):
             )
         return training, held_out
 
-    def _watchers(self):
-        watchers = [LongEpochs(), Interrupt(), Progress(show=bool(self.verbose))]
-        if self.time_limit is not None:
-            watchers.insert(1, TimeLimit(number("time_limit", self.time_limit, above=0)))
-        return watchers
-
-    def _train(self, engine, source, state, seed, epochs, monitors):
+    def _train(self, engine, source, state, seed, epochs, judges):
+        """Train under the watch of the judges and of what watches every run."""
+        limits = (
+            [] if self.time_limit is None else [TimeLimit(number("time_limit", self.time_limit, above=0))]
+        )
+        monitors = [LongEpochs(), *judges, *limits, Interrupt(), Progress(show=bool(self.verbose))]
         stop = train(Run(engine, source, Order(seed, self.shuffle), state, epochs), monitors)
         if stop.reason == "interrupted":
             warnings.warn(
                 f"Training was interrupted in epoch {state.epoch + 1}; the model holds the best weights so far.",
                 InterruptedWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         return stop
 
     def _publish(self, state, weights, stop):
         self._state = state
-        self._weights = weights
         self.coef_, self.intercept_ = weights[:, :-1].copy(), weights[:, -1].copy()
         self.n_iter_ = state.epoch + (state.position > 0)
         self.t_ = state.updates + 1
@@ -203,6 +224,8 @@ class LinearSGD(BaseEstimator):
         check_is_fitted(self)
         outputs = np.atleast_1d(self.intercept_)
         weights = np.column_stack([np.reshape(self.coef_, (len(outputs), -1)), outputs])
+        if weights.dtype not in (np.float32, np.float64):
+            weights = weights.astype(np.float64)
         matrix = as_matrix(X, weights.dtype)
         validate_data(self, X if hasattr(X, "shape") else matrix, skip_check_array=True, reset=False)
         return LinearEngine.predict(ArraySource(matrix, columns=column_names(X)), weights)

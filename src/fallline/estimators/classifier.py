@@ -16,25 +16,25 @@ from fallline.errors import InputError, ParameterError
 from fallline.estimators.base import LinearSGD
 from fallline.objective.domains import ANY_NUMBER, CLASSES
 from fallline.objective.links import Identity
-from fallline.objective.losses import LOSSES, OneVersusRest
+from fallline.objective.losses import OneVersusRest
 from fallline.objective.losses.log_loss import LogLoss
-from fallline.settings import make_loss
+from fallline.settings import make_loss, number, split_seed
 
 __all__ = ["SGDClassifier"]
 
-_LOSSES = [
-    name
-    for name, kind in LOSSES.items()
-    if kind().domain.classes
-    or (kind().domain == ANY_NUMBER and type(kind.link) is Identity and name != "quantile")
-]
+
+def _suits(loss):
+    """Whether a loss takes classes, or numbers such as -1 and 1 as they are."""
+    return loss.domain.classes or (loss.domain == ANY_NUMBER and type(loss.link) is Identity)
 
 
 def _has_probabilities(classifier):
     loss = classifier._typed_loss()
     if loss.link.probabilities is not None:
         return True
-    raise AttributeError(f"loss={classifier.loss!r} has no probabilities. Use 'log_loss' or 'multinomial'.")
+    raise AttributeError(
+        f"loss={classifier.loss!r} has no probabilities. Use 'log_loss', 'multinomial' or 'modified_huber'."
+    )
 
 
 class SGDClassifier(ClassifierMixin, LinearSGD):
@@ -240,7 +240,8 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         -------
         self
         """
-        return self._fit(X, y, coef_init, intercept_init, sample_weight)
+        with self._all_or_nothing():
+            return self._fit(X, y, coef_init, intercept_init, sample_weight)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> SGDClassifier:
         """Make one epoch of mini-batches over these rows, going on from where the last call ended.
@@ -264,8 +265,9 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
                 f"class_weight={self.class_weight!r} needs all the data, but partial_fit sees one part at a time. "
                 "Compute weights on a sample with sklearn.utils.class_weight.compute_class_weight and pass them as a dict."
             )
-        self._announce(classes)
-        return self._partial_fit(X, y, sample_weight)
+        with self._all_or_nothing():
+            self._announce(classes)
+            return self._partial_fit(X, y, sample_weight)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores (signed distances, log-odds, ...): positive for the second of two classes; one column a class for more.
@@ -330,7 +332,7 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
 
     def _typed_loss(self):
         """The loss of one score, or of all classes together."""
-        loss = make_loss(self.loss, self.get_params(deep=False), _LOSSES)
+        loss = make_loss(self.loss, self.get_params(deep=False), _suits)
         two_classes = len(getattr(self, "classes_", ())) == 2
         return LogLoss() if loss.domain == CLASSES and two_classes else loss
 
@@ -342,6 +344,10 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
                     "The first call of partial_fit needs all classes, since a part of the data may lack some. Pass classes=[...]."
                 )
             return
+        if not hasattr(classes, "__len__"):
+            raise InputError(
+                f"classes={classes!r} is not a list of classes. Give all of them, e.g. np.unique(y)."
+            )
         classes = find_classes(as_labels(classes, len(classes)))
         if hasattr(self, "classes_") and not np.array_equal(classes, self.classes_):
             raise InputError(
@@ -370,10 +376,18 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
             raise ParameterError(
                 f"class_weight={self.class_weight!r} is not a dict, 'balanced' or None. Give one of them."
             )
-        return compute_class_weight(self.class_weight, classes=self.classes_, y=labels)
+        if isinstance(self.class_weight, dict):
+            for label, weight in self.class_weight.items():
+                number(f"class_weight[{label!r}]", weight, at_least=0)
+        try:
+            return compute_class_weight(self.class_weight, classes=self.classes_, y=labels)
+        except ValueError as error:
+            raise ParameterError(
+                f"class_weight={self.class_weight!r} does not fit the classes {self.classes_!r}: {error}"
+            ) from error
 
     def _held_out(self, targets, share):
-        split = StratifiedShuffleSplit(1, test_size=share, random_state=self.random_state)
+        split = StratifiedShuffleSplit(1, test_size=share, random_state=split_seed(self.random_state))
         try:
             return np.sort(next(split.split(targets, targets))[1]).astype(np.uint64)
         except ValueError as error:

@@ -10,13 +10,16 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import ShuffleSplit
 
 from fallline.data.arrays import as_numbers
+from fallline.errors import InputError
 from fallline.estimators.base import LinearSGD
-from fallline.objective.losses import LOSSES
-from fallline.settings import make_loss
+from fallline.settings import make_loss, split_seed
 
 __all__ = ["SGDRegressor"]
 
-_LOSSES = [name for name, kind in LOSSES.items() if not kind().domain.classes]
+
+def _suits(loss):
+    """Whether a loss takes numbers."""
+    return not loss.domain.classes
 
 
 class SGDRegressor(RegressorMixin, LinearSGD):
@@ -214,7 +217,8 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         -------
         self
         """
-        return self._fit(X, y, coef_init, intercept_init, sample_weight)
+        with self._all_or_nothing():
+            return self._fit(X, y, coef_init, intercept_init, sample_weight)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> SGDRegressor:
         """Make one epoch of mini-batches over these rows, going on from where the last call ended.
@@ -231,7 +235,8 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         self
         """
         self._require_parts_suffice()
-        return self._partial_fit(X, y, sample_weight)
+        with self._all_or_nothing():
+            return self._partial_fit(X, y, sample_weight)
 
     def predict(self, X: Any) -> np.ndarray:
         """Expected targets.
@@ -255,7 +260,7 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         return tags
 
     def _read_targets(self, y, n, dtype, *, new):
-        loss = make_loss(self.loss, self.get_params(deep=False), _LOSSES)
+        loss = make_loss(self.loss, self.get_params(deep=False), _suits)
         targets = as_numbers(y, n, dtype)
         loss.domain.check(targets, self.loss)
         self._loss = loss
@@ -263,8 +268,13 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         return loss, targets.reshape(n, -1), targets.size // n, None
 
     def _held_out(self, targets, share):
-        split = ShuffleSplit(1, test_size=share, random_state=self.random_state)
-        return np.sort(next(split.split(targets))[1]).astype(np.uint64)
+        split = ShuffleSplit(1, test_size=share, random_state=split_seed(self.random_state))
+        try:
+            return np.sort(next(split.split(targets))[1]).astype(np.uint64)
+        except ValueError as error:
+            raise InputError(
+                f"early_stopping cannot hold out validation_fraction={share:g} of the rows: {error}"
+            ) from error
 
     def _publish(self, state, weights, stop):
         super()._publish(state, weights, stop)

@@ -27,6 +27,7 @@ import pickle
 import sys
 import tempfile
 import uuid
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -49,9 +50,11 @@ _PACKAGE = Path(__file__).parent.parent
 
 
 def kernel(function):
-    """Compile an entry point; keep its machine code on disk."""
-    dispatcher = njit(nogil=True, cache=True, fastmath=_CONTRACT, **_NUMPY_DIVISION)(function)
-    dispatcher._cache._cache_file = _CompiledFiles(function, Path(dispatcher._cache.cache_path))
+    """Compile an entry point; keep its machine code on disk, where there is a folder to keep it in."""
+    dispatcher = njit(nogil=True, fastmath=_CONTRACT, **_NUMPY_DIVISION)(function)
+    with suppress(RuntimeError):
+        dispatcher.enable_caching()
+        dispatcher._cache._cache_file = _CompiledFiles(function, Path(dispatcher._cache.cache_path))
     return dispatcher
 
 
@@ -118,11 +121,16 @@ class _CompiledFiles:
             return None
 
     def save(self, key, data):
-        path = self._path(key)
-        descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix=path.stem)
+        # A cache that cannot be written, on a full disk say, costs time in the next process and nothing else.
+        with suppress(OSError):
+            self._write(self._path(key), dumps(data))
+
+    @staticmethod
+    def _write(path, content):
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(dumps(data))
+                file.write(content)
             os.replace(temporary, path)
         except BaseException:
             os.unlink(temporary)

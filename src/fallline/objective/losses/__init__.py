@@ -22,7 +22,24 @@ from fallline.objective.losses.squared_error import SquaredError
 from fallline.objective.losses.squared_hinge import SquaredHinge
 from fallline.objective.losses.tweedie import Tweedie
 
-__all__ = ["LOSSES", "OneVersusRest"]
+__all__ = [
+    "LOSSES",
+    "EpsilonInsensitive",
+    "Gamma",
+    "Hinge",
+    "Huber",
+    "LogLoss",
+    "ModifiedHuber",
+    "Multinomial",
+    "OneVersusRest",
+    "Perceptron",
+    "Poisson",
+    "Quantile",
+    "SquaredEpsilonInsensitive",
+    "SquaredError",
+    "SquaredHinge",
+    "Tweedie",
+]
 
 LOSSES = {
     "squared_error": SquaredError,

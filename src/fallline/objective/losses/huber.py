@@ -19,6 +19,7 @@ class Huber(NamedTuple):
 
     epsilon: float = 0.1
 
+    limits = {"epsilon": {"at_least": 0}}
     domain = ANY_NUMBER
     link = Identity()
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fallline.kernels.elementary import exp
-from fallline.kernels.verbs import differentiate
+from fallline.kernels.elementary import exp, sigmoid
+from fallline.kernels.verbs import derivative, differentiate
 from fallline.objective.domains import CLASSES
 from fallline.objective.links import Softmax
 
@@ -23,6 +23,12 @@ class Multinomial(NamedTuple):
 
     domain = CLASSES
     link = Softmax()
+
+
+@derivative.of(Multinomial)
+def _(loss, score, target):
+    """By the score of one class against a single other: the log loss's."""
+    return -target * sigmoid(-target * score)
 
 
 @differentiate.of(Multinomial)

@@ -19,6 +19,7 @@ class Quantile(NamedTuple):
 
     quantile: float = 0.5
 
+    limits = {"quantile": {"above": 0, "below": 1}}
     domain = ANY_NUMBER
     link = Identity()
 

@@ -16,6 +16,7 @@ class SquaredEpsilonInsensitive(NamedTuple):
 
     epsilon: float = 0.1
 
+    limits = {"epsilon": {"at_least": 0}}
     domain = ANY_NUMBER
     link = Identity()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from fallline.errors import ParameterError
 from fallline.kernels.elementary import exp
 from fallline.kernels.verbs import derivative, value
 from fallline.objective.domains import ANY_NUMBER, NON_NEGATIVE, POSITIVE
@@ -24,11 +25,16 @@ class Tweedie(NamedTuple):
 
     power: float = 1.5
 
+    limits = {"power": {}}
     link = Log()
 
     @property
     def domain(self):
         """Counts and amounts may be zero below power 2; a normal target may be anything."""
+        if 0 < self.power < 1:
+            raise ParameterError(
+                f"power={self.power!r}: no Tweedie distribution has a power between 0 and 1."
+            )
         return ANY_NUMBER if self.power <= 0 else NON_NEGATIVE if self.power < 2 else POSITIVE
 
 

@@ -14,7 +14,7 @@ from fallline.optim.optimizers.nesterov import Nesterov
 from fallline.optim.optimizers.rmsprop import RMSprop
 from fallline.optim.optimizers.sgd import SGD
 
-__all__ = ["OPTIMIZERS"]
+__all__ = ["OPTIMIZERS", "SGD", "Adagrad", "Adam", "AdamW", "Momentum", "Nesterov", "RMSprop"]
 
 OPTIMIZERS = {
     "sgd": SGD,

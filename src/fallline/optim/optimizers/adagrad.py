@@ -18,6 +18,7 @@ class Adagrad(NamedTuple):
 
     epsilon: float = 1e-10
 
+    limits = {"epsilon": {"at_least": 0}}
     slots = 1
 
 

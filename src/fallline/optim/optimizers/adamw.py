@@ -22,6 +22,11 @@ class AdamW(NamedTuple):
     beta_2: float = 0.999
     epsilon: float = 1e-8
 
+    limits = {
+        "beta_1": {"at_least": 0, "below": 1},
+        "beta_2": {"at_least": 0, "below": 1},
+        "epsilon": {"at_least": 0},
+    }
     slots = 2
 
 

@@ -17,6 +17,7 @@ class Momentum(NamedTuple):
 
     momentum: float = 0.9
 
+    limits = {"momentum": {"at_least": 0, "below": 1}}
     slots = 1
 
 

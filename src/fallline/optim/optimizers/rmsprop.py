@@ -19,6 +19,7 @@ class RMSprop(NamedTuple):
     rho: float = 0.99
     epsilon: float = 1e-8
 
+    limits = {"rho": {"at_least": 0, "below": 1}, "epsilon": {"at_least": 0}}
     slots = 1
 
 

@@ -14,9 +14,18 @@ from fallline.optim.schedules.one_cycle import OneCycle
 from fallline.optim.schedules.optimal import Optimal
 from fallline.optim.schedules.step import Step
 
-__all__ = ["SCHEDULES"]
+__all__ = [
+    "SCHEDULES",
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "InverseScaling",
+    "OneCycle",
+    "Optimal",
+    "Step",
+]
 
-# "adaptive" is a constant rate that a monitor lowers when progress stops (`monitors/convergence.py`).
+# "adaptive" is a constant rate that a monitor lowers when progress stops (`monitors/no_improvement.py`).
 SCHEDULES = {
     "constant": Constant,
     "optimal": Optimal,

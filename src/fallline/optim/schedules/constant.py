@@ -14,6 +14,8 @@ class Constant(NamedTuple):
 
     eta0: float
 
+    limits = {"eta0": {"above": 0}}
+
 
 @rate.of(Constant)
 def _(schedule, update):

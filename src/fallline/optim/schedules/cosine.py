@@ -21,6 +21,10 @@ class Cosine(NamedTuple):
     warmup: int
     length: int
 
+    limits = {"eta0": {"above": 0}, "length": {"at_least": 1}}
+    needs_end = True
+    usual_warmup = 0.05
+
 
 @rate.of(Cosine)
 def _(schedule, update):

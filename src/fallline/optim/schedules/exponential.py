@@ -16,6 +16,8 @@ class Exponential(NamedTuple):
     gamma: float
     length: int
 
+    limits = {"eta0": {"above": 0}, "length": {"at_least": 1}}
+
 
 @rate.of(Exponential)
 def _(schedule, update):

@@ -15,6 +15,8 @@ class InverseScaling(NamedTuple):
     eta0: float
     power_t: float
 
+    limits = {"eta0": {"above": 0}}
+
 
 @rate.of(InverseScaling)
 def _(schedule, update):

@@ -21,6 +21,10 @@ class OneCycle(NamedTuple):
     warmup: int
     length: int
 
+    limits = {"eta0": {"above": 0}, "length": {"at_least": 1}}
+    needs_end = True
+    usual_warmup = 0.3
+
 
 @rate.of(OneCycle)
 def _(schedule, update):

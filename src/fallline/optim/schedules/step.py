@@ -16,6 +16,8 @@ class Step(NamedTuple):
     gamma: float
     length: int
 
+    limits = {"eta0": {"above": 0}, "length": {"at_least": 1}}
+
 
 @rate.of(Step)
 def _(schedule, update):
