@@ -100,7 +100,8 @@ class LinearEngine:
         descent = Descent(
             self.loss,
             self.penalty,
-            NoPenalty(),
+            # Of the same type, so that what moves a coefficient is compiled once and moves the intercept, too.
+            type(self.penalty)(*[0.0] * len(self.penalty)),
             self.optimizer,
             self.schedule,
             self.averaging,
