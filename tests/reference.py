@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit, softmax
 
+from fallline.objective.domains import ANY_NUMBER, CLASSES, NON_NEGATIVE, POSITIVE, TWO_CLASSES
+from fallline.objective.losses import LOSSES
+
 
 def _sign(z):
     return np.where(z > 0, 1.0, np.where(z < 0, -1.0, 0.0))
@@ -30,19 +33,19 @@ DERIVATIVES = {
 
 
 def data_for(loss, n=53, columns=5, seed=0):
-    """Features and targets that suit a loss: numbers, counts, amounts, signs or classes."""
+    """Features and targets that suit a loss: numbers, counts, amounts, signs or classes, as its domain says."""
     generator = np.random.default_rng(seed)
     X = generator.standard_normal((n, columns))
     score = X @ generator.standard_normal(columns) / 2 + generator.standard_normal(n) / 4
-    if loss in ("poisson", "tweedie"):
-        return X, generator.poisson(np.exp(score)).astype(float)
-    if loss == "gamma":
-        return X, generator.gamma(2.0, np.exp(score))
-    if loss == "multinomial":
-        return X, np.digitize(score, [-0.5, 0.5]).astype(float)
-    if loss in ("log_loss", "hinge", "squared_hinge", "modified_huber", "perceptron"):
-        return X, np.where(score > 0, 1.0, -1.0)
-    return X, score
+    domain = LOSSES[loss]().domain
+    targets = {
+        ANY_NUMBER: score,
+        NON_NEGATIVE: generator.poisson(np.exp(score)).astype(float),
+        POSITIVE: generator.gamma(2.0, np.exp(score)),
+        TWO_CLASSES: np.where(score > 0, 1.0, -1.0),
+        CLASSES: np.digitize(score, [-0.5, 0.5]).astype(float),
+    }
+    return X, targets[domain]
 
 
 def plain_descent(loss, X, y, batch_size, learning_rate, epochs):

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+import fallline
 from fallline.comparison.table import read
 from fallline.errors import InputError, ParameterError
 
@@ -121,3 +122,18 @@ def test_either_a_demo_or_data():
         read(np.eye(2))
     with pytest.raises(InputError, match="y has shape"):
         read(np.eye(2), [1, 2, 3])
+
+
+@pytest.mark.parametrize("size", [1e300, 1e-310])
+def test_numbers_whose_squares_are_none_are_refused(size):
+    """Columns so large or so small that they cannot be standardised are named."""
+    frame = pd.DataFrame({"a": size * np.arange(1.0, 41), "b": np.arange(40.0) % 7, "t": np.arange(40) % 2})
+    with pytest.raises(InputError, match="beyond 1e100, or all below 1e-100: 'a'"):
+        fallline.compare(frame, target="t")
+
+
+def test_another_encoding_is_named(tmp_path):
+    """A header that is not UTF-8 is an error that says so."""
+    (tmp_path / "t.csv").write_bytes("größe,t\n1,0\n2,1\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"(?i)utf-8"):
+        fallline.compare(tmp_path / "t.csv", target="t")

@@ -131,6 +131,7 @@ def _read_text(path, separator):
         )
     convert = csv.ConvertOptions(strings_can_be_null=True)
     table = csv.read_csv(path, parse_options=csv.ParseOptions(delimiter=separator), convert_options=convert)
+    _require_utf8(table, path)
     if table.num_columns == 1:
         header = table.column_names[0]
         for other in _SEPARATORS:
@@ -138,6 +139,13 @@ def _read_text(path, separator):
                 parse = csv.ParseOptions(delimiter=other)
                 return csv.read_csv(path, parse_options=parse, convert_options=convert)
     return table
+
+
+def _require_utf8(table, path):
+    try:
+        _ = table.column_names
+    except UnicodeDecodeError as error:
+        raise InputError(f"{str(path)!r} is not in UTF-8: {error}. Save it as UTF-8.") from error
 
 
 def _read_parquet(path):
@@ -295,6 +303,17 @@ def _checked(table):
     if infinite:
         raise InputError(
             f"These columns hold infinite values: {_listed(infinite)}. Every value has to be a finite number."
+        )
+    largest = np.abs(table.X).max(axis=0)
+    extreme = [
+        column
+        for column, size in zip(table.columns, largest, strict=True)
+        if size > 1e100 or 0 < size < 1e-100
+    ]
+    if extreme:
+        raise InputError(
+            f"The values of these columns are beyond 1e100, or all below 1e-100: {_listed(extreme)}. Their squares leave "
+            "the range of numbers. Give the columns in other units."
         )
     return table
 
