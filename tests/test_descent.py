@@ -124,7 +124,7 @@ def test_divergence_says_where_and_what_to_do():
     """Too large a rate is an error that names update, rate and scale, not a vector of NaN."""
     X, y = data_for("squared_error")
     with pytest.raises(
-        DivergenceError, match=r"after update \d+ .*learning rate of 100.*standard deviations.*Try"
+        DivergenceError, match=r"by update \d+ .*learning rate of 100.*standard deviations.*Try"
     ):
         mini_batch_gradient_descent(1e3 * X, y, learning_rate=100.0)
 
