@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 from fallline.kernels.verbs import decay, prepare, shrink, step
+from fallline.optim.optimizers.adam import Adam
 
 __all__ = ["AdamW"]
 
@@ -30,9 +31,8 @@ class AdamW(NamedTuple):
     slots = 2
 
 
-@prepare.of(AdamW)
-def _(optimizer, update):
-    return 1.0 - optimizer.beta_1**update, 1.0 - optimizer.beta_2**update
+# The moments start at zero and are corrected for it as Adam's are.
+prepare.of(AdamW)(prepare.implementations[Adam])
 
 
 @step.of(AdamW)
