@@ -1,0 +1,52 @@
+"""The order of rows, and the sizes of batches, for any numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fallline.data.order import Order
+from fallline.settings import rows_per_batch
+
+SEEDS = st.integers(0, 2**63 - 1)
+SIZES = st.integers(1, 5000)
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, epoch=st.integers(0, 10**6), n=SIZES)
+def test_every_epoch_visits_every_row_once(seed, epoch, n):
+    """Whatever seed, epoch and number of rows: the order is a permutation."""
+    np.testing.assert_array_equal(np.sort(Order(seed).rows(n, epoch, 0, n)), np.arange(n))
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, n=SIZES, cut=st.floats(0, 1))
+def test_any_stretch_is_that_of_the_whole(seed, n, cut):
+    """An epoch can be entered anywhere: a stretch asked for alone is what it is in the whole order."""
+    middle = int(cut * n)
+    order = Order(seed)
+    whole = order.rows(n, 3, 0, n)
+    np.testing.assert_array_equal(order.rows(n, 3, middle, n), whole[middle:])
+    np.testing.assert_array_equal(order.rows(n, 3, 0, middle), whole[:middle])
+
+
+def test_orders_depend_on_seed_and_epoch_only():
+    """Equal numbers give equal orders; another seed or epoch gives another; without shuffling rows come in order."""
+    order = Order(5).rows(1000, 0, 0, 1000)
+    np.testing.assert_array_equal(order, Order(5).rows(1000, 0, 0, 1000))
+    assert (order != Order(5).rows(1000, 1, 0, 1000)).any()
+    assert (order != Order(6).rows(1000, 0, 0, 1000)).any()
+    np.testing.assert_array_equal(Order(5, shuffle=False).rows(1000, 7, 10, 20), np.arange(10, 20))
+
+
+@given(
+    n=st.integers(1, 10**12),
+    rows=st.integers(1, 10**12),
+    share=st.floats(0, 1, exclude_min=True, exclude_max=True),
+)
+def test_batches_have_between_one_row_and_all(n, rows, share):
+    """A number of rows, a fraction and "full" all come to something between 1 and n."""
+    assert rows_per_batch(rows, n) == min(rows, n)
+    assert 1 <= rows_per_batch(share, n) <= n
+    assert rows_per_batch("full", n) == n
