@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 from fallline.monitors.base import Monitor, Run, Stop
 
-__all__ = ["Run", "Stop", "train"]
+__all__ = ["train"]
 
 _ALL_EPOCHS = Stop("epochs", "all epochs asked for were made")
 _ALL_UPDATES = Stop("updates", "all updates asked for were made")
