@@ -46,6 +46,9 @@ _MERGED = {"forceinline": True, "no_cfunc_wrapper": True, **_NUMPY_DIVISION}
 _CONTRACT = {"contract"}
 _REASSOCIATE = {"contract", "reassoc", "nsz"}
 
+# The modules that the code of a type comes from: its own, and those of what implements verbs for it.
+_homes: dict[type, set[str]] = {}
+
 _PACKAGE = Path(__file__).parent.parent
 
 
@@ -87,6 +90,7 @@ def generic(function):
         def register(implementation):
             for kind in kinds:
                 implementations[kind] = implementation
+                _homes.setdefault(kind, {kind.__module__}).add(implementation.__module__)
             return implementation
 
         return register
@@ -143,7 +147,8 @@ class _CompiledFiles:
     def _path(self, key):
         signature, machine, *_ = key
         parts = [repr(signature), repr(machine), numba.__version__, sys.version, _package_source()]
-        parts += sorted(_module_source(kind.__module__) for kind in _named_tuples(signature))
+        homes = {home for kind in _named_tuples(signature) for home in _homes.get(kind, {kind.__module__})}
+        parts += sorted(_module_source(home) for home in homes)
         digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
         return self._folder / f"{self._name}-{digest}.nbc"
 
