@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fallline.data.order import Order
-from fallline.data.source import ArraySource
+from fallline.data.rows import ArraySource
 from fallline.engines.linear import LinearEngine
 from fallline.monitors.base import Monitor, Run
 from fallline.monitors.interrupt import Interrupt
@@ -24,7 +24,7 @@ from fallline.objective.losses.squared_error import SquaredError
 from fallline.objective.penalties import L2
 from fallline.optim.optimizers.sgd import SGD
 from fallline.optim.schedules.constant import Constant
-from fallline.train import train
+from fallline.loop import train
 from reference import data_for
 
 X, Y = data_for("squared_error", n=200)

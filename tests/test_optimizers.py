@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fallline.data.order import Order
-from fallline.data.source import ArraySource
+from fallline.data.rows import ArraySource
 from fallline.engines.linear import LinearEngine
 from fallline.monitors.base import Run
 from fallline.objective.losses import LOSSES
@@ -14,7 +14,7 @@ from fallline.objective.penalties import L1, L2, ElasticNet
 from fallline.optim.averaging import Polyak
 from fallline.optim.optimizers import OPTIMIZERS
 from fallline.optim.schedules.constant import Constant
-from fallline.train import train
+from fallline.loop import train
 from reference import data_for
 
 

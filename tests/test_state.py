@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fallline.data.order import Order
-from fallline.data.source import ArraySource
+from fallline.data.rows import ArraySource
 from fallline.engines.linear import LinearEngine
 from fallline.errors import StateError
 from fallline.monitors.base import Run
@@ -18,7 +18,7 @@ from fallline.optim.averaging import Polyak
 from fallline.optim.optimizers.adam import Adam
 from fallline.optim.schedules.inverse_scaling import InverseScaling
 from fallline.state import State
-from fallline.train import train
+from fallline.loop import train
 from reference import data_for
 
 X, Y = data_for("log_loss", n=103)

@@ -9,7 +9,7 @@ import numpy as np
 from fallline.data.arrays import as_matrix, as_numbers, column_names
 from fallline.data.classes import as_labels, class_numbers, find_classes, signs
 from fallline.data.order import Order
-from fallline.data.source import ArraySource
+from fallline.data.rows import ArraySource
 from fallline.engines.linear import LinearEngine
 from fallline.errors import TargetError
 from fallline.monitors.base import Run
@@ -17,7 +17,7 @@ from fallline.objective.domains import CLASSES
 from fallline.optim.optimizers.sgd import SGD
 from fallline.optim.schedules.constant import Constant
 from fallline.settings import flag, integer, make_loss, number, rows_per_batch, seed_from
-from fallline.train import train
+from fallline.loop import train
 
 __all__ = ["mini_batch_gradient_descent"]
 

@@ -9,7 +9,7 @@ from fallline.comparison.optimum import find_optimum
 from fallline.comparison.problem import split
 from fallline.comparison.table import Table, read
 from fallline.comparison.task import understand
-from fallline.data.source import ArraySource
+from fallline.data.rows import ArraySource
 from fallline.engines.linear import LinearEngine
 from fallline.errors import InputError, ParameterError
 from fallline.objective.penalties import L2

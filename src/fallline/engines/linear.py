@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fallline.data.order import Order
-from fallline.data.source import ArraySource
+from fallline.data.rows import ArraySource
 from fallline.errors import DivergenceError, StateError
 from fallline.kernels.blocks import DenseBlock
 from fallline.kernels.sweep import Descent, Memory, Sums, measure, predict, sweep

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fallline.data.arrays import as_matrix, as_weight, column_names
 from fallline.data.order import Order
-from fallline.data.source import ArraySource
+from fallline.data.rows import ArraySource
 from fallline.engines.linear import LinearEngine
 from fallline.errors import InputError, InterruptedWarning, ParameterError
 from fallline.history import History
@@ -37,7 +37,7 @@ from fallline.settings import (
     rows_per_batch,
     seed_from,
 )
-from fallline.train import train
+from fallline.loop import train
 
 __all__ = ["LinearSGD"]
 

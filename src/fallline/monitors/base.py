@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fallline.data.order import Order
-from fallline.data.source import ArraySource
+from fallline.data.rows import ArraySource
 from fallline.engines.linear import LinearEngine
 from fallline.state import State
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fallline.data.source import ArraySource
+from fallline.data.rows import ArraySource
 from fallline.monitors.base import Monitor
 
 __all__ = ["Validation"]

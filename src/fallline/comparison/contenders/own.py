@@ -10,13 +10,13 @@ import numpy as np
 from fallline.comparison.contenders.base import Contender, Snapshot, Stopwatch, marks
 from fallline.comparison.problem import Problem
 from fallline.data.order import Order
-from fallline.data.source import ArraySource
+from fallline.data.rows import ArraySource
 from fallline.engines.linear import LinearEngine
 from fallline.monitors.base import Run
 from fallline.objective.penalties import L2
 from fallline.optim.optimizers.sgd import SGD
 from fallline.optim.schedules.constant import Constant
-from fallline.train import train
+from fallline.loop import train
 
 __all__ = ["Own", "own"]
 

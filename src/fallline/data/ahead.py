@@ -1,0 +1,34 @@
+"""Work done ahead of its use, on threads, in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+__all__ = ["mapped_ahead"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def mapped_ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int, in_flight: int
+) -> Iterator[Result]:
+    """`map(function, items)`, with up to `in_flight` results under way or waiting, on so many threads.
+
+    Results come in the order of the items, and items are taken in the caller's thread, one after the other. An error is raised
+    where its result would have come. When the caller stops, what has not begun is given up.
+    """
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="fallline")
+    waiting: deque = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= max(1, in_flight):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
