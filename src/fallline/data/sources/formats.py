@@ -1,0 +1,140 @@
+"""What a file format has to do, and nothing about any one of them: the contract between `JoinedSource` and the formats.
+
+A format is asked in two rounds, because one schema has to hold for all files of a source before the first row is read::
+
+    probe(file)                        each file: which columns, of which types, as far as a look at it tells
+         │
+         ▼  JoinedSource agrees on one schema: columns in the order of the first file, types wide enough for all
+    sample(file, schema), pieces(file, schema, ...)          rows under that schema
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import pyarrow as pa
+
+from fallline.data.sources.base import Skipped
+from fallline.data.sources.files import File
+from fallline.data.sources.options import ReadOptions
+
+__all__ = ["BATCH_BYTES", "FileFormat", "Piece", "Probe"]
+
+BATCH_BYTES = 4 << 20
+"""About how much data a batch holds."""
+
+
+class Probe(NamedTuple):
+    """What a look at a file tells.
+
+    Parameters
+    ----------
+    schema : Schema
+        Its columns, in its own order. A column of which nothing but missing values were seen has type null.
+    n_rows : int or None
+        How many rows it has; None where only reading all of it would tell.
+    sampled : int
+        Rows that were looked at: 0 means that the file has none.
+    details : object
+        What the format wants to be told again when it reads the file, e.g. a delimiter. Small: there may be 100,000 files.
+    """
+
+    schema: pa.Schema
+    n_rows: int | None
+    sampled: int
+    details: Any = None
+
+
+class Piece(NamedTuple):
+    """Some consecutive rows of a file.
+
+    Parameters
+    ----------
+    rows : RecordBatch
+        The columns asked for, in the order asked for, with the types of the agreed schema. May have no rows, to report skipped ones.
+    first : int
+        The number of its first row in the file, from 1.
+    offset, row : int
+        Where the next piece begins: what `FileFormat.pieces` takes to go on from there.
+    done : int
+        Bytes of the file read by the end of this piece.
+    skipped : tuple of Skipped
+        Rows left out of it.
+    """
+
+    rows: pa.RecordBatch
+    first: int
+    offset: int
+    row: int
+    done: int
+    skipped: tuple[Skipped, ...] = ()
+
+
+class FileFormat(ABC):
+    """A format of files that hold rows. Instances keep nothing: all a method needs comes as arguments.
+
+    Methods may be called from several threads at once. They raise InputError, with file and row, for what cannot be read, and let
+    an OSError of the world pass; that a file changes while it is read is for the caller to notice.
+
+    Attributes
+    ----------
+    name : str
+        As in `ReadOptions.format`.
+    endings : tuple of str
+        In lower case, with the dot.
+    compressible : bool
+        Whether an ending such as .gz may follow; `file.compression` then says which, and the format undoes it.
+    """
+
+    name: ClassVar[str]
+    endings: ClassVar[tuple[str, ...]]
+    compressible: ClassVar[bool] = False
+
+    @abstractmethod
+    def recognises(self, head: bytes) -> bool:
+        """Whether a file of unknown ending that begins like this (up to 64 KiB, decompressed) is of this format."""
+
+    @abstractmethod
+    def probe(self, file: File, options: ReadOptions, rows: int) -> Probe:
+        """Look at a file; where types have to be guessed, from about so many rows at several places."""
+
+    @abstractmethod
+    def sample(
+        self, file: File, probe: Probe, schema: pa.Schema, options: ReadOptions, rows: int
+    ) -> pa.Table:
+        """About so many rows from several places of the file, all columns, under the agreed schema; always the same ones."""
+
+    @abstractmethod
+    def pieces(
+        self,
+        file: File,
+        probe: Probe,
+        schema: pa.Schema,
+        columns: Sequence[str],
+        options: ReadOptions,
+        offset: int,
+        row: int,
+        in_flight: int,
+    ) -> Iterator[Piece]:
+        """The rows of a file, in order, in pieces of about `BATCH_BYTES`.
+
+        It is called on a thread of its own that works ahead of the consumer already; `in_flight` is how many pieces the format
+        may have in memory besides, should it work on several at once.
+
+        Parameters
+        ----------
+        file : File
+        probe : Probe
+            What `probe` said about this file.
+        schema : Schema
+            The agreed one, of all columns.
+        columns : sequence of str
+            Those wanted, in the order wanted; never empty.
+        options : ReadOptions
+        offset, row : int
+            Both 0 for the beginning, or those of a piece seen earlier.
+        in_flight : int
+            1 or more.
+        """

@@ -1,0 +1,71 @@
+"""How files are to be read, where they do not say it themselves."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fallline.errors import ParameterError
+
+__all__ = ["MISSING", "ReadOptions"]
+
+MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "Null", "null", "None", "none")
+"""Texts that mean a missing value, unless told otherwise."""
+
+
+class ReadOptions(NamedTuple):
+    """Settings of reading; None means: find out from the file.
+
+    All of them are part of a source's fingerprint.
+
+    Parameters
+    ----------
+    on_error : {"stop", "skip"}
+        What to do about a row that cannot be read: raise InputError, or leave it out and report it in `Batch.skipped`.
+    format : str, optional
+        The name of a format, such as "csv", whatever the file is called.
+    encoding : str, optional
+        Of text files, a name that Python knows, such as "latin-1".
+    delimiter : str, optional
+        Between the columns of a text file: one character.
+    header : bool, optional
+        Whether the first line of a text file names its columns.
+    missing : tuple of str
+        Texts that mean a missing value; in text files only.
+    newlines : bool, optional
+        Whether quoted values may hold line breaks.
+    """
+
+    on_error: str = "stop"
+    format: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    header: bool | None = None
+    missing: tuple[str, ...] = MISSING
+    newlines: bool | None = None
+
+    def checked(self) -> ReadOptions:
+        """The same options, if they can be followed.
+
+        Raises
+        ------
+        ParameterError
+            If one of them has no meaning.
+        """
+        if self.on_error not in {"stop", "skip"}:
+            raise ParameterError(f"on_error is {self.on_error!r}, but it takes 'stop' or 'skip'.")
+        if self.delimiter is not None and len(self.delimiter) != 1:
+            raise ParameterError(
+                f"delimiter is {self.delimiter!r}, but one character is wanted, such as ',' or '\\t'."
+            )
+        if self.encoding is not None:
+            _require_known_encoding(self.encoding)
+        return self
+
+
+def _require_known_encoding(encoding):
+    try:
+        "".encode(encoding)
+    except LookupError:
+        raise ParameterError(
+            f"encoding is {encoding!r}, which Python does not know. Give one such as 'utf-8', 'latin-1' or 'utf-16'."
+        ) from None
