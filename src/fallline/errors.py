@@ -10,6 +10,7 @@
     ├── ParameterError (ValueError)         a setting: what it got, what it wanted
     ├── DivergenceError (ArithmeticError, ValueError)   the loss became non-finite
     ├── StateError (ValueError)             a saved state that does not fit
+    ├── ModelError (ValueError)             a file that is no model, or none that this version reads
     └── MissingDependencyError (ImportError)            an extra that is not installed
 
     FalllineWarning (UserWarning)
@@ -27,6 +28,7 @@ __all__ = [
     "InputError",
     "InterruptedWarning",
     "MissingDependencyError",
+    "ModelError",
     "NonFiniteError",
     "NotNumbersError",
     "ParameterError",
@@ -65,6 +67,10 @@ class DivergenceError(FalllineError, ArithmeticError, ValueError):
 
 class StateError(FalllineError, ValueError):
     """A saved state is damaged, or belongs to another training run."""
+
+
+class ModelError(FalllineError, ValueError):
+    """A model file is missing, damaged, or of a format that this version does not read."""
 
 
 class MissingDependencyError(FalllineError, ImportError):
