@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fallline.data.order import Order
-from fallline.data.rows import ArraySource
+from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.linear import LinearEngine
 from fallline.monitors.base import Monitor, Run
 from fallline.monitors.interrupt import Interrupt
@@ -32,7 +32,7 @@ X, Y = data_for("squared_error", n=200)
 
 def run_for(epochs=5, rate=0.1, batch_size=8, source=None, **settings):
     engine = LinearEngine(SquaredError(), SGD(), Constant(rate), batch_size, **settings)
-    return Run(engine, source or ArraySource(X, Y), Order(0), engine.start(5, 1, X.dtype), epochs)
+    return Run(engine, source or ArraySource(as_rows(X, Y)), Order(0), engine.start(5, 1, X.dtype), epochs)
 
 
 class At(Monitor):
@@ -96,8 +96,8 @@ def test_long_epochs_are_recorded_within():
 def test_validation_measures_other_rows():
     """Validation loss is the mean loss of the held-out rows at the weights of the epoch's end."""
     training, held_out = np.arange(150, dtype=np.uint64), np.arange(150, 200, dtype=np.uint64)
-    run = run_for(source=ArraySource(X, Y, subset=training))
-    train(run, [Validation(ArraySource(X, Y, subset=held_out), score=lambda weights: 42.0)])
+    run = run_for(source=ArraySource(as_rows(X, Y), subset=training))
+    train(run, [Validation(ArraySource(as_rows(X, Y), subset=held_out), score=lambda weights: 42.0)])
     error = X[150:] @ run.weights[0, :-1] + run.weights[0, -1] - Y[150:]
     assert run.record["validation_loss"] == pytest.approx(np.mean(error**2) / 2)
     assert run.record["validation_score"] == 42.0
@@ -120,7 +120,7 @@ def test_scores_are_to_rise():
     """A quantity that ends in "score" improves when it rises."""
     scores = iter([0.1, 0.2, 0.3, 0.3, 0.3])
     run = run_for(epochs=100)
-    validation = Validation(ArraySource(X, Y), score=lambda weights: next(scores))
+    validation = Validation(ArraySource(as_rows(X, Y)), score=lambda weights: next(scores))
     stop = train(run, [validation, NoImprovement("validation_score", 0.01, 2), KeepBest("validation_score")])
     assert (stop.reason, run.state.epoch) == ("early_stopping", 5)
     again = run_for(epochs=3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fallline.data.order import Order
-from fallline.data.rows import ArraySource
+from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.linear import LinearEngine
 from fallline.monitors.base import Run
 from fallline.objective.losses import LOSSES
@@ -25,7 +25,7 @@ def engine_for(loss="squared_error", optimizer="sgd", rate=0.01, batch_size=8, *
 def trained(engine, X, y, epochs=1, shuffle=True, **limits):
     outputs = len(np.unique(y)) if isinstance(engine.loss, LOSSES["multinomial"]) else 1
     state = engine.start(X.shape[1], outputs, X.dtype)
-    train(Run(engine, ArraySource(X, y), Order(0, shuffle), state, epochs, **limits))
+    train(Run(engine, ArraySource(as_rows(X, y)), Order(0, shuffle), state, epochs, **limits))
     return state
 
 
@@ -73,7 +73,7 @@ def test_every_optimizer_lowers_every_loss(loss, optimizer):
     X, y = data_for(loss)
     engine = engine_for(loss, optimizer, penalty=L2(1e-3))
     state = trained(engine, X, y, epochs=20)
-    source = ArraySource(X, y)
+    source = ArraySource(as_rows(X, y))
     start = engine.measure(source, np.full_like(state.memory.weights, 0.01))
     assert engine.measure(source, state.memory.weights) + engine.penalise(state.memory.weights) < start
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fallline.data.order import Order
-from fallline.data.rows import ArraySource
+from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.linear import LinearEngine
 from fallline.errors import StateError
 from fallline.monitors.base import Run
@@ -23,7 +23,7 @@ from reference import data_for
 
 X, Y = data_for("log_loss", n=103)
 ENGINE = LinearEngine(LogLoss(), Adam(), InverseScaling(0.1, 0.3), 8, L2(0.01), Polyak(5))
-SOURCE = ArraySource(X, Y)
+SOURCE = ArraySource(as_rows(X, Y))
 
 
 def go_on(state, **limits):
@@ -114,4 +114,4 @@ def test_a_state_of_another_run_is_refused():
     """A state is only gone on with by the engine and on the data that it belongs to."""
     state = ENGINE.start(5, 1, X.dtype)
     with pytest.raises(StateError, match="weights has shape"):
-        train(Run(ENGINE, ArraySource(X[:, :4].copy(), Y), Order(7), state, 1))
+        train(Run(ENGINE, ArraySource(as_rows(X[:, :4].copy(), Y)), Order(7), state, 1))

@@ -9,7 +9,7 @@ import numpy as np
 from fallline.data.arrays import as_matrix, as_numbers, column_names
 from fallline.data.classes import as_labels, class_numbers, find_classes, signs
 from fallline.data.order import Order
-from fallline.data.rows import ArraySource
+from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.linear import LinearEngine
 from fallline.errors import TargetError
 from fallline.monitors.base import Run
@@ -103,7 +103,7 @@ def mini_batch_gradient_descent(
         batch_size=rows_per_batch(batch_size, n),
     )
     state = engine.start(columns, outputs, matrix.dtype)
-    source = ArraySource(matrix, targets, columns=column_names(X))
+    source = ArraySource(as_rows(matrix, targets), columns=column_names(X))
     order = Order(seed_from(random_state), flag("shuffle", shuffle))
     train(Run(engine, source, order, state, epochs=integer("num_epochs", num_epochs)))
     if engine.exploded(source, state):

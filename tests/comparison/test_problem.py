@@ -9,7 +9,7 @@ from fallline.comparison.optimum import find_optimum
 from fallline.comparison.problem import split
 from fallline.comparison.table import Table, read
 from fallline.comparison.task import understand
-from fallline.data.rows import ArraySource
+from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.linear import LinearEngine
 from fallline.errors import InputError, ParameterError
 from fallline.objective.penalties import L2
@@ -113,7 +113,7 @@ def test_the_judge_and_the_engine_mean_the_same_objective(name):
     problem, _ = _problem(name)
     w = np.random.default_rng(1).normal(size=problem.objective.shape).astype(np.float32)
     engine = LinearEngine(problem.loss, SGD(), Constant(0.1), 1, L2(problem.alpha))
-    mean = engine.measure(ArraySource(problem.X, problem.y), w)
+    mean = engine.measure(ArraySource(as_rows(problem.X, problem.y)), w)
     assert mean + engine.penalise(w) == pytest.approx(problem.objective.value(w.astype(float)), rel=1e-4)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fallline.data.order import Order
-from fallline.data.rows import ArraySource
+from fallline.data.rows import TrainingSource
 from fallline.errors import DivergenceError, StateError
 from fallline.kernels.blocks import DenseBlock
 from fallline.kernels.sweep import Descent, Memory, Sums, measure, predict, sweep
@@ -75,7 +75,7 @@ class LinearEngine:
         )
         return State(memory)
 
-    def require(self, state: State, source: ArraySource) -> None:
+    def require(self, state: State, source: TrainingSource) -> None:
         """Raise `StateError` if a state is not one of this engine's, on data like these."""
         outputs = len(state.memory.weights)
         wanted = self.start(source.n_columns, outputs, source.dtype).memory
@@ -121,7 +121,7 @@ class LinearEngine:
         return memory.weights
 
     @staticmethod
-    def predict(source: ArraySource, weights: np.ndarray) -> np.ndarray:
+    def predict(source: TrainingSource, weights: np.ndarray) -> np.ndarray:
         """The scores of a source's rows, in order: (rows, outputs)."""
         scores = np.empty((source.n_rows, len(weights)), weights.dtype)
         begin = 0
@@ -132,7 +132,7 @@ class LinearEngine:
             begin = end
         return scores
 
-    def measure(self, source: ArraySource, weights: np.ndarray) -> float:
+    def measure(self, source: TrainingSource, weights: np.ndarray) -> float:
         """The mean of weight times loss over a source, at fixed weights; NaN where a score is not finite."""
         total = 0.0
         for block, _ in source.blocks(_IN_ORDER, 0, 0, lambda: _block_rows(weights)):
@@ -147,12 +147,12 @@ class LinearEngine:
         """The penalty of weights; intercepts go free."""
         return float(penalty_value(self.penalty, weights[:, :-1]))
 
-    def exploded(self, source: ArraySource, state: State) -> bool:
+    def exploded(self, source: TrainingSource, state: State) -> bool:
         """Whether the weights, though finite, are far worse than none: the last epoch's loss is a thousand times that of zero."""
         loss = state.history[-1]["loss"] if state.history else 0.0
         return loss > _SUSPICIOUS and loss > 1e3 * self.measure(source, np.zeros_like(self.weights(state)))
 
-    def divergence(self, source: ArraySource, state: State) -> DivergenceError:
+    def divergence(self, source: TrainingSource, state: State) -> DivergenceError:
         """The error to raise when training on finite data came to a score, loss or weight that is not finite, or exploded."""
         block, _ = next(source.blocks(_IN_ORDER, 0, 0, lambda: 1000))
         sample = block.X[block.rows].astype(np.float64)

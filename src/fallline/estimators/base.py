@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fallline.data.arrays import as_matrix, as_weight, column_names
 from fallline.data.order import Order
-from fallline.data.rows import ArraySource
+from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.linear import LinearEngine
 from fallline.errors import InputError, InterruptedWarning, ParameterError
 from fallline.history import History
@@ -69,9 +69,9 @@ class LinearSGD(BaseEstimator):
         weight = _product(weight, class_weight, matrix.dtype)
         training, held_out = self._split(targets, weight) if early_stopping else (None, None)
         seed = seed_from(self.random_state)
+        rows = as_rows(matrix, targets, weight)
         source, validation = (
-            ArraySource(matrix, targets, weight, subset=subset, columns=column_names(X))
-            for subset in (training, held_out)
+            ArraySource(rows, subset=subset, columns=column_names(X)) for subset in (training, held_out)
         )
         engine = self._engine(loss, source.n_rows, integer("max_iter", self.max_iter))
         initial = self._initial(coef_init, intercept_init, outputs, matrix.shape[1])
@@ -127,7 +127,7 @@ class LinearSGD(BaseEstimator):
         # Work on a copy: if anything goes wrong, the model stays as it was.
         state = engine.start(matrix.shape[1], outputs, matrix.dtype) if first else copy.deepcopy(self._state)
         state.leave_epoch()
-        source = ArraySource(matrix, targets, weight, columns=column_names(X))
+        source = ArraySource(as_rows(matrix, targets, weight), columns=column_names(X))
         stop = self._train(engine, source, state, seed_from(self.random_state), state.epoch + 1, [])
         self._publish(state, engine.weights(state), stop)
         self.n_iter_ = 1
@@ -228,7 +228,7 @@ class LinearSGD(BaseEstimator):
             weights = weights.astype(np.float64)
         matrix = as_matrix(X, weights.dtype)
         validate_data(self, X if hasattr(X, "shape") else matrix, skip_check_array=True, reset=False)
-        return LinearEngine.predict(ArraySource(matrix, columns=column_names(X)), weights)
+        return LinearEngine.predict(ArraySource(as_rows(matrix), columns=column_names(X)), weights)
 
 
 def _product(weight, class_weight, dtype):

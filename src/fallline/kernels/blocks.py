@@ -12,13 +12,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fallline.kernels.compile import generic, inlined
-from fallline.kernels.lanes import add_product, lanes_of, load, load_row, prefetch, spread, store, total
+from fallline.kernels.compile import generic, inlined, kernel
+from fallline.kernels.lanes import (
+    PADDING,
+    add_product,
+    lanes_of,
+    load,
+    load_row,
+    prefetch,
+    spread,
+    store,
+    total,
+)
 
-__all__ = ["DenseBlock", "accumulate", "gather", "score"]
+__all__ = ["Block", "CsrBlock", "DenseBlock", "accumulate", "copy_csr_rows", "gather", "score"]
 
 # Rows to look ahead when fetching them into cache: far enough to hide memory's latency, near enough to stay there.
 _AHEAD = 48
+_ONE = np.uint64(1)
 
 
 class DenseBlock(NamedTuple):
@@ -37,6 +48,33 @@ class DenseBlock(NamedTuple):
     y: np.ndarray
     weight: np.ndarray
     rows: np.ndarray
+
+
+class CsrBlock(NamedTuple):
+    """Rows of which only what is not zero is held.
+
+    Row i holds `data[indptr[i]:indptr[i + 1]]` in the columns `indices[indptr[i]:indptr[i + 1]]`.
+
+    Parameters
+    ----------
+    indptr : ndarray of shape (n + 1,), uint32 or uint64
+    indices : ndarray of shape (non-zeros,), uint32 or uint64
+    data : ndarray of shape (non-zeros,), float32 or float64
+    y : ndarray of shape (n, targets), same dtype as `data`
+    weight : ndarray of shape (n,), same dtype as `data`
+    rows : ndarray of shape (rows,), uint64
+        Which rows, in visiting order.
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    data: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    rows: np.ndarray
+
+
+Block = DenseBlock | CsrBlock
 
 
 @generic
@@ -64,7 +102,7 @@ def accumulate(block, start, rows, slopes, gradient):
     raise NotImplementedError
 
 
-@gather.of(DenseBlock)
+@gather.of(DenseBlock, CsrBlock)
 def _(block, start, rows, targets, weight):
     for i in range(rows):
         weight[0, i] = block.weight[block.rows[start + i]]
@@ -126,3 +164,46 @@ def _fetch_two(block, i):
         prefetch(X, b, j)
     prefetch(y, a, 0)
     prefetch(y, b, 0)
+
+
+@score.of(CsrBlock)
+def _(block, start, rows, weights, scores):
+    intercept = weights.shape[1] - 1 - PADDING
+    for i in range(rows):
+        begin, end = _bounds(block, block.rows[start + i])
+        indices, data = block.indices[begin:end], block.data[begin:end]
+        for k in range(weights.shape[0]):
+            total = weights[k, intercept]
+            for j in range(data.size):
+                total += data[j] * weights[k, indices[j]]
+            scores[k, i] = total
+
+
+@accumulate.of(CsrBlock)
+def _(block, start, rows, slopes, gradient):
+    intercept = gradient.shape[1] - 1 - PADDING
+    for i in range(rows):
+        begin, end = _bounds(block, block.rows[start + i])
+        indices, data = block.indices[begin:end], block.data[begin:end]
+        for k in range(gradient.shape[0]):
+            for j in range(data.size):
+                gradient[k, indices[j]] += slopes[k, i] * data[j]
+            gradient[k, intercept] += slopes[k, i]
+
+
+@kernel
+def copy_csr_rows(block, indices, data):
+    """Copy the non-zeros of the block's rows, one row after the other, into `indices` and `data`."""
+    to = 0
+    for row in block.rows:
+        begin, end = _bounds(block, row)
+        for j in range(begin, end):
+            indices[to] = block.indices[j]
+            data[to] = block.data[j]
+            to += 1
+
+
+@inlined
+def _bounds(block, row):
+    """Where the non-zeros of a row begin and end."""
+    return block.indptr[row], block.indptr[row + _ONE]

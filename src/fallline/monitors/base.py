@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fallline.data.order import Order
-from fallline.data.rows import ArraySource
+from fallline.data.rows import TrainingSource
 from fallline.engines.linear import LinearEngine
 from fallline.state import State
 
@@ -39,7 +39,7 @@ class Run:
     ----------
     engine : LinearEngine
         Turns blocks into updates.
-    source : ArraySource
+    source : TrainingSource
         The rows to train on.
     order : Order
         In which order.
@@ -52,7 +52,7 @@ class Run:
     """
 
     engine: LinearEngine
-    source: ArraySource
+    source: TrainingSource
     order: Order
     state: State
     epochs: int

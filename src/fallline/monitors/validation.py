@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fallline.data.rows import ArraySource
+from fallline.data.rows import TrainingSource
 from fallline.monitors.base import Monitor
 
 __all__ = ["Validation"]
@@ -15,7 +15,7 @@ __all__ = ["Validation"]
 class Validation(Monitor):
     """Adds "validation_loss", and "validation_score" where a function of the weights gives one, to each epoch's record."""
 
-    def __init__(self, source: ArraySource, score: Callable[[np.ndarray], float] | None = None):
+    def __init__(self, source: TrainingSource, score: Callable[[np.ndarray], float] | None = None):
         self.source = source
         self.score = score
 

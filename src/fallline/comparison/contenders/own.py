@@ -10,7 +10,7 @@ import numpy as np
 from fallline.comparison.contenders.base import Contender, Snapshot, Stopwatch, marks
 from fallline.comparison.problem import Problem
 from fallline.data.order import Order
-from fallline.data.rows import ArraySource
+from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.linear import LinearEngine
 from fallline.monitors.base import Run
 from fallline.objective.penalties import L2
@@ -32,7 +32,7 @@ class Own(Contender):
         watch = Stopwatch()
         with watch.running():
             engine = LinearEngine(problem.loss, SGD(), Constant(rate), batch_size, L2(problem.alpha))
-            source = ArraySource(problem.X, problem.y)
+            source = ArraySource(as_rows(problem.X, problem.y))
             state = engine.start(problem.X.shape[1], problem.outputs, problem.X.dtype)
             run = Run(engine, source, Order(seed), state, epochs)
         for mark in marks(epochs * math.ceil(problem.n / batch_size), records):
