@@ -53,7 +53,8 @@ class Piece(NamedTuple):
     Parameters
     ----------
     rows : RecordBatch
-        The columns asked for, in the order asked for, with the types of the agreed schema. May have no rows, to report skipped ones.
+        The columns asked for, in the order asked for, with the types of the agreed schema.
+        May have no rows, to report skipped ones.
     first : int
         The number of its first row in the file, from 1.
     offset, row : int

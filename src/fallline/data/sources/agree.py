@@ -1,0 +1,178 @@
+"""One schema for many files: which type holds the values of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as is_
+
+from fallline.errors import InputError
+
+__all__ = ["agreed_schema", "agreed_type", "as_type", "plain_schema", "plain_type", "under"]
+
+
+def agreed_schema(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
+    """The columns of the first file, in its order, each with a type that holds its values in every file.
+
+    Parameters
+    ----------
+    schemas : iterable of (str, Schema)
+        The name of each file and what it holds, as `plain_schema` gives it.
+
+    Raises
+    ------
+    InputError
+        If a file lacks a column, or has one more, or types have nothing in common.
+    """
+    files = iter(schemas)
+    first, schema = next(files)
+    types = dict(zip(schema.names, schema.types, strict=True))
+    for name, other in files:
+        _require_same_columns(first, types, name, other)
+        for column, type_ in types.items():
+            found = other.field(column).type
+            both = agreed_type(type_, found)
+            if both is None:
+                raise InputError(
+                    f"Column {column!r} of {name!r} is {found}, but {type_} in the files before it. "
+                    "Write it with one type in all files, or leave the column out of them."
+                )
+            types[column] = both
+    return pa.schema([schema.field(column).with_type(type_) for column, type_ in types.items()])
+
+
+def agreed_type(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
+    """The type that holds values of both; None if there is none.
+
+    Nothing but missing values gives way to any type; numbers meet in the smallest type that holds them, exact or not; a date and
+    a time of some day meet in the latter; all else (numbers and text, say, or booleans and numbers) meets in text.
+    """
+    if a.equals(b) or is_.is_null(b):
+        return a
+    if is_.is_null(a):
+        return b
+    if is_.is_dictionary(a) or is_.is_dictionary(b):
+        return _agreed_dictionary(a, b)
+    special = _agreed_numbers(a, b) or _agreed_times(a, b)
+    return special or _promoted(a, b)
+
+
+def _promoted(a, b):
+    """What Arrow makes of two types, or text."""
+    try:
+        return pa.unify_schemas(
+            [pa.schema([("", a)]), pa.schema([("", b)])], promote_options="permissive"
+        ).types[0]
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        return pa.string() if _can_be_text(a) and _can_be_text(b) else None
+
+
+def _agreed_numbers(a, b):
+    """float64, for pairs of numbers that no exact type holds."""
+    mixed = is_.is_decimal(a) != is_.is_decimal(b)
+    mixed |= is_.is_uint64(a) != is_.is_uint64(b) and is_.is_signed_integer(a) != is_.is_signed_integer(b)
+    return pa.float64() if mixed and _is_number(a) and _is_number(b) else None
+
+
+def _agreed_times(a, b):
+    """The type for two of dates and times, where Arrow has none; text where one has a time zone and the other not."""
+    if is_.is_timestamp(a) and is_.is_timestamp(b):
+        if (a.tz is None) != (b.tz is None):
+            return pa.string()
+        unit = max(a.unit, b.unit, key=["s", "ms", "us", "ns"].index)
+        return pa.timestamp(unit, a.tz if a.tz == b.tz else "UTC")
+    if (is_.is_timestamp(a) and is_.is_date(b)) or (is_.is_date(a) and is_.is_timestamp(b)):
+        time = a if is_.is_timestamp(a) else b
+        return time if time.tz is None else pa.string()
+    return None
+
+
+def _is_number(type_):
+    return is_.is_integer(type_) or is_.is_floating(type_) or is_.is_decimal(type_)
+
+
+def _agreed_dictionary(a, b):
+    values = agreed_type(*(type_.value_type if is_.is_dictionary(type_) else type_ for type_ in (a, b)))
+    if values is None or not (is_.is_dictionary(a) and is_.is_dictionary(b)):
+        return values
+    return pa.dictionary(pa.int32(), values)
+
+
+def _can_be_text(type_):
+    return not (is_.is_nested(type_) or is_.is_binary(type_) or is_.is_large_binary(type_))
+
+
+def _require_same_columns(first, types, name, other):
+    missing = [column for column in types if column not in other.names]
+    extra = [column for column in other.names if column not in types]
+    if missing:
+        raise InputError(
+            f"{name!r} lacks {_columns(missing)}, which {first!r} has. All files of a source need the same columns: add "
+            f"{'it' if len(missing) == 1 else 'them'}, or leave the file out."
+        )
+    if extra:
+        raise InputError(
+            f"{name!r} has {_columns(extra)}, which {first!r} lacks. All files of a source need the same columns: remove "
+            f"{'it' if len(extra) == 1 else 'them'}, or leave the file out."
+        )
+
+
+def _columns(names):
+    """Up to ten column names, for a message."""
+    listed = ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return f"the column {listed}" if len(names) == 1 else f"the columns {listed}"
+
+
+def plain_schema(schema: pa.Schema, name: str) -> pa.Schema:
+    """The schema with `plain_type`s, if each of its columns has a name of its own."""
+    twice = sorted({column for column in schema.names if schema.names.count(column) > 1})
+    if twice:
+        raise InputError(
+            f"{name!r} has several columns called {twice[0]!r}. Give each column a name of its own."
+        )
+    if not schema.names:
+        raise InputError(f"{name!r} has no columns. Give data that has some.")
+    return pa.schema(
+        [pa.field(field.name, plain_type(field.type), metadata=field.metadata) for field in schema]
+    )
+
+
+def plain_type(type_: pa.DataType) -> pa.DataType:
+    """The type under which values are handed on: what Arrow computes with, in its ordinary layout."""
+    if isinstance(type_, pa.BaseExtensionType):
+        return plain_type(type_.storage_type)
+    if is_.is_run_end_encoded(type_):
+        return plain_type(type_.value_type)
+    if is_.is_dictionary(type_):
+        return pa.dictionary(pa.int32(), plain_type(type_.value_type))
+    if is_.is_string_view(type_):
+        return pa.large_string()
+    if is_.is_binary_view(type_):
+        return pa.large_binary()
+    return pa.float32() if is_.is_float16(type_) else type_
+
+
+def under(rows: pa.RecordBatch, schema: pa.Schema, columns: Sequence[str]) -> pa.RecordBatch:
+    """So many columns of a batch, in this order, with the types that the schema has for them."""
+    fields = [schema.field(column) for column in columns]
+    arrays = [as_type(rows.column(field.name), field.type) for field in fields]
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def as_type(values: pa.Array, type_: pa.DataType) -> pa.Array:
+    """The values under a type that `agreed_type` or `plain_type` chose for them."""
+    if isinstance(values, pa.ExtensionArray):
+        values = values.storage
+    if values.type.equals(type_):
+        return values
+    if is_.is_run_end_encoded(values.type):
+        values = pc.run_end_decode(values)
+    if is_.is_dictionary(values.type) and is_.is_dictionary(type_):
+        dictionary = values.dictionary.cast(type_.value_type)
+        return pa.DictionaryArray.from_arrays(values.indices.cast(type_.index_type), dictionary)
+    if is_.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    # Numbers above 2^53 lose their last digits when a file further on makes their column one of floats.
+    return values.cast(type_, safe=not is_.is_floating(type_))
