@@ -132,9 +132,15 @@ class SparseRows(NamedTuple):
 
     def block(self, rows: np.ndarray) -> CsrBlock:
         """These rows (uint64), in this order, for kernels to read where they lie."""
-        places = (_read_only(_unsigned(array)) for array in (self.indptr, self.indices))
-        numbers = (_read_only(array) for array in (self.data, self.y, self.weight))
-        return CsrBlock(*places, *numbers, rows)
+        return CsrBlock(
+            _read_only(_unsigned(self.indptr)),
+            _read_only(_unsigned(self.indices)),
+            _read_only(self.data),
+            self.columns,
+            _read_only(self.y),
+            _read_only(self.weight),
+            rows,
+        )
 
     def not_finite(self) -> tuple[int, int, float] | None:
         """Row, column and value of the first number of X that is NaN or infinite."""

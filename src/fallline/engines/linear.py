@@ -10,18 +10,19 @@ import numpy as np
 from fallline.data.order import Order
 from fallline.data.rows import TrainingSource
 from fallline.errors import DivergenceError, StateError
-from fallline.kernels.blocks import DenseBlock
+from fallline.kernels.blocks import Block
 from fallline.kernels.sweep import Descent, Memory, Sums, measure, predict, sweep
 from fallline.kernels.verbs import rate as schedule_rate
 from fallline.objective.domains import CLASSES
+from fallline.objective.losses.offset import Offset
 from fallline.objective.penalties import NoPenalty, penalty_value
 from fallline.optim.averaging import NoAveraging
 from fallline.state import State
 
 __all__ = ["LinearEngine"]
 
-# A block has at most this many rows, and fewer when rows are wide: calls stay far shorter than a blink, so that
-# monitors are asked often, and far longer than what a call costs.
+# A block has at most this many rows, and fewer when rows or updates are wide: calls stay far shorter than a blink, so
+# that monitors are asked often, and far longer than what a call costs.
 _BLOCK_ROWS = 2**15
 _BLOCK_PRODUCTS = 2**23
 
@@ -40,7 +41,7 @@ class LinearEngine:
     Parameters
     ----------
     loss, optimizer, schedule : NamedTuple
-        Typed values from `LOSSES`, `OPTIMIZERS` and `SCHEDULES`.
+        Typed values from `LOSSES` (as they are, or within an `Offset`), `OPTIMIZERS` and `SCHEDULES`.
     batch_size : int
         Rows an update sees.
     penalty : NamedTuple
@@ -85,17 +86,19 @@ class LinearEngine:
                     f"The state's {name} has shape {here.shape} and dtype {here.dtype}, but {there.shape} and {there.dtype} are "
                     "needed: columns, dtype, optimizer or averaging have changed since training began. Keep them, or begin anew."
                 )
-        if source.n_targets != (1 if self.loss.domain == CLASSES else outputs):
+        targets = (1 if self.loss.domain == CLASSES else outputs) + isinstance(self.loss, Offset)
+        if source.n_targets != targets:
             raise StateError(
-                f"The state has {outputs} outputs, but the data have {source.n_targets} targets. Keep their number, or "
-                "begin anew."
+                f"A state with {outputs} outputs and {type(self.loss).__name__} want {targets} target columns, but the data have "
+                f"{source.n_targets}. Keep their number, or begin anew."
             )
 
-    def block_rows(self, state: State) -> int:
+    def block_rows(self, state: State, source: TrainingSource) -> int:
         """How many rows a block should have."""
-        return _block_rows(state.memory.weights)
+        weights = state.memory.weights
+        return _block_rows(len(weights) * source.numbers_a_row + weights.size / self.batch_size)
 
-    def sweep(self, block: DenseBlock, state: State, last: bool) -> Sums:
+    def sweep(self, block: Block, state: State, last: bool) -> Sums:
         """Make the updates that the block completes. `last`: the epoch ends with this block."""
         descent = Descent(
             self.loss,
@@ -121,12 +124,14 @@ class LinearEngine:
         return memory.weights
 
     @staticmethod
-    def predict(source: TrainingSource, weights: np.ndarray) -> np.ndarray:
-        """The scores of a source's rows, in order: (rows, outputs)."""
+    def predict(source: TrainingSource, weights: np.ndarray, *, offset: bool = False) -> np.ndarray:
+        """The scores of a source's rows, in order: (rows, outputs). `offset`: its last target is one, and is added."""
         scores = np.empty((source.n_rows, len(weights)), weights.dtype)
-        begin = 0
-        for block, end in source.blocks(_IN_ORDER, 0, 0, lambda: _block_rows(weights)):
+        size, begin = _block_rows(len(weights) * source.numbers_a_row), 0
+        for block, end in source.blocks(_IN_ORDER, 0, 0, lambda: size):
             predict(block, weights, scores[begin:end])
+            if offset:
+                scores[begin:end] += block.y[block.rows, -1:]
             if not np.isfinite(scores[begin:end]).all():
                 source.require_finite(block.rows)
             begin = end
@@ -134,8 +139,8 @@ class LinearEngine:
 
     def measure(self, source: TrainingSource, weights: np.ndarray) -> float:
         """The mean of weight times loss over a source, at fixed weights; NaN where a score is not finite."""
-        total = 0.0
-        for block, _ in source.blocks(_IN_ORDER, 0, 0, lambda: _block_rows(weights)):
+        size, total = _block_rows(len(weights) * source.numbers_a_row), 0.0
+        for block, _ in source.blocks(_IN_ORDER, 0, 0, lambda: size):
             sums = Sums(*measure(block, weights, self.loss, total))
             if not sums.finite:
                 source.require_finite(block.rows)
@@ -155,17 +160,16 @@ class LinearEngine:
     def divergence(self, source: TrainingSource, state: State) -> DivergenceError:
         """The error to raise when training on finite data came to a score, loss or weight that is not finite, or exploded."""
         block, _ = next(source.blocks(_IN_ORDER, 0, 0, lambda: 1000))
-        sample = block.X[block.rows].astype(np.float64)
-        with np.errstate(all="ignore"):
-            deviations = sample.std(axis=0)
+        largest, deviations = block.scales()
         rate = state.rate_factor * schedule_rate(self.schedule, max(state.updates, 1))
         return DivergenceError(
             f"Training diverged: the loss grew beyond all bounds by update {state.updates} (epoch {state.epoch + 1}), at a "
-            f"learning rate of {rate:.3g}. Columns reach {np.abs(sample).max():.3g}, and their standard deviations run from "
+            f"learning rate of {rate:.3g}. Columns reach {largest:.3g}, and their standard deviations run from "
             f"{deviations.min():.3g} to {deviations.max():.3g}. Try a learning rate a tenth as large, standardise the columns "
             "(sklearn.preprocessing.StandardScaler), or choose a loss that grows no faster than linearly."
         )
 
 
-def _block_rows(weights):
-    return max(64, min(_BLOCK_ROWS, _BLOCK_PRODUCTS // weights.size))
+def _block_rows(products):
+    """How many rows a block should have if each takes that many products."""
+    return int(max(64, min(_BLOCK_ROWS, _BLOCK_PRODUCTS // max(products, 1))))

@@ -13,7 +13,18 @@ from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
-__all__ = ["PADDING", "add_product", "lanes_of", "load", "load_row", "prefetch", "spread", "store", "total"]
+__all__ = [
+    "PADDING",
+    "add_product",
+    "lanes_of",
+    "load",
+    "load_row",
+    "prefetch",
+    "prefetch_at",
+    "spread",
+    "store",
+    "total",
+]
 
 _BYTES = 32
 # Numbers after the end of a row of weights that lanes may touch.
@@ -146,16 +157,31 @@ def total(typing_context, lanes):
 
 @intrinsic
 def prefetch(typing_context, array, row, column):
-    """Start loading the cache line of an element; never faults."""
+    """Start loading the cache line of `array[row, column]`; never faults."""
 
     def generate(context, builder, signature, arguments):
         pointer, _ = _locate(context, builder, signature, arguments)
-        byte = builder.bitcast(pointer, ir.IntType(8).as_pointer())
-        read, into_second_level, of_data = _WORD(0), _WORD(2), _WORD(1)
-        _call(builder, "llvm.prefetch.p0", ir.VoidType(), [byte, read, into_second_level, of_data])
-        return context.get_dummy_value()
+        return _prefetch(context, builder, pointer)
 
     return types.void(array, types.uint64, types.int64), generate
+
+
+@intrinsic
+def prefetch_at(typing_context, array, place):
+    """Start loading the cache line of `array[place]`; never faults."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(array)(context, builder, arguments[0]).data
+        return _prefetch(context, builder, builder.gep(data, [arguments[1]]))
+
+    return types.void(array, types.uint64), generate
+
+
+def _prefetch(context, builder, pointer):
+    byte = builder.bitcast(pointer, ir.IntType(8).as_pointer())
+    read, into_second_level, of_data = _WORD(0), _WORD(2), _WORD(1)
+    _call(builder, "llvm.prefetch.p0", ir.VoidType(), [byte, read, into_second_level, of_data])
+    return context.get_dummy_value()
 
 
 def _locate(context, builder, signature, arguments):

@@ -65,7 +65,7 @@ class Run:
 
     def block_rows(self) -> int:
         """How many rows the next block may have: no more than finish the last update allowed."""
-        rows = self.engine.block_rows(self.state)
+        rows = self.engine.block_rows(self.state, self.source)
         if self.updates_left is None:
             return rows
         return min(rows, self.updates_left * self.engine.batch_size - self.state.pending)
