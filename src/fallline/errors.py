@@ -10,6 +10,7 @@
     ├── ParameterError (ValueError)         a setting: what it got, what it wanted
     ├── DivergenceError (ArithmeticError, ValueError)   the loss became non-finite
     ├── StateError (ValueError)             a saved state that does not fit
+    ├── CacheError (OSError)                a cache file that is damaged, or cannot be written
     ├── ModelError (ValueError)             a file that is no model, or none that this version reads
     └── MissingDependencyError (ImportError)            an extra that is not installed
 
@@ -22,6 +23,7 @@ Every message says what was found, what was wanted, and what to do.
 from __future__ import annotations
 
 __all__ = [
+    "CacheError",
     "DivergenceError",
     "FalllineError",
     "FalllineWarning",
@@ -67,6 +69,10 @@ class DivergenceError(FalllineError, ArithmeticError, ValueError):
 
 class StateError(FalllineError, ValueError):
     """A saved state is damaged, or belongs to another training run."""
+
+
+class CacheError(FalllineError, OSError):
+    """A cache file is damaged, or cannot be written."""
 
 
 class ModelError(FalllineError, ValueError):
