@@ -10,7 +10,16 @@ import pyarrow.types as is_
 
 from fallline.errors import InputError
 
-__all__ = ["agreed_schema", "agreed_type", "as_type", "plain_schema", "plain_type", "under"]
+__all__ = [
+    "agreed_schema",
+    "agreed_type",
+    "as_type",
+    "no_rows",
+    "part_of",
+    "plain_schema",
+    "plain_type",
+    "under",
+]
 
 
 def agreed_schema(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
@@ -154,11 +163,24 @@ def plain_type(type_: pa.DataType) -> pa.DataType:
     return pa.float32() if is_.is_float16(type_) else type_
 
 
-def under(rows: pa.RecordBatch, schema: pa.Schema, columns: Sequence[str]) -> pa.RecordBatch:
-    """So many columns of a batch, in this order, with the types that the schema has for them."""
-    fields = [schema.field(column) for column in columns]
-    arrays = [as_type(rows.column(field.name), field.type) for field in fields]
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+def part_of(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:
+    """The schema of these columns only, in this order."""
+    return pa.schema([schema.field(column) for column in columns])
+
+
+def under(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns that a schema names, with the types it has for them."""
+    if rows.schema.equals(schema):
+        return rows
+    arrays = [
+        as_type(rows.column(name), type_) for name, type_ in zip(schema.names, schema.types, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    """A batch without rows."""
+    return pa.RecordBatch.from_arrays([pa.nulls(0, type_) for type_ in schema.types], schema=schema)
 
 
 def as_type(values: pa.Array, type_: pa.DataType) -> pa.Array:

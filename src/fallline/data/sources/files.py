@@ -66,6 +66,11 @@ class File(NamedTuple):
         path = Path(self.path.lower())
         return path.with_suffix("").suffix if path.suffix in COMPRESSIONS else path.suffix
 
+    @property
+    def local(self) -> bool:
+        """Whether it lies on this machine."""
+        return isinstance(self.filesystem, fs.LocalFileSystem)
+
     def open(self) -> pa.NativeFile:
         """The bytes of the file, as they lie there, at any position.
 

@@ -20,10 +20,13 @@ from fallline.data.sources.base import Skipped
 from fallline.data.sources.files import File
 from fallline.data.sources.options import ReadOptions
 
-__all__ = ["BATCH_BYTES", "FileFormat", "Piece", "Probe"]
+__all__ = ["BATCH_BYTES", "FileFormat", "Piece", "Probe", "rows_a_batch"]
 
 BATCH_BYTES = 4 << 20
 """About how much data a batch holds."""
+
+MOST_ROWS = 1 << 17
+"""The most rows of a batch, however narrow: what else there is for each row has to stay small, too."""
 
 
 class Probe(NamedTuple):
@@ -135,7 +138,12 @@ class FileFormat(ABC):
             Those wanted, in the order wanted; never empty.
         options : ReadOptions
         offset, row : int
-            Both 0 for the beginning, or those of a piece seen earlier.
+            Both 0 for the beginning, or those of a piece seen earlier; after those of the last piece nothing is left.
         in_flight : int
             1 or more.
         """
+
+
+def rows_a_batch(bytes_a_row: float) -> int:
+    """How many rows make a batch of about `BATCH_BYTES`."""
+    return max(1, min(MOST_ROWS, int(BATCH_BYTES / max(bytes_a_row, 1))))
