@@ -1,0 +1,198 @@
+"""From text to numbers, booleans, dates and times: which of them a column holds, and its values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as is_
+
+__all__ = ["DASHES", "Guess", "convert", "guess_type", "is_missing", "trimmed"]
+
+DASHES = ("-", "--", ".", "\\N", "NaT", "nil")
+"""What means a missing value among numbers and dates, and may mean something among texts."""
+
+# A column is one of numbers if all but so few values are: the rest are mistakes, to be told, and not a reason to make it one of text.
+_MISTAKES = 0.01
+_TOO_FEW_TO_TELL = 100
+# Whole numbers that are codes or classes repeat; where they do not, and not all were seen, a fraction may still come.
+_REPEATED = 0.05
+_EXACT_IN_FLOAT = 2**53
+
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity|nan)$"
+_COMMA_NUMBER = r"^[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?$"
+_WHOLE = r"^[+-]?\d{1,18}$"
+_TRUTH = r"^(?i:true|false)$"
+_DATE = r"^\d{4}-\d\d-\d\d$"
+_TIME = r"^\d{4}-\d\d-\d\d[ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?$"
+_ZONED = r"^\d{4}-\d\d-\d\d[ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?(Z|[+-]\d\d(:?\d\d)?)$"
+_OF_DAY = r"^\d\d:\d\d(:\d\d)?$"
+_LIKE_A_DATE = r"^(\d{1,4}[-/. ](\d{1,2}|\pL{3})[-/. ]\d{1,4}|\pL{3,9} \d{1,2}, \d{4})"
+
+# The day after the month only where the other way round does not fit; two digits of a year before four, which take two as well.
+_DATES = (
+    *(
+        "%m/%d/%y",
+        "%d/%m/%y",
+        "%m/%d/%Y",
+        "%d/%m/%Y",
+        "%Y/%m/%d",
+        "%d.%m.%y",
+        "%d.%m.%Y",
+        "%d-%m-%y",
+        "%d-%m-%Y",
+    ),
+    *("%m-%d-%Y", "%d-%b-%y", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%B %d, %Y"),
+)
+_TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+
+
+class Guess(NamedTuple):
+    """What a column holds.
+
+    Parameters
+    ----------
+    type : DataType
+        null if there is nothing but missing values.
+    format : str
+        For dates and times: how they are written, unless as in ISO 8601.
+    """
+
+    type: pa.DataType
+    format: str = ""
+
+
+def trimmed(values: pa.Array) -> pa.Array:
+    """Text without the white space around it."""
+    return pc.utf8_trim_whitespace(values)
+
+
+def is_missing(values: pa.Array, texts: Sequence[str]) -> pa.Array:
+    """Which values are one of these texts, or null."""
+    return pc.is_in(values, value_set=pa.array([*texts, None], pa.string()))
+
+
+def guess_type(values: pa.Array, decimal: str, whole: bool) -> Guess:
+    """What is written in a column of text.
+
+    Parameters
+    ----------
+    values : Array of strings
+        Trimmed, missing ones left out.
+    decimal : str
+        The decimal point.
+    whole : bool
+        Whether these are all values that there are.
+    """
+    if not len(values):
+        return Guess(pa.null())
+    counted = values.value_counts()
+    distinct, counts = counted.field("values"), counted.field("counts").to_numpy()
+
+    def share(pattern):
+        matches = pc.match_substring_regex(distinct, pattern).to_numpy(zero_copy_only=False)
+        return counts[matches].sum() / counts.sum()
+
+    enough = 1.0 if len(values) < _TOO_FEW_TO_TELL else 1.0 - _MISTAKES
+    if share(_COMMA_NUMBER if decimal == "," else _NUMBER) >= enough:
+        return Guess(_number_type(distinct, len(values), share(_WHOLE) == 1.0, whole))
+    if share(_TRUTH) >= enough:
+        return Guess(pa.bool_())
+    if share(_DATE) >= enough:
+        return Guess(pa.date32())
+    if share(_TIME) >= enough or share(_DATE) + share(_TIME) >= enough:
+        return Guess(pa.timestamp("ns" if share(r"\.\d{7,9}$") else "us"))
+    if share(_ZONED) >= enough:
+        return Guess(pa.timestamp("ns" if share(r"\.\d{7,9}(Z|[+-].*)$") else "us", "UTC"))
+    if share(_OF_DAY) >= enough:
+        return Guess(pa.time32("s"))
+    if share(_LIKE_A_DATE) >= enough:
+        return _guess_format(distinct, counts, enough, decimal)
+    return Guess(pa.string())
+
+
+def _number_type(distinct, n, all_whole, whole):
+    """int64 or float64."""
+    if not all_whole:
+        return pa.float64()
+    largest = pc.max(pc.abs(pc.cast(distinct, pa.float64()))).as_py()
+    repeated = len(distinct) <= _REPEATED * n
+    return pa.int64() if whole or repeated or largest > _EXACT_IN_FLOAT else pa.float64()
+
+
+def _guess_format(distinct, counts, enough, decimal):
+    """The format that fits most; where several do, the first: month before day, unless decimal commas tell of another country."""
+    best, fits = "", 0.0
+    dates = sorted(_DATES, key=lambda date: date.startswith("%m")) if decimal == "," else _DATES
+    few = distinct[:20]
+    for format_ in (date + time for date in dates for time in _TIMES):
+        if _parsed(few, format_).null_count * 2 > len(few):
+            continue
+        parsed = _parsed(distinct, format_).is_valid().to_numpy(zero_copy_only=False)
+        fit = counts[parsed].sum() / counts.sum()
+        if fit > fits:
+            best, fits = format_, fit
+    return Guess(pa.timestamp("us"), best) if fits >= enough else Guess(pa.string())
+
+
+def _parsed(values, format_):
+    return pc.strptime(values, format=format_, unit="us", error_is_null=True)
+
+
+def convert(
+    values: pa.Array, type_: pa.DataType, decimal: str = ".", format_: str = ""
+) -> tuple[pa.Array, np.ndarray]:
+    """The values that texts stand for, and which texts stand for none.
+
+    Parameters
+    ----------
+    values : Array of strings
+        Trimmed; missing ones null.
+    type_ : DataType
+    decimal : str
+    format_ : str
+        For dates and times: how they are written, unless as in ISO 8601.
+
+    Returns
+    -------
+    array : Array
+    bad : ndarray of bool
+    """
+    if is_.is_floating(type_) and decimal == ",":
+        values = pc.replace_substring(values, ",", ".")
+    if is_.is_null(type_):
+        array = pa.nulls(len(values))
+    elif is_.is_integer(type_):
+        array = _whole_numbers(values, type_)
+    elif is_.is_timestamp(type_) and format_:
+        array = pc.coalesce(
+            _parsed(values, format_).cast(type_), _attempt(values, lambda some: some.cast(type_))
+        )
+    else:
+        array = _attempt(values, lambda some: some.cast(type_))
+    return array, pc.and_(array.is_null(), values.is_valid()).to_numpy(zero_copy_only=False)
+
+
+def _whole_numbers(values, type_):
+    """Whole numbers, be they written 3, +3, 3.0 or 3e0; null for others."""
+    values = pc.utf8_ltrim(values, "+")
+    direct = _attempt(values, lambda some: some.cast(type_))
+    if direct.null_count == values.null_count:
+        return direct
+    numbers = _attempt(pc.if_else(direct.is_valid(), None, values), lambda some: some.cast(pa.float64()))
+    exact = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), float(_EXACT_IN_FLOAT)))
+    return pc.coalesce(direct, pc.if_else(exact, numbers, None).cast(type_))
+
+
+def _attempt(values: pa.Array, cast: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """What `cast` makes of an array; null where it fails. Halves what fails until single values are left."""
+    try:
+        return cast(values)
+    except pa.ArrowInvalid:
+        if len(values) == 1:
+            return cast(pa.nulls(1, values.type))
+    middle = len(values) // 2
+    return pa.concat_arrays([_attempt(values[:middle], cast), _attempt(values[middle:], cast)])
