@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.special import expit, softmax
 
 from fallline.objective.domains import ANY_NUMBER, CLASSES, NON_NEGATIVE, POSITIVE, TWO_CLASSES
@@ -12,6 +13,9 @@ from fallline.objective.losses import LOSSES
 def _sign(z):
     return np.where(z > 0, 1.0, np.where(z < 0, -1.0, 0.0))
 
+
+# How rows may be held in memory: each from a dense array.
+LAYOUTS = {"dense": np.ascontiguousarray, "csr": csr_array}
 
 # For each loss: its derivative by the score s at the target y.
 DERIVATIVES = {
@@ -46,6 +50,14 @@ def data_for(loss, n=53, columns=5, seed=0):
         CLASSES: np.digitize(score, [-0.5, 0.5]).astype(float),
     }
     return X, targets[domain]
+
+
+def with_zeros(X, seed=0):
+    """A copy in which about half of the numbers are zero, all of every eleventh row and of the second column among them."""
+    zeroed = np.where(np.random.default_rng(seed).random(X.shape) < 0.5, 0.0, X).astype(X.dtype)
+    zeroed[::11] = 0.0
+    zeroed[:, 1] = 0.0
+    return zeroed
 
 
 def plain_descent(loss, X, y, batch_size, learning_rate, epochs):

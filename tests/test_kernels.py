@@ -17,17 +17,18 @@ from numba import njit
 from scipy.stats import chisquare
 
 import fallline
-from fallline.kernels.blocks import DenseBlock
+from fallline.data.rows import as_rows
 from fallline.kernels.elementary import exp, log1p_unit, sigmoid, softplus
 from fallline.kernels.order import ROUNDS, permute
 from fallline.kernels.sweep import Descent, Memory, Sums, measure, predict, sweep
 from fallline.kernels.verbs import derivative, differentiate, value
 from fallline.objective.losses import LOSSES, OneVersusRest
+from fallline.objective.losses.offset import Offset
 from fallline.objective.penalties import L2
 from fallline.optim.averaging import NoAveraging
 from fallline.optim.optimizers import OPTIMIZERS
 from fallline.optim.schedules.constant import Constant
-from reference import data_for
+from reference import LAYOUTS, data_for, with_zeros
 
 SINGLE = [name for name in LOSSES if name != "multinomial"]
 
@@ -50,10 +51,10 @@ def swept(loss, X, y, batch_size, cuts=(), outputs=1, weight=None):
         folded=np.zeros(shape),
         clock=np.zeros(2, np.int64),
     )
-    weight = np.broadcast_to(dtype.type(1), n) if weight is None else weight
-    rows, sums = np.arange(n, dtype=np.uint64), Sums(0.0, 0, math.nan, math.nan, True)
+    data, rows = as_rows(X, y, weight), np.arange(n, dtype=np.uint64)
+    sums = Sums(0.0, 0, math.nan, math.nan, True)
     for start, stop in itertools.pairwise([0, *cuts, n]):
-        block = DenseBlock(X, y.reshape(n, -1), weight, rows[start:stop])
+        block = data.block(rows[start:stop])
         sums = Sums(*sweep(block, memory, descent_for(loss, batch_size), 1.0, stop == n, sums.loss))
     return memory.weights, sums
 
@@ -79,14 +80,20 @@ def test_derivative_is_that_of_the_value(name):
 
 
 @pytest.mark.parametrize(
-    "loss", [LOSSES["multinomial"](), OneVersusRest(LOSSES["log_loss"](), np.array([1.0, 2.0, 0.5]))]
+    "loss",
+    [
+        LOSSES["multinomial"](),
+        OneVersusRest(LOSSES["log_loss"](), np.array([1.0, 2.0, 0.5])),
+        Offset(LOSSES["multinomial"]()),
+        Offset(LOSSES["poisson"]()),
+    ],
 )
 def test_slopes_of_many_scores_are_those_of_the_value(loss):
     """A loss of several scores has the slopes that central differences of its value give, in plain Python."""
     generator, h = np.random.default_rng(0), 1e-6
-    scores, targets = generator.standard_normal((3, 4)), np.array([[0.0, 1.0, 2.0, 1.0]])
+    scores, targets = generator.standard_normal((3, 4)), np.array([[0.0, 1.0, 2.0, 1.0]] * 4)
     values, slopes, unused = np.empty((1, 4)), np.empty((3, 4)), np.empty((3, 4))
-    differentiate(loss, 4, scores, targets, values, slopes)
+    differentiate(loss, 4, scores.copy(), targets, values, slopes)
     for k in range(3):
         above, below = np.empty((1, 4)), np.empty((1, 4))
         nudge = h * (np.arange(3) == k)[:, np.newaxis]
@@ -121,12 +128,13 @@ def test_elementary_functions_agree_with_numpy():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("batch_size", [1, 7, 32, 300, 700, 10_000])
-def test_where_blocks_end_changes_no_bit(batch_size, dtype):
+def test_where_blocks_end_changes_no_bit(batch_size, layout, dtype):
     """Weights and loss are the same to the last bit however the rows are cut into blocks."""
     for columns in (3, 37, 64):
         X, y = data_for("log_loss", n=700, columns=columns)
-        X, y = X.astype(dtype), y.astype(dtype)
+        X, y = LAYOUTS[layout](with_zeros(X).astype(dtype)), y.astype(dtype)
         weights, sums = swept(LOSSES["log_loss"](), X, y, batch_size)
         assert weights.any()
         for cuts in ((1, 2, 3), (5, 41, 300), (33,), range(10, 700, 13)):
@@ -136,32 +144,64 @@ def test_where_blocks_end_changes_no_bit(batch_size, dtype):
             assert sums_again.gradient_norm == sums.gradient_norm
 
 
-def test_read_only_rows_and_real_weights():
+@pytest.mark.parametrize("indices", [np.int32, np.int64])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sparse_rows_train_as_dense_ones_do(dtype, indices):
+    """The same rows give the same weights whether zeros are held or not, whatever the integers that say where."""
+    X, y = data_for("squared_error", n=300, columns=70)
+    X, targets = with_zeros(X).astype(dtype), np.column_stack([y, -2 * y]).astype(dtype)
+    sparse = LAYOUTS["csr"](X)
+    sparse.indices, sparse.indptr = sparse.indices.astype(indices), sparse.indptr.astype(indices)
+    dense, _ = swept(LOSSES["squared_error"](), X, targets, 8, outputs=2)
+    weights, _ = swept(LOSSES["squared_error"](), sparse, targets, 8, outputs=2)
+    np.testing.assert_allclose(weights, dense, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-10)
+    assert abs(dense).max() > 0.1
+
+
+def test_indices_of_sparse_rows_may_come_in_any_order_and_repeat():
+    """Non-zeros are added up: their order in a row does not matter, and those of one column count together."""
+    _, y = data_for("log_loss", n=2)
+    plain = LAYOUTS["csr"](np.array([[1.0, 0.0, 3.0], [0.0, 2.0, 0.0]]))
+    mixed = LAYOUTS["csr"](
+        (np.array([1.0, 1.0, 2.0, 2.0]), np.array([2, 0, 2, 1]), np.array([0, 3, 4])), shape=(2, 3)
+    )
+    np.testing.assert_allclose(
+        swept(LOSSES["log_loss"](), mixed, y, 1)[0],
+        swept(LOSSES["log_loss"](), plain, y, 1)[0],
+        rtol=1e-14,
+    )
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_read_only_rows_and_real_weights(layout):
     """X may be read-only; a row of weight 2 in its batch moves the weights twice as far as one of weight 1."""
     X, y = data_for("log_loss", n=1)
-    X.flags.writeable = False
+    X = LAYOUTS[layout](X)
+    (X.data if layout == "csr" else X).flags.writeable = False
     once, _ = swept(LOSSES["log_loss"](), X, y, 1, weight=np.ones(1))
     twice, _ = swept(LOSSES["log_loss"](), X, y, 1, weight=np.full(1, 2.0))
     np.testing.assert_allclose(twice, 2 * once, rtol=1e-15)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("row", [150, 151, 152, 153, 154, 155])
-def test_a_score_that_is_not_finite_ends_the_walk(row, bad):
+def test_a_score_that_is_not_finite_ends_the_walk(row, bad, layout):
     """Even a loss whose comparisons swallow NaN and infinity stops at the batch that holds one, before its update."""
     X, y = data_for("hinge", n=200)
     X[row, 2] = bad
-    _, sums = swept(LOSSES["hinge"](), X, y, 8)
+    _, sums = swept(LOSSES["hinge"](), LAYOUTS[layout](X), y, 8)
     assert not sums.finite
     assert sums.rows == row // 8 * 8
 
 
-def test_measure_and_predict_agree_with_numpy():
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_measure_and_predict_agree_with_numpy(layout):
     """`predict` gives X w + b, and `measure` the sum of weight times loss."""
     X, y = data_for("log_loss", n=75)
     generator = np.random.default_rng(1)
     weights, weight = generator.standard_normal((1, 6)), generator.random(75)
-    block = DenseBlock(X, y[:, np.newaxis], weight, np.arange(75, dtype=np.uint64))
+    block = as_rows(LAYOUTS[layout](X), y, weight).block(np.arange(75, dtype=np.uint64))
     scores = np.empty((75, 1))
     predict(block, weights, scores)
     expected = X @ weights[0, :-1] + weights[0, -1]

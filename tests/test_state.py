@@ -9,6 +9,7 @@ from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.linear import LinearEngine
 from fallline.errors import StateError
+from fallline.loop import train
 from fallline.monitors.base import Run
 from fallline.monitors.keep_best import KeepBest
 from fallline.monitors.no_improvement import NoImprovement
@@ -18,17 +19,16 @@ from fallline.optim.averaging import Polyak
 from fallline.optim.optimizers.adam import Adam
 from fallline.optim.schedules.inverse_scaling import InverseScaling
 from fallline.state import State
-from fallline.loop import train
-from reference import data_for
+from reference import LAYOUTS, data_for
 
 X, Y = data_for("log_loss", n=103)
 ENGINE = LinearEngine(LogLoss(), Adam(), InverseScaling(0.1, 0.3), 8, L2(0.01), Polyak(5))
-SOURCE = ArraySource(as_rows(X, Y))
 
 
-def go_on(state, **limits):
+def go_on(state, layout, **limits):
+    source = ArraySource(as_rows(LAYOUTS[layout](X), Y))
     monitors = [KeepBest("objective"), NoImprovement("objective", 1e-3, 2, lower_rate=True)]
-    return train(Run(ENGINE, SOURCE, Order(7), state, epochs=6, **limits), monitors)
+    return train(Run(ENGINE, source, Order(7), state, epochs=6, **limits), monitors)
 
 
 def everything(state):
@@ -47,31 +47,36 @@ def everything(state):
     return [a.tobytes() for a in arrays], scalars
 
 
+@pytest.fixture(scope="module", params=LAYOUTS)
+def layout(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def uninterrupted():
+def uninterrupted(layout):
     state = ENGINE.start(5, 1, X.dtype)
-    go_on(state)
+    go_on(state, layout)
     return state
 
 
 @pytest.mark.parametrize("update", [1, 12, 13, 14, 30, 77])
-def test_resuming_at_any_update_gives_the_same_bits(update, uninterrupted, tmp_path):
+def test_resuming_at_any_update_gives_the_same_bits(update, layout, uninterrupted, tmp_path):
     """A run stopped at any update, saved, loaded and resumed ends in the very state of one that was never stopped."""
     state = ENGINE.start(5, 1, X.dtype)
-    stop = go_on(state, max_updates=update)
+    stop = go_on(state, layout, max_updates=update)
     assert (stop.reason, state.updates) == ("updates", update)
     state.save(tmp_path / "state")
     resumed = State.load(tmp_path / "state")
-    go_on(resumed)
+    go_on(resumed, layout)
     assert everything(resumed) == everything(uninterrupted)
 
 
-def test_block_size_changes_no_bit(uninterrupted, monkeypatch):
+def test_block_size_changes_no_bit(layout, uninterrupted, monkeypatch):
     """Blocks of any size, smaller than a batch too, give the same bits."""
     for rows in (1, 3, 8, 50):
         monkeypatch.setattr(LinearEngine, "block_rows", lambda *_, rows=rows: rows)
         state = ENGINE.start(5, 1, X.dtype)
-        go_on(state)
+        go_on(state, layout)
         assert everything(state) == everything(uninterrupted)
 
 

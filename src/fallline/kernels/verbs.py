@@ -39,8 +39,8 @@ def derivative(loss, score, target):
 def differentiate(loss, rows, scores, targets, values, slopes):
     """Fill `values` (1, rows) with each row's loss and `slopes` (outputs, rows) with its derivatives.
 
-    `scores` is (outputs, rows) and `targets` (target columns, rows), of which the first `rows` columns count. What
-    stands here is for losses that are a sum over outputs, each with a target of its own.
+    `scores` is (outputs, rows) and may be overwritten, `targets` is (target columns, rows); of both the first `rows` columns
+    count. What stands here is for losses that are a sum over outputs, each with a target of its own.
     """
     for i in range(rows):
         values[0, i] = 0.0
