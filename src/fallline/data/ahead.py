@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["mapped_ahead"]
+__all__ = ["THREADS", "mapped_ahead"]
+
+THREADS = os.cpu_count() or 1
+"""How many things are done at once, unless told otherwise."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -6,6 +6,10 @@ its targets, and the `link` from scores to predictions. Losses of margins take t
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from fallline.objective.losses.epsilon_insensitive import EpsilonInsensitive
 from fallline.objective.losses.gamma import Gamma
 from fallline.objective.losses.hinge import Hinge
@@ -39,6 +43,8 @@ __all__ = [
     "SquaredError",
     "SquaredHinge",
     "Tweedie",
+    "loss_from_json",
+    "loss_to_json",
 ]
 
 LOSSES = {
@@ -57,3 +63,23 @@ LOSSES = {
     "perceptron": Perceptron,
     "multinomial": Multinomial,
 }
+
+
+def loss_to_json(loss: Any) -> dict[str, Any]:
+    """A loss as plain values: its name in the table, and its parameters."""
+    if isinstance(loss, OneVersusRest):
+        return {
+            "one_versus_rest": loss_to_json(loss.binary),
+            "positive_weight": [float(weight) for weight in loss.positive_weight],
+        }
+    name = next(name for name, kind in LOSSES.items() if kind is type(loss))
+    return {"name": name, **loss._asdict()}
+
+
+def loss_from_json(plain: dict[str, Any]) -> Any:
+    """The loss that `loss_to_json` made plain."""
+    if "one_versus_rest" in plain:
+        weight = np.array(plain["positive_weight"], dtype=np.float64)
+        return OneVersusRest(loss_from_json(plain["one_versus_rest"]), weight)
+    parameters = {name: value for name, value in plain.items() if name != "name"}
+    return LOSSES[plain["name"]](**parameters)

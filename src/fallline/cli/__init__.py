@@ -1,0 +1,95 @@
+"""The command line: thin over the public functions, a page a command.
+
+Exit codes: 0 when done; 1 when the world failed (a full disk, ...); 2 when what was asked for or given cannot be used;
+130 after Ctrl-C and 143 after SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Sequence
+
+import fallline
+from fallline.cli import compare, evaluate, inspect, predict, train
+from fallline.errors import FalllineError, InputError, MissingDependencyError, ModelError, ParameterError
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {"train": train, "predict": predict, "evaluate": evaluate, "inspect": inspect, "compare": compare}
+
+_USERS_MISTAKES = (InputError, ParameterError, MissingDependencyError, ModelError)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(given)
+    options.command_line = shlex.join(["fallline", *given])
+    _listen_for_termination()
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return options.run(options) or 0
+    except KeyboardInterrupt as interruption:
+        return _complain("Interrupted; nothing was written.", 143 if interruption.args else 130)
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        if options.debug:
+            raise
+        return _complain(*_explained(error))
+
+
+def _listen_for_termination():
+    """SIGTERM ends a command as Ctrl-C does: cleaning up behind it."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number, frame):
+    raise KeyboardInterrupt("SIGTERM")
+
+
+def _warn(message, category, filename, lineno, file=None, line=None):  # noqa: ARG001 (what Python calls it with)
+    """A warning as a sentence."""
+    print(f"Warning: {message}", file=sys.stderr)  # noqa: T201 (what a command line is for)
+
+
+def _explained(error):
+    if isinstance(error, FalllineError):
+        return f"fallline: {error}", 2 if isinstance(error, _USERS_MISTAKES) else 1
+    if isinstance(error, OSError):
+        return f"fallline: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1
+    return f"fallline: unexpected {type(error).__name__}: {error}. Run again with --debug to see where.", 1
+
+
+def _complain(message, code):
+    print(message, file=sys.stderr)  # noqa: T201 (what a command line is for)
+    return code
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="fallline", description="Train models by mini-batch gradient descent.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"fallline {fallline.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, page in COMMANDS.items():
+        summary, _, rest = page.__doc__.partition("\n\n")
+        command = commands.add_parser(
+            name,
+            help=summary.rstrip("."),
+            description=summary,
+            epilog=rest,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        page.add_arguments(command)
+        command.add_argument("--debug", action="store_true", help="on an error, show the traceback")
+        command.set_defaults(run=page.run)
+    return parser

@@ -1,0 +1,38 @@
+"""How well a model predicts rows whose target is known.
+
+Example: fallline evaluate delay.fall december.csv.gz
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import fallline
+from fallline.cli.parsing import add_memory, add_reading, reading_options, write_json
+from fallline.cli.screen import console, progress_shown, say
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own arguments."""
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a file that `fallline train` wrote")
+    add("data", nargs="+", metavar="DATA", help="files, patterns, folders; local, s3:// or gs://")
+    add_memory(parser)
+    add_reading(parser)
+    add("--json", metavar="PATH", help="write the metrics for programs, too; - is standard output")
+    add("--verbose", action="store_true", help="one line a stage, on standard error")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Evaluate, and print the metrics."""
+    model = fallline.load(options.model)
+    with progress_shown(lines=options.verbose) as progress:
+        metrics = model.evaluate(
+            options.data, memory=options.memory, options=reading_options(options), progress=progress
+        )
+    write_json(options.json, metrics)
+    if options.json != "-":
+        for name, value in metrics.items():
+            say(console(), f"{name.replace('_', ' '):<24}{value:>14,.6g}" if name != "rows" else f"{'rows':<24}{value:>14,.0f}")

@@ -1,0 +1,121 @@
+"""What data or a model hold: the inferred plan of a table's columns, or a model's coefficients.
+
+For data, prints what would become of each column and writes it as JSON (-o) that `fallline train --plan` takes back when
+edited. For a model, prints how it was trained and its largest effects in the units of the columns.
+
+Examples: fallline inspect "flights/*.csv.gz" --target arr_delay -o plan.json
+          fallline inspect delay.fall
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+import fallline
+from fallline.cli.parsing import add_reading, learning_data, reading_options, whole, write_json
+from fallline.cli.screen import console, say
+from fallline.errors import ParameterError
+from fallline.files import require_writable, written_whole
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own arguments."""
+    add = parser.add_argument
+    add("data", nargs="+", metavar="DATA|MODEL", help="files, patterns, folders; or a model")
+    learning_data(parser)
+    add("-o", "--output", metavar="PLAN", help="write the plan as JSON, to be edited and given to train --plan")
+    add("--effects", metavar="N", type=whole, default=20, help="how many effects of a model to show (default: %(default)s)")
+    add("--json", metavar="PATH", help="write what is printed for programs, too; - is standard output")
+    add_reading(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Show a plan or a model."""
+    from fallline.modelfile import is_model
+
+    if len(options.data) == 1 and is_model(options.data[0]):
+        _show_model(fallline.load(options.data[0]), options)
+    else:
+        _show_plan(options)
+
+
+def _show_plan(options):
+    from fallline.data.encoder import describe, make_plan
+    from fallline.data.sources import open_source
+
+    if options.output is not None:
+        require_writable(options.output, "output")
+    source = open_source(options.data, options=reading_options(options))
+    chosen = ("target", "weight", "offset", "ignore", "categorical", "text", "task")
+    plan = make_plan(source, **{name: getattr(options, name) for name in chosen})
+    text = json.dumps(plan.to_json(), indent=2) + "\n"
+    if options.output is not None:
+        with written_whole(options.output) as file:
+            file.write(text.encode())
+    write_json(options.json, plan.to_json())
+    if options.json == "-":
+        return
+    screen = console()
+    rows = "" if source.n_rows is None else f"{source.n_rows:,} rows, "
+    say(screen, f"{source.name}: {rows}{len(source.schema.names):,} columns")
+    screen.print(_table(describe(plan)))
+    if options.output is not None:
+        say(screen, f"The plan: {options.output}")
+    else:
+        say(screen, "To change what becomes of a column: write the plan with -o plan.json, edit it, and train with --plan plan.json.")
+
+
+def _show_model(model, options):
+    found = {"summary": model.summary, "effects": _effects(model, options.effects)}
+    write_json(options.json, found)
+    if options.json == "-":
+        return
+    if options.output is not None:
+        raise ParameterError("--output writes the plan of data, but a model was given. Give data, or use --json.")
+    screen = console()
+    say(screen, model.report())
+    for output in found["effects"]:
+        screen.print(_effects_table(output))
+
+
+def _effects(model, most) -> list[dict[str, Any]]:
+    """For every output its largest effects."""
+    names = ["score"] if model.classes is None or len(model.classes) == 2 else [str(label) for label in model.classes]
+    if model.task == "binary":
+        names = [str(model.classes[1])]
+    keys = ("feature", "column", "coefficient", "standardised")
+    return [
+        {"output": name, "effects": [dict(zip(keys, effect, strict=True)) for effect in effects[:most]], "all": len(effects)}
+        for name, effects in zip(names, model.effects(), strict=True)
+    ]
+
+
+def _table(rows):
+    """A table of dictionaries, a column a key."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    return table
+
+
+def _effects_table(output):
+    from rich.table import Table
+
+    shown, everything = len(output["effects"]), output["all"]
+    table = Table(
+        title=f"Largest {shown} of {everything:,} effects on {output['output']}", title_justify="left", box=None, pad_edge=False
+    )
+    table.add_column("feature", overflow="fold")
+    table.add_column("per unit of the column", justify="right")
+    table.add_column("per standard deviation", justify="right")
+    for effect in output["effects"]:
+        table.add_row(effect["feature"], f"{effect['coefficient']:.5g}", f"{effect['standardised']:.5g}")
+    return table

@@ -1,0 +1,130 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+from typing import Any
+
+from fallline.data.sources.options import MISSING, ReadOptions
+
+__all__ = [
+    "add_memory",
+    "add_reading",
+    "decimal",
+    "learning_data",
+    "reading_options",
+    "some_number",
+    "whole",
+    "write_json",
+]
+
+
+def some_number(text: str) -> Any:
+    """A whole number or a decimal one; or the text itself, for the function to say what is wrong with it."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
+
+
+def whole(text: str) -> Any:
+    """A whole number, or the text itself."""
+    with contextlib.suppress(ValueError):
+        return int(text)
+    return text
+
+
+def decimal(text: str) -> Any:
+    """A number, or the text itself."""
+    with contextlib.suppress(ValueError):
+        return float(text)
+    return text
+
+
+def learning_data(parser: argparse.ArgumentParser) -> None:
+    """What tells how the columns of a table are to be taken."""
+    add = parser.add_argument
+    add("--target", metavar="COLUMN", help="the column to predict")
+    add("--weight", metavar="COLUMN", help="the column that says how much a row counts")
+    add("--offset", metavar="COLUMN", help="a column that is added to the score, such as the logarithm of an exposure")
+    add("--ignore", metavar="COLUMN", action="append", default=[], help="leave a column out; may be repeated")
+    add(
+        "--categorical",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="take a column of numbers as categories; may be repeated",
+    )
+    add(
+        "--text",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="take a column as text, word by word; may be repeated",
+    )
+    add("--task", metavar="TASK", help="classification or regression (default: by what the target looks like)")
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """How files are read."""
+    group = parser.add_argument_group("reading")
+    add = group.add_argument
+    add(
+        "--on-error",
+        metavar="ACTION",
+        default="stop",
+        help="at a row that cannot be read: stop, or skip and count it (default: %(default)s)",
+    )
+    add("--format", metavar="NAME", help="such as csv or parquet (default: by the file's ending)")
+    add("--encoding", metavar="NAME", help="of text files, such as latin-1 (default: UTF-8, or by its mark)")
+    add("--delimiter", metavar="CHARACTER", help="between columns (default: found out)")
+    add(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="whether the first line names the columns (default: found out)",
+    )
+    add(
+        "--missing",
+        metavar="TEXT",
+        action="append",
+        default=[],
+        help="one more text that means a missing value; may be repeated",
+    )
+
+
+def add_memory(parser: argparse.ArgumentParser) -> None:
+    """How much memory may be used."""
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        help="how much to use beyond the interpreter's own, such as 1GB (default: half of what is free)",
+    )
+
+
+def reading_options(options: argparse.Namespace) -> ReadOptions:
+    """The options of `add_reading` as the sources take them."""
+    delimiter = {"\\t": "\t", "tab": "\t"}.get(options.delimiter, options.delimiter)
+    return ReadOptions(
+        on_error=options.on_error,
+        format=options.format,
+        encoding=options.encoding,
+        delimiter=delimiter,
+        header=options.header,
+        missing=(*MISSING, *options.missing),
+    ).checked()
+
+
+def write_json(path: str | None, found: dict[str, Any]) -> None:
+    """Write what a program wants to know to a file, or to standard output for "-"; nothing for None."""
+    if path is None:
+        return
+    text = json.dumps(found, indent=2, default=str) + "\n"
+    if path == "-":
+        print(text, end="")  # noqa: T201 (asked for)
+        return
+    from fallline.files import written_whole
+
+    with written_whole(path) as file:
+        file.write(text.encode())

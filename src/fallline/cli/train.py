@@ -1,0 +1,118 @@
+"""A model from files of any size, in one command.
+
+Reads the columns as they are (numbers, categories, dates, missing values), within a stated amount of memory, and writes
+one model file. The encoded rows are cached: the next run on the same files begins to train at once.
+
+Examples: fallline train "flights/*.csv.gz" --target arr_delay -o delay.fall
+          fallline train adult.parquet --target income --validation 0.1 --ignore id -o income.fall
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import fallline
+from fallline.cli.parsing import (
+    add_memory,
+    add_reading,
+    decimal,
+    learning_data,
+    reading_options,
+    some_number,
+    whole,
+    write_json,
+)
+from fallline.cli.screen import console, progress_shown, say
+from fallline.errors import ParameterError
+from fallline.files import require_writable
+
+__all__ = ["add_arguments", "run"]
+
+_PASSED_ON = ("target", "weight", "offset", "ignore", "categorical", "text", "task", "loss", "penalty", "alpha", "l1_ratio",
+              "optimizer", "learning_rate", "schedule", "batch_size", "epochs", "validation", "seed", "time_limit", "memory",
+              "cache")  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own arguments."""
+    add = parser.add_argument
+    add("data", nargs="+", metavar="DATA", help="files, patterns, folders; local, s3:// or gs://")
+    add("-o", "--output", metavar="MODEL", required=True, help="where the model goes, such as delay.fall")
+    learning_data(parser)
+    add("--plan", metavar="FILE", help="what becomes of each column, as `fallline inspect` writes it")
+    _add_training(parser.add_argument_group("training"))
+    add_memory(parser)
+    add("--cache", metavar="DIR", default=True, help="where encoded rows are kept (default: the user's cache folder)")
+    add("--no-cache", dest="cache", action="store_false", help="keep no encoded rows for the next run")
+    add_reading(parser)
+    add("--json", metavar="PATH", help="write the summary for programs, too; - is standard output")
+    add("--verbose", action="store_true", help="one line a stage, on standard error")
+
+
+def _add_training(group):
+    add = group.add_argument
+    add("--loss", metavar="NAME", help="such as log_loss, hinge, poisson (default: by the task)")
+    add("--penalty", metavar="NAME", default="l2", help="l2, l1, elasticnet or none (default: %(default)s)")
+    add("--alpha", metavar="A", type=decimal, help="strength of the penalty (default: 1 / rows)")
+    add("--l1-ratio", metavar="R", type=decimal, default=0.15, help="share of L1 in elasticnet (default: %(default)s)")
+    add("--optimizer", metavar="NAME", default="adam", help="such as sgd, momentum, adamw (default: %(default)s)")
+    add(
+        "--learning-rate",
+        metavar="RATE",
+        type=decimal,
+        default=0.03,
+        help="the first, or highest, rate (default: %(default)s)",
+    )
+    add("--schedule", metavar="NAME", default="cosine", help="how the rate develops (default: %(default)s)")
+    add(
+        "--batch-size",
+        metavar="ROWS",
+        type=some_number,
+        default=128,
+        help="1 is stochastic, a number or a fraction mini-batch, full batch (default: %(default)s)",
+    )
+    add("--epochs", metavar="N", type=whole, help="passes over the data (default: by the number of rows, 5 to 100)")
+    add(
+        "--validation",
+        metavar="PART",
+        type=some_number,
+        help="a fraction of the rows to hold out, or a file, to measure on after every epoch",
+    )
+    add("--seed", metavar="N", type=whole, default=0, help="chooses orders and held-out rows (default: %(default)s)")
+    add("--time-limit", metavar="SECONDS", type=decimal, help="end training after so long")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, write the model, print the summary."""
+    output = require_writable(options.output, "output")
+    if options.json not in (None, "-"):
+        require_writable(options.json, "json")
+    with progress_shown(lines=options.verbose) as progress:
+        model = fallline.train(
+            options.data,
+            plan=_plan(options.plan),
+            options=reading_options(options),
+            progress=progress,
+            **{name: getattr(options, name) for name in _PASSED_ON},
+        )
+        model.summary["command"] = options.command_line
+        model.save(output)
+    write_json(options.json, {**model.summary, "model": str(output)})
+    if options.json != "-":
+        screen = console()
+        say(screen, model.report())
+        say(screen, f"The model: {output}")
+    return 130 if model.summary["stop"]["reason"] == "interrupted" else 0
+
+
+def _plan(path):
+    if path is None:
+        return None
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParameterError(f"There is no file {path!r} to read a plan from. Check the path.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ParameterError(f"{path!r} does not hold a plan in JSON: {error}. Correct it.") from error

@@ -1,0 +1,67 @@
+"""What was done and what was found, in words and tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["bytes_in_words", "training_report"]
+
+
+def training_report(summary: Mapping[str, Any]) -> str:
+    """The summary of a training run as a short text."""
+    data, training, stop = summary["data"], summary["training"], summary["stop"]
+    seconds = summary["seconds"]
+    lines = [
+        f"{data['name']}: {data['rows']:,} rows, {data['columns']:,} columns -> {data['features']:,} features"
+        f" ({'sparse' if data['sparse'] else 'dense'}); {data['target']!r} taken as {data['task']} ({data['why_task']}).",
+        *_left_out(data),
+        f"{training['loss']}, penalty {training['penalty']} with alpha {training['alpha']:.3g}; {training['optimizer']}, "
+        f"batch size {training['batch_size']:,}, {training['schedule']} rate {training['learning_rate']:g}.",
+        f"{training['epochs']:,} epochs, {training['updates']:,} updates: loss {training['loss_at_end']:.6g}, "
+        f"{training['rows_a_second']:,.0f} rows a second.",
+        *_validation(summary),
+        f"Time: {_times(seconds)}. {_cache(summary['cache'])}",
+        f"Memory: at most {bytes_in_words(summary['memory']['peak'])} resident; {summary['memory']['shuffle']}.",
+        f"Training stopped because {stop['message']}.",
+        *(f"Note: {sentence}" for sentence in summary["notes"]),
+    ]
+    return "\n".join(lines)
+
+
+def bytes_in_words(count: float) -> str:
+    """Such as "1.3 GB": three digits and a unit."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if count < 1000 or unit == "TB":
+            break
+        count /= 1000
+    return f"{count:.3g} {unit}"
+
+
+def _left_out(data):
+    reasons = []
+    if data["rows_without_target"]:
+        reasons.append(f"{data['rows_without_target']:,} rows without a target")
+    if data["rows_skipped"]:
+        reasons.append(f"{data['rows_skipped']:,} rows that could not be read")
+    return [f"Left out: {' and '.join(reasons)}."] if reasons else []
+
+
+def _validation(summary):
+    if not summary.get("validation"):
+        return []
+    found = ", ".join(
+        f"{name.replace('_', ' ')} {value:.5g}" for name, value in summary["validation"].items() if name != "rows"
+    )
+    return [f"On {summary['validation']['rows']:,.0f} rows held out: {found}."]
+
+
+def _times(seconds):
+    return ", ".join(f"{what} {took:.1f} s" for what, took in seconds.items() if took >= 0.05 or what == "total")
+
+
+def _cache(cache):
+    if cache["path"] is None:
+        return "Encoded rows were kept in memory only."
+    how = "found again in" if cache["found"] else "written to"
+    return f"Encoded rows ({bytes_in_words(cache['bytes'])}) {how} {cache['path']}."
