@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
+from fallline.data.sources.formats import BATCH_BYTES
 from fallline.kernels.text import NO_QUOTE, cut, split, squeeze
 
 __all__ = [
@@ -51,6 +52,8 @@ class Dialect(NamedTuple):
         The decimal point.
     formats : tuple of (str, str)
         Columns of dates and times that are not written as ISO 8601 has it, and how they are.
+    size : int
+        Bytes of text that make a batch.
     """
 
     encoding: str | None = None
@@ -63,6 +66,7 @@ class Dialect(NamedTuple):
     dashes: bool = False
     decimal: str = "."
     formats: tuple[tuple[str, str], ...] = ()
+    size: int = BATCH_BYTES
 
     @property
     def quote(self) -> int:

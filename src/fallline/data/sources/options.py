@@ -31,8 +31,11 @@ class ReadOptions(NamedTuple):
         Whether the first line of a text file names its columns.
     missing : tuple of str
         Texts that mean a missing value; in text files only.
-    newlines : bool, optional
-        Whether quoted values may hold line breaks.
+    quotes : bool
+        Whether a value that begins with a quote ends with the next one, whatever is between them; in tables only. Without, a quote
+        is a character like any other.
+    text_columns : tuple of str
+        Columns of tables to read as text, whatever they look like: codes with leading zeros, say.
     """
 
     on_error: str = "stop"
@@ -41,7 +44,8 @@ class ReadOptions(NamedTuple):
     delimiter: str | None = None
     header: bool | None = None
     missing: tuple[str, ...] = MISSING
-    newlines: bool | None = None
+    quotes: bool = True
+    text_columns: tuple[str, ...] = ()
 
     def checked(self) -> ReadOptions:
         """The same options, if they can be followed.

@@ -153,8 +153,8 @@ def convert(
         Trimmed; missing ones null.
     type_ : DataType
     decimal : str
-    format_ : str
-        For dates and times: how they are written, unless as in ISO 8601.
+    formats : sequence of str
+        For dates and times: how they may be written, besides as in ISO 8601.
 
     Returns
     -------
@@ -174,6 +174,17 @@ def convert(
     else:
         array = _attempt(values, lambda some: some.cast(type_))
     return array, pc.and_(array.is_null(), values.is_valid()).to_numpy(zero_copy_only=False)
+
+
+def _times(values, type_, formats):
+    """Times in any of the formats, or in ISO 8601; null for others."""
+    array = pa.nulls(len(values), type_)
+    for format_ in formats:
+        array = pc.coalesce(array, _parsed(values, format_).cast(type_))
+    if formats and array.null_count == values.null_count:
+        return array
+    rest = pc.if_else(array.is_valid(), None, values)
+    return pc.coalesce(array, _attempt(rest, lambda some: some.cast(type_)))
 
 
 def _whole_numbers(values, type_):

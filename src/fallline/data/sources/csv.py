@@ -1,0 +1,300 @@
+"""Delimited text: CSV, TSV and their kin.
+
+Arrow's reader parses; what is ours is around it: the text is unpacked and cut into chunks of whole records by one thread,
+several parse them, each chunk under the same types. A chunk that Arrow refuses is read again, slowly: as text, from which each
+value is converted alone, so that every row that cannot be read is found, and all others are not lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as is_
+from pyarrow import csv
+
+from fallline.data.ahead import THREADS, mapped_ahead
+from fallline.data.sources.agree import no_rows
+from fallline.data.sources.base import Skipped
+from fallline.data.sources.dialect import Dialect, cut_records, find_records, parse_options, squeezed, texts
+from fallline.data.sources.files import File
+from fallline.data.sources.formats import FileFormat, Piece, Probe, rows_a_batch
+from fallline.data.sources.look import Head, look_at_head, look_at_rows
+from fallline.data.sources.options import ReadOptions
+from fallline.data.sources.parsed import Parsed, in_order
+from fallline.data.sources.text import Chunk, chunks, open_text
+from fallline.data.sources.typed import DASHES, convert, guess_type, is_missing, trimmed
+
+__all__ = ["Delimited"]
+
+_NOUNS = (
+    (is_.is_integer, "a whole number"),
+    (is_.is_floating, "a number"),
+    (is_.is_boolean, "true or false"),
+    (is_.is_date, "a date (YYYY-MM-DD)"),
+    (is_.is_timestamp, "a date and time"),
+    (is_.is_time, "a time of day"),
+    (is_.is_null, "missing"),
+)
+
+
+class Delimited(FileFormat):
+    """Tables as text, one record a line."""
+
+    name: ClassVar[str] = "csv"
+    endings: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".tab", ".psv", ".txt", ".data", ".dat", ".test")
+    compressible: ClassVar[bool] = True
+
+    def recognises(self, head: bytes) -> bool:
+        """Whether it may be text: the format of what is no other."""
+        return b"\0" not in head or head[:2] in {b"\xff\xfe", b"\xfe\xff"}
+
+    def probe(self, file: File, options: ReadOptions, rows: int) -> Probe:
+        """Names, and types from about so many rows."""
+        head = look_at_head(file, options)
+        table, whole = look_at_rows(file, head, rows)
+        schema, dialect = _guess_types(head, table, whole, options)
+        a_row = max(head.a_row, 8.0 * len(head.names))
+        size = max(1 << 16, int(rows_a_batch(a_row) * max(head.a_row, 1)))
+        return Probe(schema, None, table.num_rows, (dialect._replace(size=size), head.a_row))
+
+    def sample(
+        self, file: File, probe: Probe, schema: pa.Schema, options: ReadOptions, rows: int
+    ) -> pa.Table:
+        """About so many rows; those that do not fit the schema left out."""
+        dialect, a_row = probe.details
+        table, _ = look_at_rows(file, Head(dialect, probe.schema.names, a_row), rows)
+        reader = Reader(dialect, probe.schema.names, schema, schema.names, options)
+        found, _ = reader.typed(table)
+        return pa.Table.from_batches([found])
+
+    def pieces(
+        self,
+        file: File,
+        probe: Probe,
+        schema: pa.Schema,
+        columns: Sequence[str],
+        options: ReadOptions,
+        offset: int,
+        row: int,
+        in_flight: int,
+    ) -> Iterator[Piece]:
+        """The rows, parsed on several threads, in order."""
+        dialect, _ = probe.details
+        reader = Reader(dialect, probe.schema.names, schema, columns, options)
+        with open_text(file, dialect.encoding) as text:
+            stretches = chunks(text, partial(cut_records, dialect), max(offset, dialect.begin), dialect.size)
+            parsed = mapped_ahead(reader.parse, stretches, min(THREADS, in_flight), in_flight)
+            yield from in_order(file, parsed, options, row)
+
+
+def _guess_types(head, table, whole, options):
+    """The schema of a table of text, and the dialect with what else has to be known to read it under that."""
+    columns = [trimmed(column) for column in table.columns]
+    missing = (*options.missing, *DASHES)
+    present = [column.filter(pc.invert(is_missing(column, missing))) for column in columns]
+    decimal = _decimal(head, present, whole)
+    guesses = [
+        guess_type(column, decimal, whole) if name not in options.text_columns else None
+        for name, column in zip(head.names, present, strict=True)
+    ]
+    types = [pa.string() if guess is None else guess.type for guess in guesses]
+    dialect = head.dialect._replace(
+        decimal=decimal,
+        formats=tuple(
+            (name, g.format) for name, g in zip(head.names, guesses, strict=True) if g and g.format
+        ),
+        trim=any(
+            is_.is_string(type_) and not column.equals(raw)
+            for type_, column, raw in zip(types, columns, table.columns, strict=True)
+        ),
+        dashes=any(
+            not is_.is_string(type_) and pc.any(is_missing(column, DASHES)).as_py()
+            for type_, column in zip(types, columns, strict=True)
+        ),
+    )
+    return pa.schema(zip(head.names, types, strict=True)), dialect
+
+
+def _decimal(head, columns, whole):
+    """A comma, if that makes numbers of columns of text and the other way round not of any."""
+    if head.dialect.delimiter == ",":
+        return "."
+    points = [guess_type(column, ".", whole).type for column in columns]
+    commas = [guess_type(column, ",", whole).type for column in columns]
+    pairs = list(zip(points, commas, strict=True))
+    gained = any(is_.is_string(point) and is_.is_floating(comma) for point, comma in pairs)
+    lost = any(is_.is_floating(point) and is_.is_string(comma) for point, comma in pairs)
+    return "," if gained and not lost else "."
+
+
+class Reader:
+    """Parses chunks of one file.
+
+    Parameters
+    ----------
+    dialect : Dialect
+    names : sequence of str
+        All columns of the file.
+    schema : Schema
+        The types wanted.
+    columns : sequence of str
+        Those wanted.
+    options : ReadOptions
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        names: Sequence[str],
+        schema: pa.Schema,
+        columns: Sequence[str],
+        options: ReadOptions,
+    ):
+        self._dialect = dialect
+        self._names = list(names)
+        self._schema = pa.schema([schema.field(column) for column in columns])
+        self._columns = list(columns)
+        self._formats = dict(dialect.formats)
+        self._main = tuple(dict.fromkeys(self._formats.values()))[:1]
+        # One space before it is what "a, ?" has; Arrow looks texts up without a cost for each.
+        self._missing = (*options.missing, *(f" {text}" for text in options.missing if text))
+        self._dashes = (*self._missing, *DASHES, *(f" {text}" for text in DASHES))
+        # Arrow knows one list of missing values for all columns, and trims nothing.
+        self._plain = not (dialect.dashes or dialect.trim)
+        self._late = {name for name, format_ in self._formats.items() if format_ not in self._main}
+        self._convert_options = self._options_for_arrow()
+
+    def parse(self, chunk: Chunk) -> Parsed:
+        """The rows of a chunk."""
+        if chunk.problem:
+            return Parsed(chunk, no_rows(self._schema, self._columns), 1, {0: chunk.problem})
+        data = squeezed(self._dialect, chunk.data)
+        try:
+            rows = self._finished(self._read(data))
+        except pa.ArrowInvalid:
+            return self._parse_slowly(chunk)
+        return Parsed(chunk, rows, rows.num_rows, {})
+
+    def typed(self, table: pa.RecordBatch) -> tuple[pa.RecordBatch, dict[int, str]]:
+        """Columns of text under the schema; rows that do not fit it left out, and why."""
+        reasons: dict[int, str] = {}
+        arrays = []
+        for field in self._schema:
+            array, bad = self._values(table.column(field.name), field)
+            for row in np.flatnonzero(bad).tolist():
+                reasons.setdefault(row, _misfit(field, table.column(field.name)[row].as_py()))
+            arrays.append(array)
+        rows = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        if reasons:
+            rows = rows.filter(pa.array(_all_but(reasons, rows.num_rows)))
+        return rows, reasons
+
+    def _options_for_arrow(self):
+        types = {
+            field.name: pa.string() if field.name in self._late else field.type for field in self._schema
+        }
+        return csv.ConvertOptions(
+            column_types=types,
+            include_columns=self._columns,
+            null_values=list(self._dashes if self._dialect.dashes else self._missing),
+            strings_can_be_null=self._plain and not self._late,
+            timestamp_parsers=[*self._main, csv.ISO8601],
+            decimal_point=self._dialect.decimal,
+        )
+
+    def _read(self, data):
+        table = csv.read_csv(
+            pa.BufferReader(pa.py_buffer(data)),
+            read_options=csv.ReadOptions(
+                use_threads=False, block_size=len(data) + 1, column_names=self._names
+            ),
+            parse_options=parse_options(self._dialect),
+            convert_options=self._convert_options,
+        )
+        batches = table.combine_chunks().to_batches()
+        return batches[0] if batches else no_rows(self._schema, self._columns)
+
+    def _finished(self, rows):
+        """What Arrow read, with what it cannot do done."""
+        if self._plain and not self._late:
+            return rows
+        arrays = []
+        for field, array in zip(self._schema, rows.columns, strict=True):
+            if is_.is_string(field.type) or field.name in self._late:
+                array, bad = self._values(array, field)
+                if bad.any():
+                    raise pa.ArrowInvalid(field.name)
+            arrays.append(array)
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+    def _values(self, texts, field):
+        """The values of a column of text, and which are none."""
+        if is_.is_string(field.type) or is_.is_large_string(field.type):
+            texts = trimmed(texts) if self._dialect.trim else texts
+            missing = is_missing(texts, self._missing)
+            return pc.if_else(missing, pa.scalar(None, texts.type), texts).cast(field.type), np.zeros(
+                len(texts), bool
+            )
+        texts = trimmed(texts)
+        texts = pc.if_else(is_missing(texts, self._dashes), None, texts)
+        own = self._formats.get(field.name)
+        return convert(texts, field.type, self._dialect.decimal, (own,) if own else self._main)
+
+    def _parse_slowly(self, chunk):
+        """The rows of a chunk that can be read, and why the others cannot."""
+        records = find_records(self._dialect, chunk.data, len(self._names))
+        n = len(records.starts)
+        reasons = {
+            row: _wrong_number(int(records.fields[row]), len(self._names))
+            for row in np.flatnonzero(records.fields != len(self._names)).tolist()
+        }
+        reasons |= _not_utf8(records)
+        kept = np.flatnonzero(_all_but(reasons, n))
+        rows, misfits = self.typed(texts(self._dialect, records.take(kept), self._names, self._columns))
+        reasons |= {int(kept[row]): reason for row, reason in misfits.items()}
+        return Parsed(chunk, rows, n, dict(sorted(reasons.items())))
+
+
+def _all_but(reasons, n):
+    kept = np.ones(n, bool)
+    kept[list(reasons)] = False
+    return kept
+
+
+def _wrong_number(fields, columns):
+    return f"it has {fields} field{'s' * (fields != 1)}, where the table has {columns} columns"
+
+
+def _misfit(field, value):
+    noun = next((noun for fits, noun in _NOUNS if fits(field.type)), f"of type {field.type}")
+    return f"column {field.name!r}: {value.strip()[:80]!r} is not {noun}, as in the rows sampled"
+
+
+def _not_utf8(records):
+    """The rows that hold bytes which are not UTF-8."""
+    try:
+        records.data.tobytes().decode()
+    except UnicodeDecodeError:
+        return {row: _strange_byte(line) for row, line in enumerate(records.lines()) if not _is_utf8(line)}
+    return {}
+
+
+def _is_utf8(line):
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _strange_byte(line):
+    try:
+        line.decode()
+    except UnicodeDecodeError as error:
+        return f"the byte 0x{line[error.start]:02x} at character {error.start + 1:,} is not UTF-8"
+    return ""

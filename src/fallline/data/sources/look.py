@@ -1,0 +1,264 @@
+"""A look at a file of delimited text: how it is written, how its columns are called, some of its rows."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.types as is_
+
+from fallline.data.sources.dialect import (
+    Dialect,
+    Records,
+    cut_records,
+    find_records,
+    guess_delimiter,
+    split_fields,
+    texts,
+)
+from fallline.data.sources.files import File
+from fallline.data.sources.options import ReadOptions
+from fallline.data.sources.parsed import remedy
+from fallline.data.sources.text import chunks, find_encoding, open_text
+from fallline.data.sources.typed import convert, guess_type, is_missing, trimmed
+from fallline.errors import FalllineWarning, InputError
+
+__all__ = ["Head", "look_at_head", "look_at_rows"]
+
+_HEAD = 256 << 10
+# Lines before a table that are taken for its title or the like.
+_PREAMBLE = 10
+# Places of a file that rows are sampled from.
+_PLACES = 8
+# How far a file is unpacked, for a look at it, that can only be read from its beginning.
+_UNPACKED = 16 << 20
+# The most text that is looked at.
+_MOST = 16 << 20
+
+
+class Head(NamedTuple):
+    """What the beginning of a file tells.
+
+    Parameters
+    ----------
+    dialect : Dialect
+    names : list of str
+        Of its columns.
+    a_row : float
+        Bytes of text that a row has; 0 where there is none.
+    """
+
+    dialect: Dialect
+    names: list[str]
+    a_row: float
+
+
+def look_at_head(file: File, options: ReadOptions) -> Head:
+    """How a file is written, and how its columns are called.
+
+    Raises
+    ------
+    InputError
+        If it is empty, binary, or its first row does not end.
+    """
+    dialect = Dialect(encoding=find_encoding(file, options.encoding), quotes=options.quotes)
+    with open_text(file, dialect.encoding) as text:
+        probe = bytes(text.window(text.begin, _HEAD))
+        ends = b"\n" if b"\n" in probe else b"\r" if b"\r" in probe else b"\n"
+        dialect = dialect._replace(end=ord(ends), begin=text.begin)
+        dialect = guess_delimiter(dialect, _without_last(probe, ends), options.delimiter)
+        data = _first_records(file, text, dialect)
+    dialect, names, body = _understand(file, dialect, data, options)
+    lengths = body.stops - body.starts + 1
+    return Head(dialect, names, float(lengths.mean()) if len(lengths) else 0.0)
+
+
+def _without_last(data, end):
+    """Whole lines, if there are any."""
+    return data[: data.rfind(end) + 1] or data if len(data) == _HEAD else data
+
+
+def _first_records(file, text, dialect):
+    chunk = next(chunks(text, partial(cut_records, dialect), dialect.begin, _HEAD), None)
+    if chunk is not None and not chunk.problem and len(find_records(dialect, chunk.data, 1).starts):
+        return bytes(chunk.data)
+    if chunk is not None and chunk.problem:
+        raise InputError(f"{file.name!r}, row 1: {chunk.problem}. {remedy(chunk.problem)}")
+    size = "is empty" if file.size == 0 else "holds nothing but empty lines"
+    raise InputError(f"{file.name!r} {size}. Give a file with a header and rows.")
+
+
+def _understand(file, dialect, data, options):
+    """The dialect with where rows begin, the names of columns, and the records below the header."""
+    usual = int(np.bincount(find_records(dialect, data, 2).fields).argmax())
+    records = _recoded(find_records(dialect, data, usual))
+    # Where the same records begin in the file as it is.
+    begins = find_records(dialect._replace(runs=False), data, usual).starts
+    first = _preamble(file, records, usual)
+    fields = split_fields(dialect, records.take(np.array([first])))[0]
+    below = records.take(np.arange(first + 1, len(records.starts)))
+    if not _is_header(dialect, fields, _whole_rows(below, usual), usual, options):
+        body = _whole_rows(records.take(np.arange(first, len(records.starts))), usual)
+        names = [f"x{column}" for column in range(usual)]
+        return dialect._replace(begin=dialect.begin + int(begins[first])), names, body
+    begin = int(begins[first + 1]) if first + 1 < len(begins) else len(data)
+    _require_utf8(file, data[:begin])
+    names = _distinct(["", *fields] if len(fields) == usual - 1 else fields)
+    _require_columns(file, names, usual, below)
+    return dialect._replace(begin=dialect.begin + begin), names, _whole_rows(below, usual)
+
+
+def _require_utf8(file, header):
+    try:
+        header.decode()
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{file.name!r}, header: the text is not UTF-8. Give the encoding that it has, such as encoding='latin-1'."
+        ) from None
+
+
+def _recoded(records):
+    """Records of valid UTF-8: what is not is left for the reading to tell, which knows the row."""
+    return records._replace(data=np.frombuffer(_readable(records.data.tobytes()), np.uint8))
+
+
+def _readable(data: bytes) -> bytes:
+    """The same bytes, but for a question mark in place of each that is not UTF-8."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        array = np.frombuffer(data, np.uint8)
+        return np.where(array < 128, array, ord("?")).astype(np.uint8).tobytes()
+    return data
+
+
+def _preamble(file, records, usual):
+    """How many lines come before the table: those of one field where rows have several."""
+    lines = int(np.argmax(records.fields != 1))
+    if usual == 1 or lines > _PREAMBLE or len(records.starts) < 4:
+        return 0
+    if lines:
+        line = records.take(np.array([0])).lines()[0].decode(errors="replace")
+        more = f" and {lines - 1} more" if lines > 1 else ""
+        warnings.warn(
+            f"{file.name!r} begins with a line that is not part of the table ({line[:80]!r}{more}). It is left out.",
+            FalllineWarning,
+            stacklevel=2,
+        )
+    return lines
+
+
+def _whole_rows(records, usual):
+    return records.take(np.flatnonzero(records.fields == usual))
+
+
+def _is_header(dialect, first, body, usual, options):
+    """Whether the first row names the columns.
+
+    It does if most columns of numbers and dates have something else there. If all are text, it does if it has no value twice
+    and none that comes again in its column.
+    """
+    if options.header is not None:
+        return options.header
+    first = [value.strip() for value in first]
+    if len(first) != usual:
+        return len(first) == usual - 1 and not any(_fits(value, pa.float64(), (), dialect) for value in first)
+    rows = body.take(np.arange(min(len(body.starts), 1000)))
+    names = [str(column) for column in range(usual)]
+    columns = [trimmed(column) for column in texts(dialect, rows, names, names).columns]
+    strange = []
+    for value, column in zip(first, columns, strict=True):
+        guess = guess_type(column.filter(_present(column, options)), ".", whole=True)
+        if not (is_.is_string(guess.type) or is_.is_null(guess.type)) and value not in options.missing:
+            strange.append(not _fits(value, guess.type, (guess.format,) if guess.format else (), dialect))
+    if strange:
+        return sum(strange) * 2 > len(strange)
+    once = len(set(first)) == len(first) and not any(value in options.missing for value in first)
+    return once and not any(
+        _fits(value, pa.float64(), (), dialect) or value in column.to_pylist()
+        for value, column in zip(first, columns, strict=True)
+    )
+
+
+def _present(column, options):
+    return np.logical_not(is_missing(column, options.missing).to_numpy(zero_copy_only=False))
+
+
+def _fits(value, type_, formats, dialect):
+    return not convert(pa.array([value], pa.string()), type_, dialect.decimal, formats)[1].any()
+
+
+def _distinct(names):
+    """Names without blanks around them; those without a name called after their place, and no two alike."""
+    taken: dict[str, int] = {}
+    distinct = []
+    for column, name in enumerate(names):
+        name = name.strip() or f"x{column}"
+        seen = taken.get(name, 0)
+        taken[name] = seen + 1
+        distinct.append(f"{name}.{seen}" if seen else name)
+    return distinct
+
+
+def _require_columns(file, names, usual, below):
+    if len(below.starts) and len(names) != usual:
+        raise InputError(
+            f"{file.name!r} names {len(names)} columns in its header, but its rows have {usual} fields. Correct the header, or "
+            "say what is between the columns (delimiter), or that there is no header."
+        )
+
+
+def look_at_rows(file: File, head: Head, rows: int) -> tuple[pa.RecordBatch, bool]:
+    """About so many rows from several places of a file, as text, and whether these are all; rows that cannot be read left out."""
+    stretches, whole = _stretches(file, head, rows)
+    kept = [texts(head.dialect, records, head.names, head.names) for records in stretches]
+    empty = texts(head.dialect, _no_records(), head.names, head.names)
+    return pa.concat_batches([empty, *kept]), whole
+
+
+def _no_records():
+    nothing = np.empty(0, np.int64)
+    return Records(np.empty(0, np.uint8), nothing, nothing, nothing)
+
+
+def _stretches(file, head, rows):
+    """Records from several places, and whether they are all that there are."""
+    wanted = min(max(int(rows * head.a_row), 4096), _MOST)
+    columns = len(head.names)
+    with open_text(file, head.dialect.encoding) as text:
+        stretches, whole = [], False
+        for start, size in _places(head, text.size, wanted):
+            data = text.window(start, size)
+            inside, complete = start > head.dialect.begin, len(data) < size and not text.failure
+            whole = whole or (complete and not inside)
+            stretches.append(_recoded(_in_step(head.dialect, bytes(data), columns, inside, complete)))
+            if complete:
+                break
+    return stretches, whole
+
+
+def _places(head, size, wanted):
+    """Where to look, and how far from there: evenly spread where any place can be gone to, else ever less often."""
+    begin, part = head.dialect.begin, max(wanted // _PLACES, int(4 * head.a_row), 4096)
+    if size is None:
+        later = [1 << power for power in range(20, _UNPACKED.bit_length())]
+        return [(begin, wanted), *((start, part) for start in later if start > begin + wanted)]
+    if size - begin <= max(2 * wanted, _PLACES * part):
+        return [(begin, size - begin + 1)]
+    # The last place is where the file ends.
+    step = (size - begin - part) / (_PLACES - 1)
+    return [(begin + int(step * place), part) for place in range(_PLACES - 1)] + [(size - part, part + 1)]
+
+
+def _in_step(dialect, data, columns, inside, complete):
+    """The rows of a stretch of text. One from inside a file may begin within quotes or not: it is read both ways."""
+    readings = []
+    for before in (b"", b'"') if inside and dialect.quotes else (b"",):
+        records = find_records(dialect, before + data, columns)
+        n = len(records.starts)
+        records = records.take(np.arange(int(inside), max(n - int(not complete), int(inside))))
+        readings.append(_whole_rows(records, columns))
+    return max(readings, key=lambda records: int((records.stops - records.starts).sum()))

@@ -1,0 +1,80 @@
+"""What becomes of parsed chunks of text: pieces with row numbers, rows left out, errors that name the row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from fallline.data.sources.base import Skipped
+from fallline.data.sources.files import File
+from fallline.data.sources.formats import Piece
+from fallline.data.sources.options import ReadOptions
+from fallline.data.sources.text import Chunk
+from fallline.errors import InputError
+
+__all__ = ["Parsed", "in_order", "remedy"]
+
+
+class Parsed(NamedTuple):
+    """A chunk and its rows.
+
+    Parameters
+    ----------
+    chunk : Chunk
+    rows : RecordBatch
+        Those that can be read.
+    records : int
+        How many rows there are, bad ones included.
+    bad : dict
+        Why rows cannot be read, by their numbers in the chunk, from 0, in ascending order.
+    """
+
+    chunk: Chunk
+    rows: pa.RecordBatch
+    records: int
+    bad: dict[int, str]
+
+
+def in_order(file: File, parsed: Iterable[Parsed], options: ReadOptions, row: int) -> Iterator[Piece]:
+    """The pieces of a file whose first one begins after `row` rows.
+
+    Raises
+    ------
+    InputError
+        At the first row that cannot be read, unless such rows are to be skipped, and where nothing more can be read in any case.
+    """
+    for chunk, rows, records, bad in parsed:
+        if bad and (chunk.fatal or options.on_error != "skip"):
+            number, reason = next(iter(bad.items()))
+            raise InputError(f"{file.name!r}, row {row + number + 1:,}: {reason}. {remedy(reason)}")
+        skipped = tuple(Skipped(file.name, row + number + 1, reason) for number, reason in bad.items())
+        yield Piece(rows, row + 1, chunk.after, row + records, chunk.done, skipped)
+        row += records
+
+
+def remedy(reason: str) -> str:
+    """What to do about a row that cannot be read."""
+    for word, advice in _REMEDIES:
+        if word in reason:
+            return advice
+    return "Correct the row, or leave such rows out (--on-error skip)."
+
+
+_REMEDIES = (
+    (
+        "sampled",
+        "Correct it, read the column as text (--categorical), leave it out (--ignore), or leave out such rows (--on-error skip).",
+    ),
+    (
+        "quote",
+        "Close it, read quotes as characters like any other (quotes=False), or leave out such rows (--on-error skip).",
+    ),
+    ("compressed", "Copy or download the file again."),
+    (
+        "is not UTF-8",
+        "Give the encoding that the file has, such as encoding='latin-1', or leave out such rows (--on-error skip).",
+    ),
+    ("the text here", "Give the encoding that the file has, such as encoding='latin-1'."),
+)
