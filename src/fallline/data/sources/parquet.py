@@ -106,10 +106,13 @@ class _Group:
                     new = rows.slice(max(0, offset - first))
                     yield Piece(new, at - new.num_rows + 1, at, at, self._done(at))
         except (pa.ArrowException, OSError) as error:
-            reason = self._reason(error)
+            reason, at = self._reason(error), max(at, offset)
+            if in_flight > 1:
+                # How many rows come before the damage must not depend on how many are decoded together.
+                yield from self.pieces(schema, options, at, 1)
+                return
             if options.on_error == "stop":
                 raise self._error(reason) from error
-            at = max(at, offset)
             skipped = Skipped(self._file.name, at + 1, f"{reason}; {self.stop - at:,} rows left out")
             yield Piece(no_rows(schema), at + 1, self.stop, self.stop, self._done(self.stop), (skipped,))
 
