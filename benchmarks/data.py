@@ -40,7 +40,8 @@ MANY = ("merchant", "customer")
 DATE = "opened"
 
 _MISSING = {"balance": 0.05, "income": 0.12, "score_3": 0.2, "device": 0.03}
-_LEVELS = {"country": 30, "channel": 5, "device": 4, "segment": 12, "contract": 3, "merchant": 20_000, "customer": 200_000}  # fmt: skip
+_LEVELS = {"country": 30, "channel": 5, "device": 4, "segment": 12, "contract": 3,
+           "merchant": 20_000, "customer": 200_000}  # fmt: skip
 _FIRST_DAY, _DAYS = np.datetime64("2015-01-01"), 2500
 
 

@@ -4,7 +4,7 @@
 
 A pipeline is a module with a `NAME` and `run(train, test, predictions, folder)`, which trains on the mixed table of `data.py`
 for five passes, as a user of that library would write it, and writes a probability for each row of `test`. `folder` is for
-files on the way. It gives back the seconds that its stages took; `main` prints them as JSON.
+files on the way. It gives back its `Stages`, the seconds of each; `main` prints the name and them as JSON.
 """
 
 from __future__ import annotations
@@ -30,6 +30,6 @@ class Stages:
         self._since = now
 
 
-def main(run):
+def main(name, run):
     """Run a pipeline on the paths of the command line."""
-    print(json.dumps(run(*sys.argv[1:5]).seconds))
+    print(json.dumps([name, run(*sys.argv[1:5]).seconds]))

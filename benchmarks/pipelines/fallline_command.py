@@ -21,10 +21,14 @@ def run(train, test, predictions, folder):
         stdout=sys.stderr,
     )  # fmt: skip
     stages.done("train")
-    subprocess.run([*command, "predict", f"{folder}/model.fall", test, "-o", predictions], check=True, stdout=sys.stderr)  # fmt: skip
+    subprocess.run(
+        [*command, "predict", f"{folder}/model.fall", test, "-o", predictions],
+        check=True,
+        stdout=sys.stderr,
+    )
     stages.done("predict")
     return stages
 
 
 if __name__ == "__main__":
-    main(run)
+    main(NAME, run)

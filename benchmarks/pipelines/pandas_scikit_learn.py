@@ -75,4 +75,4 @@ def run(train, test, predictions, folder):
 
 
 if __name__ == "__main__":
-    main(run)
+    main(NAME, run)

@@ -27,8 +27,7 @@ def _rewritten(source, destination):
         pyarrow.csv.open_csv(source, convert_options=convert) as reader,
         Path(destination).open("wb") as file,
     ):
-        for batch in reader:
-            file.write(("\n".join(_lines(batch)) + "\n").encode())
+        file.writelines(("\n".join(_lines(batch)) + "\n").encode() for batch in reader)
 
 
 def _lines(batch):
@@ -71,4 +70,4 @@ def run(train, test, predictions, folder):
 
 
 if __name__ == "__main__":
-    main(run)
+    main(NAME, run)
