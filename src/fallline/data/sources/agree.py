@@ -178,9 +178,10 @@ def under(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def no_rows(schema: pa.Schema) -> pa.RecordBatch:
-    """A batch without rows."""
-    return pa.RecordBatch.from_arrays([pa.nulls(0, type_) for type_ in schema.types], schema=schema)
+def no_rows(schema: pa.Schema, columns: Sequence[str]) -> pa.RecordBatch:
+    """A batch of these columns, without rows."""
+    wanted = part_of(schema, columns)
+    return pa.RecordBatch.from_arrays([pa.nulls(0, type_) for type_ in wanted.types], schema=wanted)
 
 
 def as_type(values: pa.Array, type_: pa.DataType) -> pa.Array:

@@ -63,9 +63,10 @@ class Npy(FileFormat):
         self, file: File, probe: Probe, schema: pa.Schema, options: ReadOptions, rows: int
     ) -> pa.Table:
         """Rows at a few places."""
-        n = min(rows // SAMPLED_PLACES + 1, probe.n_rows // SAMPLED_PLACES + 1)
-        places = sorted({int(place) for place in np.linspace(0, max(0, probe.n_rows - n), SAMPLED_PLACES)})
-        stops = [*places[1:], probe.n_rows]
+        n_rows = probe.details.shape[0]
+        n = min(rows, n_rows) // SAMPLED_PLACES + 1
+        places = sorted({int(place) for place in np.linspace(0, max(0, n_rows - n), SAMPLED_PLACES)})
+        stops = [*places[1:], n_rows]
         with file.open() as stream:
             batches = [
                 under(_rows(stream, probe, start, min(start + n, stop), schema.names), schema)
@@ -85,8 +86,9 @@ class Npy(FileFormat):
         in_flight: int,
     ) -> Iterator[Piece]:
         """Stretch after stretch."""
-        wanted, n_rows = part_of(schema, columns), probe.n_rows
+        wanted = part_of(schema, columns)
         layout: Layout = probe.details
+        n_rows = layout.shape[0]
         a_row = layout.dtype.itemsize * math.prod(layout.shape[1:])
         step = rows_a_batch(a_row)
         with file.open() as stream:

@@ -114,7 +114,9 @@ class _Group:
             if options.on_error == "stop":
                 raise self._error(reason) from error
             skipped = Skipped(self._file.name, at + 1, f"{reason}; {self.stop - at:,} rows left out")
-            yield Piece(no_rows(schema), at + 1, self.stop, self.stop, self._done(self.stop), (skipped,))
+            yield Piece(
+                no_rows(schema, schema.names), at + 1, self.stop, self.stop, self._done(self.stop), (skipped,)
+            )
 
     def _batches(self, schema, in_flight):
         """Several batches are decoded together, as each time costs some microseconds a column; they share their memory."""
