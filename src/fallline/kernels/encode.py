@@ -18,7 +18,18 @@ from numba.extending import intrinsic
 
 from fallline.kernels.compile import inlined, kernel
 
-__all__ = ["NUMBER_TYPES", "count", "fill", "moments", "one_hot", "pick", "scatter", "standardise"]
+__all__ = [
+    "NUMBER_TYPES",
+    "count",
+    "fill",
+    "first_disorder",
+    "moments",
+    "one_hot",
+    "pick",
+    "raise_to",
+    "scatter",
+    "standardise",
+]
 
 # The types that a number can be read from; what kernels are given is the place in this list.
 NUMBER_TYPES = ("float", "double", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -64,8 +75,8 @@ def moments(batch, kinds, shifts, out):
 
 
 @kernel
-def standardise(batch, kinds, means, scales, flags, out):
-    """Fill the first columns of `out` (rows, ...) float32 with (value - mean) * scale, and 0 for missing values.
+def standardise(batch, kinds, means, scales, flags, first, out):
+    """Fill the columns of `out` (rows, ...) float32 from `first` on with (value - mean) * scale, and 0 for missing values.
 
     `flags` (columns,) int64 names the column of `out` that tells whether the value is missing, or is -1. Given back is
     how many numbers became infinite, being so large or infinite before.
@@ -76,16 +87,16 @@ def standardise(batch, kinds, means, scales, flags, out):
     beyond = 0
     for start in range(0, rows, _ROWS):
         size = min(_ROWS, rows - start)
-        for first in range(0, columns, _COLUMNS):
-            width = min(_COLUMNS, columns - first)
+        for left in range(0, columns, _COLUMNS):
+            width = min(_COLUMNS, columns - left)
             for c in range(width):
-                j = first + c
+                j = left + c
                 _load(batch, j, kinds[j], start, size, tile[c])
                 if flags[j] >= 0:
                     for i in range(size):
                         out[start + i, flags[j]] = math.isnan(tile[c, i])
                 beyond += _scale(tile[c, :size], means[j], scales[j], turned[c])
-            _turn(turned, size, width, out[start : start + size, first : first + width])
+            _turn(turned, size, width, out[start : start + size, first + left : first + left + width])
     return beyond
 
 
@@ -95,6 +106,23 @@ def pick(batch, kinds, rows, out):
     for j in range(kinds.size):
         for i in range(rows.size):
             _load(batch, j, kinds[j], rows[i], 1, out[i, j : j + 1])
+
+
+@kernel
+def raise_to(places, values, out):
+    """Raise `out[places[i]]` to the magnitude of `values[i]`, for each i."""
+    for i in range(places.size):
+        out[places[i]] = max(out[places[i]], abs(values[i]))
+
+
+@kernel
+def first_disorder(indptr, indices):
+    """The first row of a CSR whose indices do not ascend; -1 if there is none."""
+    for row in range(indptr.size - 1):
+        for k in range(indptr[row] + 1, indptr[row + 1]):
+            if indices[k] <= indices[k - 1]:
+                return row
+    return -1
 
 
 @kernel

@@ -1,0 +1,162 @@
+"""Dates and times: how long ago, standardised, and the parts of the calendar and the clock that recur."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as is_
+
+from fallline.data.encoder.kinds.base import Column, Encoded, Found, Kind, Observed, Scaled, flagged
+from fallline.data.encoder.kinds.boolean import without_variation
+from fallline.data.encoder.kinds.number import scaled
+from fallline.data.encoder.statistics import Counts
+from fallline.errors import InputError
+
+__all__ = ["Date", "DateColumn"]
+
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_PARTS = {"month": pc.month, "weekday": pc.day_of_week, "hour": pc.hour}
+_HOUR_A_UNIT = {"s": 3600.0, "ms": 3600e3, "us": 3600e6, "ns": 3600e9}
+
+
+@dataclass(frozen=True)
+class DateColumn(Column):
+    """A column of points in time.
+
+    Parameters
+    ----------
+    name : str
+    mean, deviation : float
+        Of the days since 1970 or, of times without a date, of the hours since midnight.
+    year_mean, year_deviation : float
+        A deviation of 0 stands for years that do not vary, which are left out.
+    months, weekdays, hours : list of int
+        Those that were seen, with a feature each; empty if not more than one was.
+    flag : bool
+        Whether values were missing in the pass.
+    """
+
+    name: str
+    mean: float
+    deviation: float
+    year_mean: float
+    year_deviation: float
+    months: list[int]
+    weekdays: list[int]
+    hours: list[int]
+    flag: bool
+
+    @property
+    def becomes(self) -> str:
+        """See `Column`."""
+        parts = ["standardised"] + ["year"] * (self.year_deviation > 0)
+        parts += ["month"] * bool(self.months) + ["weekday"] * bool(self.weekdays)
+        parts += ["hour"] * bool(self.hours) + ["missing ones flagged"] * self.flag
+        return ", ".join(parts)
+
+    @property
+    def numbers(self) -> Sequence[Scaled]:
+        """See `Column`."""
+        flag = flagged(self.name) if self.flag else None
+        features = [Scaled(self.name, self.mean, self.deviation, flag)]
+        if self.year_deviation:
+            features.append(Scaled(f"{self.name} year", self.year_mean, self.year_deviation))
+        return features
+
+    @property
+    def groups(self) -> Sequence[Sequence[str]]:
+        """See `Column`."""
+        named = {"weekday": _WEEKDAYS}
+        return [
+            [f"{self.name} {part}={named[part][value] if part in named else value}" for value in values]
+            for part, values in self._parts.items()
+        ]
+
+    @cached_property
+    def _parts(self):
+        """The parts with features, and their values."""
+        parts = {"month": self.months, "weekday": self.weekdays, "hour": self.hours}
+        return {part: values for part, values in parts.items() if values}
+
+    def encode(self, array: pa.Array) -> Encoded:
+        """See `Column`."""
+        array = as_time(array, self.name)
+        numbers = [_amount(array)] + ([pc.year(array)] if self.year_deviation else [])
+        return Encoded(numbers, [_codes(_PARTS[part](array), values) for part, values in self._parts.items()])
+
+
+def _codes(part, values):
+    """The place of each among the values, -1 for others and missing ones."""
+    table = np.full(33, -1, np.int32)
+    table[values] = np.arange(len(values), dtype=np.int32)
+    return table[pc.fill_null(part, 32).to_numpy()]
+
+
+class Date(Kind):
+    """Dates, times, and both in one, with or without a time zone."""
+
+    name = "date"
+    column = DateColumn
+
+    def accepts(self, type_: pa.DataType) -> bool:
+        """See `Kind`."""
+        return is_.is_date(type_) or is_.is_timestamp(type_) or is_.is_time(type_) or is_.is_null(type_)
+
+    def observe(self, array: pa.Array, options: Mapping[str, Any]) -> Observed:  # noqa: ARG002 (there are none)
+        """See `Kind`."""
+        array = as_time(array, "")
+        dated, timed = _has(array.type)
+        years = pc.year(array) if dated else pa.nulls(len(array), pa.int64())
+        parts = [
+            part(array) if wanted else pa.nulls(0, pa.int64())
+            for part, wanted in zip(_PARTS.values(), (dated, dated, timed), strict=True)
+        ]
+        return Observed([_amount(array), years], [Counts.of(part) for part in parts])
+
+    def fit(self, name: str, found: Found, options: Mapping[str, Any]) -> Column | None:  # noqa: ARG002
+        """See `Kind`."""
+        flag = found.missing > 0
+        amount, year = scaled(name, found.moments, 0, flag=flag), scaled(name, found.moments, 1, flag=False)
+        if amount is None:
+            return without_variation(name, found, "the same")
+        seen = [sorted(map(int, counts.most_common()[0])) for counts in found.statistics]
+        months, weekdays, hours = (values if len(values) > 1 else [] for values in seen)
+        mean, deviation = (year.mean, year.deviation) if year else (0.0, 0.0)
+        return DateColumn(name, amount.mean, amount.deviation, mean, deviation, months, weekdays, hours, flag)
+
+
+def as_time(array: pa.Array, name: str) -> pa.Array:
+    """The same points in time, in a type that has parts."""
+    if is_.is_null(array.type):
+        return array.cast(pa.timestamp("s"))
+    if is_.is_timestamp(array.type) and array.type.tz is not None:
+        try:
+            pc.hour(array[:0])
+        except pa.ArrowInvalid as error:
+            raise InputError(
+                f"Column {name!r} is in the time zone {array.type.tz!r}, which is not known here ({error}). Convert it to UTC."
+            ) from error
+    return array
+
+
+def _has(type_):
+    """Whether a type has a date, and a time of day."""
+    return not is_.is_time(type_), not is_.is_date(type_)
+
+
+def _amount(array):
+    """Days since 1970 or, of times without a date, hours since midnight; as float64."""
+    type_ = array.type
+    if is_.is_date32(type_):
+        return array.cast(pa.int32())
+    if is_.is_date64(type_):
+        return pc.divide(array.cast(pa.int64()).cast(pa.float64(), safe=False), 24 * _HOUR_A_UNIT["ms"])
+    ticks = array.cast(pa.int32()) if is_.is_time32(type_) else array.cast(pa.int64())
+    hours = pc.divide(ticks.cast(pa.float64(), safe=False), _HOUR_A_UNIT[type_.unit])
+    return hours if is_.is_time(type_) else pc.divide(hours, 24.0)

@@ -1,0 +1,150 @@
+"""From a sample of a source to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as is_
+
+from fallline.data.encoder.arrow import as_strings, missing
+from fallline.data.encoder.kinds import KINDS
+from fallline.data.encoder.kinds.base import did_you_mean
+from fallline.data.encoder.plan import ColumnPlan, Glance, Plan, known_column, require_no_twins
+from fallline.data.encoder.statistics import Counts
+from fallline.data.encoder.target import TASKS, TargetSeen, infer_task, require_target_type
+from fallline.data.sources.base import Source
+from fallline.errors import ParameterError, TargetError
+
+__all__ = ["make_plan"]
+
+_EXAMPLES = 3
+
+
+def make_plan(
+    source: Source,
+    *,
+    target: str,
+    weight: str | None = None,
+    offset: str | None = None,
+    ignore: Iterable[str] = (),
+    categorical: Iterable[str] = (),
+    text: Iterable[str] = (),
+    task: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Plan:
+    """What is to be made of each column of a source, from the types of its columns and a sample of its rows.
+
+    Parameters
+    ----------
+    source : Source
+    target : str
+        The column to predict.
+    weight, offset : str, optional
+        The columns of the rows' weights, and of what is added to their scores.
+    ignore, categorical, text : iterable of str
+        Columns of these kinds, whatever their types suggest.
+    task : str, optional
+        "binary", "multiclass" or "regression"; by default what the target suggests.
+    overrides : mapping, optional
+        For other columns and kinds: from the name of a column to a kind, or to a dict of "kind" and options.
+
+    Raises
+    ------
+    ParameterError
+        For a column that is not there, with the nearest name, or has several roles.
+    TargetError
+        For a target that can be none.
+    """
+    require_no_twins(source.schema, source.name)
+    names = source.schema.names
+    for role, column in (("target", target), ("weight", weight), ("offset", offset)):
+        if column is not None:
+            known_column(column, names, f"{role}={column!r}, but {source.name!r} has no such column")
+    if task is not None and task not in TASKS:
+        raise ParameterError(f"task={task!r} is not one of {', '.join(TASKS)}.{did_you_mean(task, TASKS)}")
+    require_target_type(target, source.schema.field(target).type)
+    sample = source.sample()
+    reason = None
+    if task is None:
+        task, reason = _task(target, sample)
+    kinds = _named_kinds(names, source.name, ignore, categorical, text, overrides or {})
+    roles = {target, weight, offset}
+    columns = [
+        _column(source.schema.field(name), sample, kinds.get(name)) for name in names if name not in roles
+    ]
+    for name in roles & set(kinds):
+        raise ParameterError(
+            f"Column {name!r} is the target, the weight or the offset; it has no other kind. Name it once."
+        )
+    plan = Plan(target, task, reason, columns, weight, offset)
+    plan._require_one_role_each()
+    plan.require_fit(source.schema, source.name)
+    return plan
+
+
+def _task(target, sample):
+    """What the sample suggests."""
+    values = _whole(sample, target)
+    values = values.filter(pa.array(~missing(values)))
+    if not len(values):
+        raise TargetError(
+            f"The target {target!r} is missing in every row looked at. Check which column it is."
+        )
+    return infer_task(TargetSeen.of(values))
+
+
+def _named_kinds(names, source, ignore, categorical, text, overrides):
+    """The kinds that were asked for by name, with their options."""
+    kinds: dict[str, dict[str, Any]] = {}
+    # A column named a category is one, however many values it has.
+    asked = (
+        ("ignore", ignore, {"kind": "ignore"}),
+        ("categorical", categorical, {"kind": "category", "drop_if_unique": False}),
+        ("text", text, {"kind": "text"}),
+    )
+    for setting, columns, kind in asked:
+        for column in [columns] if isinstance(columns, str) else columns:
+            known_column(column, names, f"{setting}={column!r}, but {source!r} has no such column")
+            if column in kinds:
+                raise ParameterError(f"Column {column!r} is named for two kinds. Name it for one.")
+            kinds[column] = kind
+    for column, kind in overrides.items():
+        known_column(column, names, f"overrides has {column!r}, but {source!r} has no such column")
+        kinds[column] = dict(kind) if isinstance(kind, Mapping) else {"kind": kind}
+    return kinds
+
+
+def _column(field, sample, named):
+    """The plan of a column: as it was named, or as its type suggests."""
+    type_, note = field.type, ""
+    if named is None:
+        kind, note = _suggested(type_)
+        named = {"kind": kind}
+    options = {key: value for key, value in named.items() if key != "kind"}
+    glance = _glance(_whole(sample, field.name))
+    return ColumnPlan.of(field.name, str(type_), named.get("kind"), options, note=note, glance=glance)
+
+
+def _suggested(type_):
+    """The first kind that takes a type; and a note where that is to ignore it."""
+    if is_.is_null(type_):
+        return "ignore", "it has no values"
+    kind = next(name for name, page in KINDS.items() if page.accepts(type_))
+    return kind, f"nothing can be made of {type_}" if kind == "ignore" else ""
+
+
+def _whole(sample, name):
+    return sample.column(name).combine_chunks()
+
+
+def _glance(array):
+    """What a column of the sample shows."""
+    absent = missing(array)
+    try:
+        there = as_strings(array.filter(pa.array(~absent)))
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        return Glance(len(array), int(absent.sum()), 0, ())
+    examples = tuple(there[:1000].unique()[:_EXAMPLES].to_pylist())
+    return Glance(len(array), int(absent.sum()), Counts.of(there).distinct(), examples)
