@@ -19,16 +19,30 @@ if TYPE_CHECKING:
     from fallline.comparison import compare
     from fallline.descent import mini_batch_gradient_descent
     from fallline.estimators import SGDClassifier, SGDRegressor
+    from fallline.model import Model, load
+    from fallline.training import train
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["SGDClassifier", "SGDRegressor", "__version__", "compare", "mini_batch_gradient_descent"]
+__all__ = [
+    "Model",
+    "SGDClassifier",
+    "SGDRegressor",
+    "__version__",
+    "compare",
+    "load",
+    "mini_batch_gradient_descent",
+    "train",
+]
 
 _HOMES = {
     "mini_batch_gradient_descent": "fallline.descent",
     "SGDClassifier": "fallline.estimators",
     "SGDRegressor": "fallline.estimators",
     "compare": "fallline.comparison",
+    "train": "fallline.training",
+    "Model": "fallline.model",
+    "load": "fallline.model",
 }
 
 

@@ -21,6 +21,8 @@ from fallline.files import require_writable, written_whole
 
 __all__ = ["add_arguments", "run"]
 
+_NUMBERS = ("features", "missing", "distinct")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
@@ -52,11 +54,10 @@ def _show_plan(options):
     source = open_source(options.data, options=reading_options(options))
     chosen = ("target", "weight", "offset", "ignore", "categorical", "text", "task")
     plan = make_plan(source, **{name: getattr(options, name) for name in chosen})
-    text = json.dumps(plan.to_json(), indent=2) + "\n"
     if options.output is not None:
         with written_whole(options.output) as file:
-            file.write(text.encode())
-    write_json(options.json, plan.to_json())
+            file.write(plan.to_json().encode())
+    write_json(options.json, json.loads(plan.to_json()))
     if options.json == "-":
         return
     screen = console()
@@ -87,27 +88,41 @@ def _effects(model, most) -> list[dict[str, Any]]:
     names = ["score"] if model.classes is None or len(model.classes) == 2 else [str(label) for label in model.classes]
     if model.task == "binary":
         names = [str(model.classes[1])]
-    keys = ("feature", "column", "coefficient", "standardised")
     return [
-        {"output": name, "effects": [dict(zip(keys, effect, strict=True)) for effect in effects[:most]], "all": len(effects)}
-        for name, effects in zip(names, model.effects(), strict=True)
+        {
+            "output": name,
+            "intercept": found.intercept,
+            "all": len(found.effects),
+            "effects": [effect._asdict() for effect in found.effects[:most]],
+        }
+        for name, found in zip(names, model.effects(), strict=True)
     ]
 
 
 def _table(rows):
-    """A table of dictionaries, a column a key."""
+    """What becomes of columns, as a table."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for name in rows[0]:
-        table.add_column(name, overflow="fold")
+    shown = [name for name in rows[0]._fields if any(getattr(row, name) not in (None, "") for row in rows)]
+    for name in shown:
+        table.add_column(name, overflow="fold", justify="right" if name in _NUMBERS else "left")
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(_cell(name, getattr(row, name)) for name in shown))
     return table
+
+
+def _cell(name, value):
+    from rich.text import Text
+
+    if value is None:
+        return ""
+    return f"{value:.1%}" if name == "missing" else f"{value:,}" if name in _NUMBERS else Text(value)
 
 
 def _effects_table(output):
     from rich.table import Table
+    from rich.text import Text
 
     shown, everything = len(output["effects"]), output["all"]
     table = Table(
@@ -117,5 +132,5 @@ def _effects_table(output):
     table.add_column("per unit of the column", justify="right")
     table.add_column("per standard deviation", justify="right")
     for effect in output["effects"]:
-        table.add_row(effect["feature"], f"{effect['coefficient']:.5g}", f"{effect['standardised']:.5g}")
+        table.add_row(Text(effect["feature"]), f"{effect['original']:.5g}", f"{effect['standardised']:.5g}")
     return table

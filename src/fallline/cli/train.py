@@ -10,7 +10,6 @@ Examples: fallline train "flights/*.csv.gz" --target arr_delay -o delay.fall
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import fallline
@@ -111,8 +110,8 @@ def _plan(path):
     if path is None:
         return None
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ParameterError(f"There is no file {path!r} to read a plan from. Check the path.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ParameterError(f"{path!r} does not hold a plan in JSON: {error}. Correct it.") from error
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"{path!r} is not a plan: {error}. Give what `fallline inspect -o` wrote.") from error

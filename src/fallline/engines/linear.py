@@ -129,12 +129,19 @@ class LinearEngine:
         scores = np.empty((source.n_rows, len(weights)), weights.dtype)
         size, begin = _block_rows(len(weights) * source.numbers_a_row), 0
         for block, end in source.blocks(_IN_ORDER, 0, 0, lambda: size):
-            predict(block, weights, scores[begin:end])
-            if offset:
-                scores[begin:end] += block.y[block.rows, -1:]
+            scores[begin:end] = LinearEngine.score(block, weights, offset=offset)
             if not np.isfinite(scores[begin:end]).all():
                 source.require_finite(block.rows)
             begin = end
+        return scores
+
+    @staticmethod
+    def score(block: Block, weights: np.ndarray, *, offset: bool = False) -> np.ndarray:
+        """The scores of a block's rows, (rows, outputs); see `predict`."""
+        scores = np.empty((len(block.rows), len(weights)), weights.dtype)
+        predict(block, weights, scores)
+        if offset:
+            scores += block.y[block.rows, -1:]
         return scores
 
     def measure(self, source: TrainingSource, weights: np.ndarray) -> float:

@@ -45,6 +45,7 @@ __all__ = [
     "Tweedie",
     "loss_from_json",
     "loss_to_json",
+    "name_of",
 ]
 
 LOSSES = {
@@ -65,6 +66,15 @@ LOSSES = {
 }
 
 
+def name_of(loss: Any) -> str:
+    """What to call a loss: its name in the table."""
+    if isinstance(loss, OneVersusRest):
+        return f"{name_of(loss.binary)}, one class against the rest"
+    if hasattr(loss, "loss"):
+        return f"{name_of(loss.loss)} with an offset"
+    return next(name for name, kind in LOSSES.items() if kind is type(loss))
+
+
 def loss_to_json(loss: Any) -> dict[str, Any]:
     """A loss as plain values: its name in the table, and its parameters."""
     if isinstance(loss, OneVersusRest):
@@ -72,8 +82,7 @@ def loss_to_json(loss: Any) -> dict[str, Any]:
             "one_versus_rest": loss_to_json(loss.binary),
             "positive_weight": [float(weight) for weight in loss.positive_weight],
         }
-    name = next(name for name, kind in LOSSES.items() if kind is type(loss))
-    return {"name": name, **loss._asdict()}
+    return {"name": name_of(loss), **loss._asdict()}
 
 
 def loss_from_json(plain: dict[str, Any]) -> Any:

@@ -1,0 +1,351 @@
+"""What is left when training ends: encoder, weights and how they came about. It predicts, evaluates, saves and loads."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from fallline.data.ahead import THREADS, mapped_ahead
+from fallline.data.budget import memory_budget
+from fallline.data.encoder import Effects, Encoder
+from fallline.data.rows import ArraySource, Rows
+from fallline.data.sinks import SINKS, writing
+from fallline.data.sources import open_source
+from fallline.data.sources.base import Batch, Skipped
+from fallline.data.sources.formats import BATCH_BYTES
+from fallline.data.sources.options import ReadOptions
+from fallline.engines.linear import LinearEngine
+from fallline.errors import FalllineWarning, InputError, ParameterError
+from fallline.files import require_writable
+from fallline.kernels.blocks import Block
+from fallline.metrics import ClassMetrics, NumberMetrics
+from fallline.modelfile import reading_model, write_model
+from fallline.names import did_you_mean
+from fallline.objective.losses import loss_from_json, loss_to_json
+from fallline.reports import training_report
+
+__all__ = ["Model", "load"]
+
+
+class _Scored(NamedTuple):
+    """Some rows of the data, encoded, and their scores (rows, outputs)."""
+
+    batch: Batch
+    rows: Rows
+    scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained linear model and the encoder of the columns that it takes.
+
+    `fallline.train` makes one, and `fallline.load` reads one from a file.
+
+    Attributes
+    ----------
+    encoder : Encoder
+        From columns to numbers.
+    weights : ndarray of shape (outputs, features + 1), float32
+        One row an output; the last entry is the intercept.
+    loss : NamedTuple
+        The loss that was minimised; its link leads from scores to predictions.
+    summary : dict
+        What was done: rows, epochs, seconds, losses, why training stopped, and with which settings.
+    history : list of dict
+        One record an epoch, and more within long ones.
+    """
+
+    encoder: Encoder
+    weights: np.ndarray
+    loss: Any
+    summary: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def task(self) -> str:
+        """One of "binary", "multiclass" and "regression"."""
+        return self.encoder.task
+
+    @property
+    def classes(self) -> list[Any] | None:
+        """The classes in the order of their probabilities; None for regression."""
+        return self.encoder.classes
+
+    def predict(
+        self,
+        data: Any,
+        output: str | os.PathLike | None = None,
+        *,
+        keep: Sequence[str] = (),
+        memory: str | int | None = None,
+        options: ReadOptions = ReadOptions(),
+        progress: Callable[[float, str], None] | None = None,
+    ) -> Any:
+        """Predict every row, in order.
+
+        Parameters
+        ----------
+        data : path, list of paths, data frame, table, array or sparse matrix
+            Rows with the columns that the model was trained on; others are not looked at.
+        output : path, optional
+            A file to write predictions to, row for row, in a column `prediction` and, where there are probabilities, a column
+            `probability_<class>` for each class: Parquet, CSV or JSON lines by its ending. The data may be larger than memory.
+        keep : sequence of str
+            Columns of the data to carry over into the file.
+        memory : str or int, optional
+            How much memory to use, such as "1GB"; by default half of what is free.
+        options : ReadOptions
+            How to read files.
+        progress : callable, optional
+            Told from time to time the share of the work that is done, and what is being done.
+
+        Returns
+        -------
+        ndarray of shape (n,), or the number of rows written
+            Classes or numbers.
+
+        Raises
+        ------
+        InputError
+            If a column is missing or does not hold what it held in training.
+        ParameterError
+            If the output cannot be written.
+        """
+        if output is None:
+            if keep:
+                raise ParameterError("keep= carries columns over into a file, but there is no output. Give one.")
+            parts = [self._predicted(found.scores) for found in self._scored(data, memory, options, progress)]
+            return np.concatenate(parts)
+        require_writable(output, "output", tuple(SINKS))
+        return self._write(output, list(keep), self._scored(data, memory, options, progress, keep))
+
+    def predict_proba(
+        self, data: Any, *, memory: str | int | None = None, options: ReadOptions = ReadOptions()
+    ) -> np.ndarray:
+        """The probability of every class, for every row in order.
+
+        Parameters
+        ----------
+        data, memory, options
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n, classes)
+            In the order of `classes`.
+
+        Raises
+        ------
+        ParameterError
+            If the model has none: for regression, and for losses of margins.
+        """
+        if not self._has_probabilities:
+            raise ParameterError(
+                f"A model trained with {self.summary.get('loss')} has no probabilities. Use predict, or train a classifier with "
+                "loss='log_loss'."
+            )
+        scored = self._scored(data, memory, options, None)
+        return np.concatenate([self.loss.link.probabilities(found.scores) for found in scored])
+
+    def evaluate(
+        self,
+        data: Any,
+        *,
+        memory: str | int | None = None,
+        options: ReadOptions = ReadOptions(),
+        progress: Callable[[float, str], None] | None = None,
+    ) -> dict[str, float]:
+        """How well the model predicts rows whose target is known.
+
+        Rows without a target are left out, and weighted as in training where the model has a column of weights.
+
+        Parameters
+        ----------
+        data, memory, options, progress
+            As for `predict`; the target has to be among the columns.
+
+        Returns
+        -------
+        dict
+            "rows"; "accuracy", "log_loss" and "roc_auc", or "rmse", "mae" and "r2"; and how many rows are of unknown classes.
+        """
+        metrics = self.metrics()
+        for found in self._scored(data, memory, options, progress, truth=True):
+            self.measure(metrics, found.rows.y, found.scores, found.rows.weight)
+        results = metrics.results()
+        if not results.get("rows"):
+            raise InputError("No row has a target, so there is nothing to evaluate. Check the target's column.")
+        return results
+
+    def metrics(self) -> ClassMetrics | NumberMetrics:
+        """An empty account of how good predictions are."""
+        return NumberMetrics() if self.classes is None else ClassMetrics(len(self.classes))
+
+    def measure(
+        self, metrics: ClassMetrics | NumberMetrics, y: np.ndarray, scores: np.ndarray, weight: np.ndarray
+    ) -> None:
+        """Enter encoded targets and the scores of the same rows into an account."""
+        if isinstance(metrics, NumberMetrics):
+            metrics.add(self._original(y[:, 0]), self._predicted(scores), weight)
+            return
+        classes = y[:, 0] > 0 if self.task == "binary" else y[:, 0]
+        truth = np.where(np.isnan(y[:, 0]), -1, classes).astype(np.intp)
+        probabilities = self.loss.link.probabilities(scores) if self._has_probabilities else None
+        metrics.add(truth, _highest(scores), probabilities, weight)
+
+    def measure_block(self, metrics: ClassMetrics | NumberMetrics, block: Block) -> None:
+        """Enter the rows of a block into an account."""
+        scores = LinearEngine.score(block, self.weights, offset=self._offset)
+        self.measure(metrics, block.y[block.rows], scores, block.weight[block.rows])
+
+    def effects(self) -> list[Effects]:
+        """What each feature adds to each score, in the units of the columns, largest effects first."""
+        return [
+            output._replace(effects=sorted(output.effects, key=lambda effect: -abs(effect.standardised)))
+            for output in self.encoder.original_units(self.weights)
+        ]
+
+    def report(self) -> str:
+        """What was done, for people."""
+        return training_report(self.summary)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the model to one safetensors file, whole or not at all; see `fallline.modelfile`."""
+        tensors, document = self.encoder.to_tensors()
+        write_model(
+            path,
+            {"weights": self.weights, **{f"encoder.{name}": tensor for name, tensor in tensors.items()}},
+            {"loss": loss_to_json(self.loss), "summary": self.summary, "history": self.history, "encoder": document},
+        )
+
+    # ------------------------------------------------------------------------------------------------- streaming
+
+    @property
+    def _has_probabilities(self):
+        return self.classes is not None and self.loss.link.probabilities is not None
+
+    @property
+    def _offset(self):
+        return self.encoder.plan.offset is not None
+
+    @cached_property
+    def _labels(self):
+        return pa.array(self.classes)
+
+    def _original(self, y):
+        """Numbers in the units of the target."""
+        return y * self.encoder.target_scale + self.encoder.target_mean
+
+    def _predicted(self, scores):
+        """Classes or numbers, (rows,)."""
+        if self.classes is None:
+            return self._original(self.loss.link.mean(scores[:, 0]))
+        return np.array(self.classes)[_highest(scores)]
+
+    def _scored(self, data, memory, options, progress, keep=(), *, truth=False) -> Iterator[_Scored]:
+        """Every row of the data, part by part, in order."""
+        encoder = self.encoder
+        source = open_source(data, options=options._replace(text_columns=_text_columns(encoder.plan)))
+        columns = list(dict.fromkeys([*(encoder.reads if truth else encoder.reads_features), *keep]))
+        _require_columns(source, columns, keep)
+        in_flight = memory_budget(memory).in_flight(BATCH_BYTES)
+        encode = partial(encoder.encode, unseen="nan") if truth else encoder.encode_features
+
+        def score(batch):
+            rows = encode(batch)
+            return _Scored(batch, rows, LinearEngine.predict(ArraySource(rows), self.weights, offset=self._offset))
+
+        total, skipped = 0, []
+        for found in mapped_ahead(score, source.batches(columns, in_flight=in_flight), THREADS, in_flight):
+            total += found.batch.rows.num_rows
+            skipped += found.batch.skipped
+            if progress is not None:
+                progress(found.batch.done / max(source.size, 1), f"{total:,} rows")
+            yield found
+        if skipped:
+            warnings.warn(_left_out(skipped), FalllineWarning, stacklevel=4)
+
+    def _write(self, output, keep, scored):
+        """Write predictions to a file; return how many."""
+        first = next(scored)
+        rows = 0
+        with writing(output, self._table(first, keep).schema) as sink:
+            for found in chain([first], scored):
+                sink.write_batch(self._table(found, keep))
+                rows += len(found.scores)
+        return rows
+
+    def _table(self, found, keep):
+        """Kept columns, predictions and probabilities of some rows as a record batch."""
+        columns = {name: found.batch.rows.column(name) for name in keep}
+        if self.classes is None:
+            columns["prediction"] = pa.array(self._predicted(found.scores))
+        else:
+            columns["prediction"] = self._labels.take(pa.array(_highest(found.scores)))
+        if self._has_probabilities:
+            probabilities = self.loss.link.probabilities(found.scores)
+            for number, label in enumerate(self.classes):
+                columns[f"probability_{label}"] = pa.array(probabilities[:, number])
+        return pa.RecordBatch.from_pydict(columns)
+
+
+def load(path: str | os.PathLike) -> Model:
+    """Read a model that `Model.save` or `fallline train` wrote. Nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, no model, or of a format that this version does not read.
+    """
+    with reading_model(path) as (tensors, document):
+        encoder = {
+            name.removeprefix("encoder."): tensor
+            for name, tensor in tensors.items()
+            if name.startswith("encoder.")
+        }
+        return Model(
+            encoder=Encoder.from_tensors(encoder, document["encoder"]),
+            weights=tensors["weights"],
+            loss=loss_from_json(document["loss"]),
+            summary=document["summary"],
+            history=document["history"],
+        )
+
+
+def _highest(scores):
+    """The number of the class with the highest score."""
+    return (scores[:, 0] > 0).astype(np.intp) if scores.shape[1] == 1 else scores.argmax(axis=1)
+
+
+def _require_columns(source, names, keep):
+    known = source.schema.names
+    for name in names:
+        if name not in known:
+            why = "which is to be kept" if name in keep else "which the model was trained on"
+            raise InputError(f"{source.name!r} has no column {name!r}, {why}. {did_you_mean(name, known)}")
+
+
+def _text_columns(plan):
+    """Columns that were text in training, and so are text wherever they come from."""
+    return tuple(column.name for column in plan.features() if "string" in column.type)
+
+
+def _left_out(skipped: Sequence[Skipped]) -> str:
+    first = "; ".join(f"{row.file!r}, row {row.row:,}: {row.reason}" for row in skipped[:3])
+    return f"{len(skipped):,} rows could not be read and were left out. The first: {first}."

@@ -1,0 +1,247 @@
+"""The function behind `fallline train`."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fallline.data.arrays import as_array
+from fallline.data.budget import memory_budget
+from fallline.data.cache import default_folder
+from fallline.data.encoder import Plan, make_plan
+from fallline.data.order import Order
+from fallline.data.prepared import Preparing, prepare
+from fallline.data.sources import open_source
+from fallline.data.sources.options import ReadOptions
+from fallline.errors import InterruptedWarning, ParameterError
+from fallline.loop import train as run_loop
+from fallline.model import Model
+from fallline.monitors.base import Run
+from fallline.monitors.interrupt import Interrupt
+from fallline.monitors.keep_best import KeepBest
+from fallline.monitors.long_epochs import LongEpochs
+from fallline.monitors.tell import Tell
+from fallline.monitors.time_limit import TimeLimit
+from fallline.monitors.validation import Validation
+from fallline.names import listed
+from fallline.objective.domains import ANY_NUMBER
+from fallline.objective.links import Identity
+from fallline.objective.losses import name_of
+from fallline.objective.losses.offset import Offset
+from fallline.settings import number, seed_from
+from fallline.training.held_out import HeldOut
+from fallline.training.recipe import Recipe, class_loss, regression_loss
+from fallline.training.summary import judged, summarised
+
+__all__ = ["train"]
+
+
+def train(
+    data: Any,
+    target: Any = None,
+    *,
+    weight: str | None = None,
+    offset: str | None = None,
+    ignore: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    text: Sequence[str] = (),
+    plan: str | Plan | None = None,
+    task: str | None = None,
+    loss: Any = None,
+    penalty: str | None = "l2",
+    alpha: float | None = None,
+    l1_ratio: float = 0.15,
+    optimizer: Any = "adam",
+    learning_rate: float = 0.03,
+    schedule: Any = "cosine",
+    batch_size: float | str = 128,
+    epochs: int | None = None,
+    validation: Any = None,
+    seed: int = 0,
+    time_limit: float | None = None,
+    memory: str | int | None = None,
+    cache: str | os.PathLike | bool = True,
+    options: ReadOptions = ReadOptions(),
+    progress: Callable[[float, str], None] | None = None,
+) -> Model:
+    """Train a linear model on data of any size and any kind of columns.
+
+    Numbers are standardised, categories become columns of zeros and ones, dates are taken apart, missing values are filled in and
+    flagged; see the guide on encoding. Files are read once to learn what their columns hold and once to encode them; encoded rows are
+    kept in a cache, so that later epochs and later runs read no file again.
+
+    Parameters
+    ----------
+    data : path, list of paths, data frame, table, array or sparse matrix
+        Files (Parquet, CSV, Arrow, JSON lines, NPY, libsvm), patterns or folders, local or on object storage; or rows in memory.
+    target : str or array of shape (n,)
+        The column to predict; or the values themselves, where `data` are in memory.
+    weight : str, optional
+        The column that says how much a row counts.
+    offset : str, optional
+        A column that is added to the score as it is, such as the logarithm of an exposure.
+    ignore : sequence of str
+        Columns to leave out.
+    categorical : sequence of str
+        Columns of numbers to take as categories.
+    text : sequence of str
+        Columns to take as text, word by word.
+    plan : str or Plan, optional
+        What becomes of each column, in JSON as `fallline inspect` writes it; then the five before may not be given.
+    task : {"binary", "multiclass", "regression"}, optional
+        By default by what the target looks like.
+    loss : str or NamedTuple, optional
+        By default "squared_error" for regression, "log_loss" for two classes and "multinomial" for more. A loss of margins with
+        more than two classes is trained one class against the rest.
+    penalty : {"l2", "l1", "elasticnet", "none"} or None
+        What keeps the weights small; intercepts go free.
+    alpha : float, optional
+        Strength of the penalty; by default 1 / rows, which is C=1 in scikit-learn.
+    l1_ratio : float
+        Share of L1 in "elasticnet".
+    optimizer : str or NamedTuple
+        A name in `fallline.optim.optimizers`, or an optimizer.
+    learning_rate : float
+        The first, or highest, rate of the schedule.
+    schedule : str or NamedTuple
+        How the rate develops: a name in `fallline.optim.schedules`, or a schedule.
+    batch_size : int, float or "full"
+        Rows an update sees: 1 is stochastic, a whole number or a fraction of the rows mini-batch, "full" batch gradient descent.
+    epochs : int, optional
+        Passes over the rows; by default as many as make two million visits to rows, from 5 to 100.
+    validation : float, path or table, optional
+        A fraction of the rows to hold out, or other data, to measure on after every epoch and at the end.
+    seed : int
+        Chooses the orders and the rows held out. The same seed gives the same bits.
+    time_limit : float, optional
+        Seconds after which training ends.
+    memory : str or int, optional
+        How much to use beyond the interpreter's own, such as "1GB"; by default half of what is free.
+    cache : path or bool
+        The folder where encoded rows are kept; True for the user's cache folder, False to keep none.
+    options : ReadOptions
+        How to read files.
+    progress : callable, optional
+        Told from time to time the share of the work that is done, and what is being done.
+
+    Returns
+    -------
+    Model
+        It predicts, evaluates and saves itself; `summary` says what was done.
+
+    Raises
+    ------
+    InputError
+        If the data cannot be used: the message says where, and what to do.
+    ParameterError
+        If a setting cannot be used.
+    DivergenceError
+        If the loss grows beyond all bounds.
+
+    Examples
+    --------
+    >>> import fallline, pandas
+    >>> from sklearn.datasets import load_wine
+    >>> wine = load_wine(as_frame=True).frame
+    >>> model = fallline.train(wine, "target", epochs=20)
+    >>> model.evaluate(wine)["accuracy"] > 0.95
+    True
+    """
+    began = time.perf_counter()
+    source, target = _opened(data, target, options)
+    made = _planned(
+        source, plan, task, target=target, weight=weight, offset=offset, ignore=ignore, categorical=categorical, text=text
+    )  # fmt: skip
+    recipe = Recipe(penalty, alpha, l1_ratio, optimizer, learning_rate, schedule, batch_size, epochs)
+    recipe.check()
+    made_for = regression_loss(loss) if made.task == "regression" else class_loss(loss, 2)
+    held_out = HeldOut.of(validation, seed_from(seed), options)
+    limit = None if time_limit is None else number("time_limit", time_limit, above=0)
+    how = Preparing(
+        memory_budget(memory),
+        _folder(cache),
+        # Where classes turn out to be numbers, the usual loss is taken, which is of the score itself.
+        standardise_target=made.task != "regression" or type(made_for.link) is Identity,
+        domain=made_for.domain if made.task == "regression" else ANY_NUMBER,
+        loss=name_of(made_for),
+        tell=_scaled(progress, 0.0, 0.5),
+    )
+    prepared = prepare(source, made, how)
+    training, judging = held_out.parts(prepared, how)
+    encoder = prepared.encoder
+    chosen = regression_loss(loss) if encoder.classes is None else class_loss(loss, len(encoder.classes))
+    engine = recipe.engine(Offset(chosen) if made.offset else chosen, training.n_rows)
+    state = engine.start(training.n_columns, len(encoder.classes) if encoder.task == "multiclass" else 1, np.float32)
+    run = Run(engine, training, Order(seed_from(seed)), state, recipe.epochs_for(training.n_rows))
+    stop = run_loop(run, _monitors(judging, limit, _scaled(progress, 0.5 * (not prepared.found), 1.0)))
+    if engine.exploded(training, state):
+        raise engine.divergence(training, state)
+    model = Model(encoder, _final(run, stop), chosen, {}, state.history)
+    if judging is not None:
+        model.summary["validation"] = judged(model, judging)
+    model.summary.update(summarised(source, prepared, recipe, run, stop, how.budget, time.perf_counter() - began))
+    return model
+
+
+def _opened(data, target, options):
+    """The source, and the name of the target in it."""
+    if target is None or isinstance(target, str):
+        return open_source(data, options=options), target
+    source = open_source(data, target_values=as_array(target, "target"), options=options)
+    return source, source.schema.names[-1]
+
+
+def _planned(source, plan, task, **chosen):
+    """The plan that was given; or one from a look at the data."""
+    if plan is None:
+        if chosen["target"] is None:
+            raise ParameterError(f"Which column is to be predicted? Give a target, one of: {listed(source.schema.names)}.")
+        return make_plan(source, task=task, **chosen)
+    given = [name for name, value in {**chosen, "task": task}.items() if value not in (None, (), []) and name != "target"]
+    if given:
+        raise ParameterError(f"{given[0]}= and plan= both say what becomes of columns. Change it in the plan.")
+    found = plan if isinstance(plan, Plan) else Plan.from_json(plan)
+    if chosen["target"] not in (None, found.target):
+        raise ParameterError(
+            f"target={chosen['target']!r} is not the plan's ({found.target!r}). Leave it out, or change the plan."
+        )
+    return found
+
+
+def _folder(cache):
+    """Where encoded rows are kept; None for nowhere."""
+    if isinstance(cache, bool):
+        return default_folder() if cache else None
+    return Path(cache)
+
+
+def _scaled(progress, begin, end):
+    """The same listener, for a stretch of the work."""
+    if progress is None:
+        return lambda share, what: None
+    return lambda share, what: progress(begin + share * (end - begin), what)
+
+
+def _monitors(judging, limit, tell):
+    judges = [] if judging is None else [Validation(judging)]
+    quantity = "objective" if judging is None else "validation_loss"
+    limits = [] if limit is None else [TimeLimit(limit)]
+    return [LongEpochs(), *judges, KeepBest(quantity), *limits, Interrupt(), Tell(tell)]
+
+
+def _final(run, stop):
+    """The weights to keep: the last; or the best, where training ended before its schedule did."""
+    early = stop.reason in {"interrupted", "time_limit"} and run.state.best is not None
+    if stop.reason == "interrupted":
+        warnings.warn(
+            f"Training was interrupted in epoch {run.state.epoch + 1}; the model holds the best weights so far.",
+            InterruptedWarning,
+            stacklevel=3,
+        )
+    return np.array(run.state.best if early else run.weights)

@@ -1,0 +1,86 @@
+"""How to descend: from what was given to typed values, once it is known how many rows and classes there are."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fallline.engines.linear import LinearEngine
+from fallline.objective.domains import CLASSES
+from fallline.objective.losses import LOSSES, OneVersusRest
+from fallline.settings import (
+    integer,
+    make_loss,
+    make_optimizer,
+    make_penalty,
+    make_schedule,
+    number,
+    rows_per_batch,
+)
+
+__all__ = ["Recipe", "class_loss", "regression_loss"]
+
+# As many epochs as make so many visits to rows, within limits: small data need many passes, large ones few.
+_ROW_VISITS = 2_000_000
+_FEWEST_EPOCHS, _MOST_EPOCHS = 5, 100
+
+_LOSS_PARAMETERS = {"epsilon": 0.1, "quantile": 0.5, "power": 1.5}
+_SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
+
+
+def regression_loss(loss: Any) -> Any:
+    """A loss for numbers, from its name; by default the squared error."""
+    return make_loss(loss or "squared_error", _LOSS_PARAMETERS, lambda kind: not kind.domain.classes)
+
+
+def class_loss(loss: Any, n_classes: int) -> Any:
+    """A loss for so many classes; one of margins is taken one class against the rest where there are more than two."""
+    usual = "log_loss" if n_classes == 2 else "multinomial"
+    found = make_loss(loss or usual, _LOSS_PARAMETERS, lambda kind: kind.domain.classes)
+    if n_classes == 2:
+        return LOSSES["log_loss"]() if found.domain == CLASSES else found
+    return found if found.domain == CLASSES else OneVersusRest(found, np.ones(n_classes))
+
+
+class Recipe(NamedTuple):
+    """What was given; see `fallline.train`."""
+
+    penalty: str | None
+    alpha: float | None
+    l1_ratio: float
+    optimizer: Any
+    learning_rate: float
+    schedule: Any
+    batch_size: float | str
+    epochs: int | None
+
+    def check(self) -> None:
+        """Raise `ParameterError` for what cannot be used, before any work is done."""
+        self.engine(LOSSES["log_loss"](), 1000)
+
+    def alpha_for(self, rows: int) -> float:
+        """Strength of the penalty for so many rows."""
+        return 1.0 / rows if self.alpha is None else number("alpha", self.alpha, at_least=0)
+
+    def epochs_for(self, rows: int) -> int:
+        """Passes over so many rows."""
+        if self.epochs is not None:
+            return integer("epochs", self.epochs)
+        return min(max(math.ceil(_ROW_VISITS / rows), _FEWEST_EPOCHS), _MOST_EPOCHS)
+
+    def engine(self, loss: Any, rows: int) -> LinearEngine:
+        """The engine for a loss and so many rows."""
+        batch_size, alpha = rows_per_batch(self.batch_size, rows), self.alpha_for(rows)
+        given = {**_SCHEDULE_PARAMETERS, "eta0": self.learning_rate, "alpha": alpha}
+        updates = -(-rows // batch_size)
+        return LinearEngine(
+            loss=loss,
+            optimizer=make_optimizer(self.optimizer),
+            schedule=make_schedule(self.schedule, loss, given, self.epochs_for(rows), updates),
+            batch_size=batch_size,
+            penalty=make_penalty(self.penalty, alpha, self.l1_ratio),
+        )
+
+

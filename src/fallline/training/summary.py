@@ -1,0 +1,101 @@
+"""What was done, as plain values: for people, programs, and the model file."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+import fallline
+from fallline.data.budget import Budget
+from fallline.data.order import Order
+from fallline.data.prepared import Prepared
+from fallline.data.rows import TrainingSource
+from fallline.data.sources.base import Source
+from fallline.model import Model
+from fallline.monitors.base import Run, Stop
+from fallline.objective.losses import name_of
+from fallline.training.recipe import Recipe
+
+__all__ = ["judged", "summarised"]
+
+
+def judged(model: Model, source: TrainingSource) -> dict[str, float]:
+    """Every metric on rows that were not trained on."""
+    metrics = model.metrics()
+    for block, _ in source.blocks(Order(0, shuffle=False), 0, 0, lambda: 2**14):
+        model.measure_block(metrics, block)
+    return metrics.results()
+
+
+def summarised(
+    source: Source, prepared: Prepared, recipe: Recipe, run: Run, stop: Stop, budget: Budget, seconds: float
+) -> dict[str, Any]:
+    """Data, training, why it stopped, seconds, cache, memory and notes."""
+    return {
+        "fallline": fallline.__version__,
+        "data": _data(source, prepared.encoder, run),
+        "training": _training(recipe, run),
+        "stop": stop._asdict(),
+        "seconds": {**prepared.seconds, "training": run.state.seconds, "total": seconds},
+        "cache": _cache(prepared),
+        "memory": {"budget": budget.total, "peak": _peak_memory(), "shuffle": _shuffling(prepared, budget)},
+        "notes": list(prepared.encoder.warnings),
+    }
+
+
+def _data(source, encoder, run):
+    return {
+        "name": source.name,
+        "target": encoder.plan.target,
+        "task": encoder.task,
+        "why_task": encoder.target.reason,
+        "rows": run.source.n_rows,
+        "columns": len(source.schema.names),
+        "features": encoder.n_columns,
+        "sparse": encoder.sparse,
+        "rows_without_target": encoder.counts.without_target,
+        "rows_skipped": encoder.counts.skipped,
+    }
+
+
+def _training(recipe, run):
+    engine, state = run.engine, run.state
+    return {
+        "loss": name_of(engine.loss),
+        "penalty": recipe.penalty or "none",
+        "alpha": recipe.alpha_for(run.source.n_rows),
+        "optimizer": type(engine.optimizer).__name__,
+        "schedule": type(engine.schedule).__name__,
+        "learning_rate": recipe.learning_rate,
+        "batch_size": engine.batch_size,
+        "seed": run.order.seed,
+        "epochs": state.epoch,
+        "updates": state.updates,
+        "loss_at_end": state.history[-1]["loss"] if state.history else math.nan,
+        "rows_a_second": state.rows / max(state.seconds, 1e-9),
+    }
+
+
+def _cache(prepared):
+    cache = prepared.cache
+    if cache is None or cache.path is None:
+        return {"path": None, "found": False, "bytes": 0}
+    return {"path": str(cache.path), "found": prepared.found, "bytes": cache.path.stat().st_size}
+
+
+def _shuffling(prepared, budget):
+    if prepared.rows is not None:
+        return "all rows shuffled together"
+    share = min(1.0, budget.window_bytes / 2 / prepared.nbytes)
+    return f"rows shuffled in windows of {share:.1%} of them (more with more --memory)"
+
+
+def _peak_memory():
+    """The most memory that the process has held, in bytes; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
