@@ -78,7 +78,7 @@ class Cache:
 
     def __init__(self, file: FileIO, path: Path | None, key: str):
         self._file = file
-        self._path = path
+        self.path = path
         self._lock = threading.Lock()
         try:
             self._read_ends(key)
@@ -221,17 +221,17 @@ class Cache:
                 os.posix_fadvise(self._file.fileno(), begin, end - begin, os.POSIX_FADV_WILLNEED)
 
     def _damage(self, block):
-        if self._path is None:
+        if self.path is None:
             return CacheError(
                 f"Block {block} of the temporary file of encoded rows is damaged: the disk does not give back what was written. "
                 "Try another one with --cache DIR."
             )
         # Unless another process has written it anew in the meantime.
         with suppress(OSError):
-            if os.path.samestat(self._path.stat(), os.fstat(self._file.fileno())):
-                self._path.unlink()
+            if os.path.samestat(self.path.stat(), os.fstat(self._file.fileno())):
+                self.path.unlink()
         return CacheError(
-            f"The cache file {str(self._path)!r} is damaged (block {block}). It has been removed: run again, and it is "
+            f"The cache file {str(self.path)!r} is damaged (block {block}). It has been removed: run again, and it is "
             "written anew."
         )
 
@@ -242,6 +242,15 @@ class Cache:
     def close(self) -> None:
         """Close the file; a temporary one is gone then."""
         self._file.close()
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def _arrays(shape, rows, entries, memory):
