@@ -69,8 +69,7 @@ def _add_training(group):
         "--batch-size",
         metavar="ROWS",
         type=some_number,
-        default=128,
-        help="1 is stochastic, a number or a fraction mini-batch, full batch (default: %(default)s)",
+        help="1 is stochastic, a number or a fraction mini-batch, full batch (default: 128, fewer with few rows)",
     )
     add("--epochs", metavar="N", type=whole, help="passes over the data (default: by the number of rows, 5 to 100)")
     add(

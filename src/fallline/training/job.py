@@ -60,7 +60,7 @@ def train(
     optimizer: Any = "adam",
     learning_rate: float = 0.03,
     schedule: Any = "cosine",
-    batch_size: float | str = 128,
+    batch_size: float | str | None = None,
     epochs: int | None = None,
     validation: Any = None,
     seed: int = 0,
@@ -111,8 +111,9 @@ def train(
         The first, or highest, rate of the schedule.
     schedule : str or NamedTuple
         How the rate develops: a name in `fallline.optim.schedules`, or a schedule.
-    batch_size : int, float or "full"
+    batch_size : int, float or "full", optional
         Rows an update sees: 1 is stochastic, a whole number or a fraction of the rows mini-batch, "full" batch gradient descent.
+        By default 128, and fewer where there are fewer than 4,096 rows.
     epochs : int, optional
         Passes over the rows; by default as many as make two million visits to rows, from 5 to 100.
     validation : float, path or table, optional

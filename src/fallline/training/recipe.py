@@ -25,6 +25,8 @@ __all__ = ["Recipe", "class_loss", "regression_loss"]
 # As many epochs as make so many visits to rows, within limits: small data need many passes, large ones few.
 _ROW_VISITS = 2_000_000
 _FEWEST_EPOCHS, _MOST_EPOCHS = 5, 100
+# Enough rows for a batch to be quick, and enough batches for an epoch to come somewhere.
+_ROWS_A_BATCH, _BATCHES_AN_EPOCH = 128, 32
 
 _LOSS_PARAMETERS = {"epsilon": 0.1, "quantile": 0.5, "power": 1.5}
 _SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
@@ -53,7 +55,7 @@ class Recipe(NamedTuple):
     optimizer: Any
     learning_rate: float
     schedule: Any
-    batch_size: float | str
+    batch_size: float | str | None
     epochs: int | None
 
     def check(self) -> None:
@@ -70,9 +72,14 @@ class Recipe(NamedTuple):
             return integer("epochs", self.epochs)
         return min(max(math.ceil(_ROW_VISITS / rows), _FEWEST_EPOCHS), _MOST_EPOCHS)
 
+    def batch_size_for(self, rows: int) -> int:
+        """Rows an update sees, of so many."""
+        usual = max(1, min(_ROWS_A_BATCH, rows // _BATCHES_AN_EPOCH))
+        return rows_per_batch(usual if self.batch_size is None else self.batch_size, rows)
+
     def engine(self, loss: Any, rows: int) -> LinearEngine:
         """The engine for a loss and so many rows."""
-        batch_size, alpha = rows_per_batch(self.batch_size, rows), self.alpha_for(rows)
+        batch_size, alpha = self.batch_size_for(rows), self.alpha_for(rows)
         given = {**_SCHEDULE_PARAMETERS, "eta0": self.learning_rate, "alpha": alpha}
         updates = -(-rows // batch_size)
         return LinearEngine(
