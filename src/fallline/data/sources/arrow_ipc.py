@@ -152,7 +152,8 @@ class _StreamReader:
 def _opened(file, columns=()):
     """A reader of so many columns, by default all; its `schema` is that of all."""
     with file.open() as stream:
-        head = stream.read_at(len(MAGIC), 0)
+        head = stream.read(len(MAGIC))
+        stream.seek(0)
         if head.startswith(FEATHER_1):
             raise InputError(
                 f"{file.name!r} is Feather of version 1, which has been given up. Write it as version 2, or as Parquet."

@@ -48,8 +48,8 @@ def find_files(places: str | os.PathLike | Iterable[str | os.PathLike]) -> list[
     InputError
         If there is nothing there, or the same file twice.
     """
-    several = not isinstance(places, (str, os.PathLike))
-    files = [file for place in (places if several else [places]) for file in _find(_place(os.fspath(place)))]
+    several = [places] if isinstance(places, (str, os.PathLike)) else places
+    files = [file for place in several for file in _find(_place(os.fspath(place)))]
     if not files:
         raise InputError("The list of files is empty. Give at least one.")
     seen: set[str] = set()

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import accumulate, repeat
+from typing import Any
 
 import pyarrow as pa
 
@@ -85,12 +86,10 @@ class JoinedSource(Source):
         columns = self.schema.names if columns is None else list(columns)
         # Half of what may be in flight waits here, half is for the format to work on, should it do several things at once.
         inner = max(1, in_flight // 2)
-        with (
-            closing(self._in_order(columns, start, inner)) as stream,
-            closing(
-                mapped_ahead(lambda _: next(stream, None), repeat(None), 1, in_flight - in_flight // 2)
-            ) as ahead,
-        ):
+        stream = self._in_order(columns, start, inner)
+        ahead: Any = mapped_ahead(lambda _: next(stream, None), repeat(None), 1, in_flight - in_flight // 2)
+        # The thread has to be done with the stream before that can be closed.
+        with closing(stream), closing(ahead):
             for batch in ahead:
                 if batch is None:
                     return
