@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,34 +19,23 @@ from pyarrow import csv
 
 from fallline.data.ahead import THREADS, mapped_ahead
 from fallline.data.sources.agree import no_rows
-from fallline.data.sources.base import Skipped
 from fallline.data.sources.dialect import Dialect, cut_records, find_records, parse_options, squeezed, texts
 from fallline.data.sources.files import File
 from fallline.data.sources.formats import FileFormat, Piece, Probe, rows_a_batch
 from fallline.data.sources.look import Head, look_at_head, look_at_rows
 from fallline.data.sources.options import ReadOptions
-from fallline.data.sources.parsed import Parsed, in_order
+from fallline.data.sources.parsed import Parsed, all_but, in_order, misfit
 from fallline.data.sources.text import Chunk, chunks, open_text
 from fallline.data.sources.typed import DASHES, convert, guess_type, is_missing, trimmed
 
 __all__ = ["Delimited"]
-
-_NOUNS = (
-    (is_.is_integer, "a whole number"),
-    (is_.is_floating, "a number"),
-    (is_.is_boolean, "true or false"),
-    (is_.is_date, "a date (YYYY-MM-DD)"),
-    (is_.is_timestamp, "a date and time"),
-    (is_.is_time, "a time of day"),
-    (is_.is_null, "missing"),
-)
 
 
 class Delimited(FileFormat):
     """Tables as text, one record a line."""
 
     name: ClassVar[str] = "csv"
-    endings: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".tab", ".psv", ".txt", ".data", ".dat", ".test")
+    endings: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".tab", ".psv")
     compressible: ClassVar[bool] = True
 
     def recognises(self, head: bytes) -> bool:
@@ -187,11 +176,11 @@ class Reader:
         for field in self._schema:
             array, bad = self._values(table.column(field.name), field)
             for row in np.flatnonzero(bad).tolist():
-                reasons.setdefault(row, _misfit(field, table.column(field.name)[row].as_py()))
+                reasons.setdefault(row, misfit(field, table.column(field.name)[row].as_py()))
             arrays.append(array)
         rows = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
         if reasons:
-            rows = rows.filter(pa.array(_all_but(reasons, rows.num_rows)))
+            rows = rows.filter(pa.array(all_but(reasons, rows.num_rows)))
         return rows, reasons
 
     def _options_for_arrow(self):
@@ -225,11 +214,13 @@ class Reader:
             return rows
         arrays = []
         for field, array in zip(self._schema, rows.columns, strict=True):
-            if is_.is_string(field.type) or field.name in self._late:
-                array, bad = self._values(array, field)
-                if bad.any():
-                    raise pa.ArrowInvalid(field.name)
-            arrays.append(array)
+            if not (is_.is_string(field.type) or field.name in self._late):
+                arrays.append(array)
+                continue
+            values, bad = self._values(array, field)
+            if bad.any():
+                raise pa.ArrowInvalid(field.name)
+            arrays.append(values)
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
     def _values(self, texts, field):
@@ -254,25 +245,14 @@ class Reader:
             for row in np.flatnonzero(records.fields != len(self._names)).tolist()
         }
         reasons |= _not_utf8(records)
-        kept = np.flatnonzero(_all_but(reasons, n))
+        kept = np.flatnonzero(all_but(reasons, n))
         rows, misfits = self.typed(texts(self._dialect, records.take(kept), self._names, self._columns))
         reasons |= {int(kept[row]): reason for row, reason in misfits.items()}
         return Parsed(chunk, rows, n, dict(sorted(reasons.items())))
 
 
-def _all_but(reasons, n):
-    kept = np.ones(n, bool)
-    kept[list(reasons)] = False
-    return kept
-
-
 def _wrong_number(fields, columns):
     return f"it has {fields} field{'s' * (fields != 1)}, where the table has {columns} columns"
-
-
-def _misfit(field, value):
-    noun = next((noun for fits, noun in _NOUNS if fits(field.type)), f"of type {field.type}")
-    return f"column {field.name!r}: {value.strip()[:80]!r} is not {noun}, as in the rows sampled"
 
 
 def _not_utf8(records):

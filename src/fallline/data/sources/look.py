@@ -26,7 +26,7 @@ from fallline.data.sources.text import chunks, find_encoding, open_text
 from fallline.data.sources.typed import convert, guess_type, is_missing, trimmed
 from fallline.errors import FalllineWarning, InputError
 
-__all__ = ["Head", "look_at_head", "look_at_rows"]
+__all__ = ["Head", "look_at_head", "look_at_lines", "look_at_rows"]
 
 _HEAD = 256 << 10
 # Lines before a table that are taken for its title or the like.
@@ -195,8 +195,8 @@ def _distinct(names):
     """Names without blanks around them; those without a name called after their place, and no two alike."""
     taken: dict[str, int] = {}
     distinct = []
-    for column, name in enumerate(names):
-        name = name.strip() or f"x{column}"
+    for column, written in enumerate(names):
+        name = written.strip() or f"x{column}"
         seen = taken.get(name, 0)
         taken[name] = seen + 1
         distinct.append(f"{name}.{seen}" if seen else name)
@@ -217,6 +217,12 @@ def look_at_rows(file: File, head: Head, rows: int) -> tuple[pa.RecordBatch, boo
     kept = [texts(head.dialect, records, head.names, head.names) for records in stretches]
     empty = texts(head.dialect, _no_records(), head.names, head.names)
     return pa.concat_batches([empty, *kept]), whole
+
+
+def look_at_lines(file: File, head: Head, rows: int) -> tuple[list[bytes], bool]:
+    """About so many lines from several places of a file, empty ones left out, and whether these are all."""
+    stretches, whole = _stretches(file, head, rows)
+    return [line for records in stretches for line in records.lines() if line.strip()], whole
 
 
 def _no_records():

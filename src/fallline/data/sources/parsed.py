@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.types as is_
 
 from fallline.data.sources.base import Skipped
 from fallline.data.sources.files import File
@@ -14,7 +16,17 @@ from fallline.data.sources.options import ReadOptions
 from fallline.data.sources.text import Chunk
 from fallline.errors import InputError
 
-__all__ = ["Parsed", "in_order", "remedy"]
+__all__ = ["Parsed", "all_but", "in_order", "misfit", "remedy"]
+
+_NOUNS = (
+    (is_.is_integer, "a whole number"),
+    (is_.is_floating, "a number"),
+    (is_.is_boolean, "true or false"),
+    (is_.is_date, "a date (YYYY-MM-DD)"),
+    (is_.is_timestamp, "a date and time"),
+    (is_.is_time, "a time of day"),
+    (is_.is_null, "missing"),
+)
 
 
 class Parsed(NamedTuple):
@@ -54,6 +66,19 @@ def in_order(file: File, parsed: Iterable[Parsed], options: ReadOptions, row: in
         row += records
 
 
+def all_but(rows: Collection[int], n: int) -> np.ndarray:
+    """A mask of `n` rows without these."""
+    kept = np.ones(n, bool)
+    kept[list(rows)] = False
+    return kept
+
+
+def misfit(field: pa.Field, value: str) -> str:
+    """What to say of a value that is none of the column's type."""
+    noun = next((noun for fits, noun in _NOUNS if fits(field.type)), f"of type {field.type}")
+    return f"column {field.name!r}: {value.strip()[:80]!r} is not {noun}, as in the rows sampled"
+
+
 def remedy(reason: str) -> str:
     """What to do about a row that cannot be read."""
     for word, advice in _REMEDIES:
@@ -71,7 +96,7 @@ _REMEDIES = (
         "quote",
         "Close it, read quotes as characters like any other (quotes=False), or leave out such rows (--on-error skip).",
     ),
-    ("compressed", "Copy or download the file again."),
+    ("the compressed data", "Copy or download the file again."),
     (
         "is not UTF-8",
         "Give the encoding that the file has, such as encoding='latin-1', or leave out such rows (--on-error skip).",

@@ -19,7 +19,7 @@ LONGEST_RECORD = 64 << 20
 """Bytes that one record may have. One longer than that is taken for a mistake, most often a quote that never closes."""
 
 Cutter = Callable[[memoryview], tuple[int, int]]
-"""From data that begin with a record to where the last complete one ends (0: nowhere), and where a quote is open (-1: nowhere)."""
+"""From data that begin with a record to where the last complete one ends (0: nowhere) and a quote is open (-1: nowhere)."""
 
 # In place of an encoding: the bytes are read as they are, which is right for UTF-8.
 _UTF8 = {"utf-8", "ascii"}
@@ -86,7 +86,7 @@ class Text:
         return self._file.tell() if self.size is None else offset
 
     def window(self, start: int, size: int) -> memoryview:
-        """The bytes from `start` on: `size` of them, or fewer where the text ends, or where `failure` says why it cannot go on."""
+        """The bytes from `start` on: `size` of them, or fewer where the text ends, or `failure` says why it cannot go on."""
         if self.size is not None:
             self._file.seek(start)
             return memoryview(self._file.read_buffer(size))

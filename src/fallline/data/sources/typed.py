@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as is_
 
-__all__ = ["DASHES", "Guess", "convert", "guess_type", "is_missing", "trimmed"]
+__all__ = ["DASHES", "Guess", "convert", "guess_type", "is_missing", "is_usual", "trimmed"]
 
 DASHES = ("-", "--", ".", "\\N", "NaT", "nil")
 """What means a missing value among numbers and dates, and may mean something among texts."""
 
-# A column is one of numbers if all but so few values are: the rest are mistakes, to be told, and not a reason to make it one of text.
+# A column is one of numbers if all but so few values are: the rest are mistakes, to be told, and no reason to make it text.
 _MISTAKES = 0.01
 _TOO_FEW_TO_TELL = 100
 # Whole numbers that are codes or classes repeat; where they do not, and not all were seen, a fraction may still come.
@@ -31,6 +31,16 @@ _TIME = r"^\d{4}-\d\d-\d\d[ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?$"
 _ZONED = r"^\d{4}-\d\d-\d\d[ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?(Z|[+-]\d\d(:?\d\d)?)$"
 _OF_DAY = r"^\d\d:\d\d(:\d\d)?$"
 _LIKE_A_DATE = r"^(\d{1,4}[-/. ](\d{1,2}|\pL{3})[-/. ]\d{1,4}|\pL{3,9} \d{1,2}, \d{4})"
+
+_NANOSECONDS = r"\.\d{7,9}(Z|[+-]\d\d(:?\d\d)?)?$"
+# What values of a type look like.
+_PATTERNS = (
+    (pa.bool_(), (_TRUTH,)),
+    (pa.date32(), (_DATE,)),
+    (pa.timestamp("us"), (_DATE, _TIME)),
+    (pa.timestamp("us", "UTC"), (_ZONED,)),
+    (pa.time32("s"), (_OF_DAY,)),
+)
 
 # The day after the month only where the other way round does not fit; two digits of a year before four, which take two as well.
 _DATES = (
@@ -92,26 +102,27 @@ def guess_type(values: pa.Array, decimal: str, whole: bool) -> Guess:
     counted = values.value_counts()
     distinct, counts = counted.field("values"), counted.field("counts").to_numpy()
 
-    def share(pattern):
-        matches = pc.match_substring_regex(distinct, pattern).to_numpy(zero_copy_only=False)
-        return counts[matches].sum() / counts.sum()
+    def usual(*patterns):
+        return is_usual(sum(_weight(distinct, counts, pattern) for pattern in patterns), len(values))
 
-    enough = 1.0 if len(values) < _TOO_FEW_TO_TELL else 1.0 - _MISTAKES
-    if share(_COMMA_NUMBER if decimal == "," else _NUMBER) >= enough:
-        return Guess(_number_type(distinct, len(values), share(_WHOLE) == 1.0, whole))
-    if share(_TRUTH) >= enough:
-        return Guess(pa.bool_())
-    if share(_DATE) >= enough:
-        return Guess(pa.date32())
-    if share(_TIME) >= enough or share(_DATE) + share(_TIME) >= enough:
-        return Guess(pa.timestamp("ns" if share(r"\.\d{7,9}$") else "us"))
-    if share(_ZONED) >= enough:
-        return Guess(pa.timestamp("ns" if share(r"\.\d{7,9}(Z|[+-].*)$") else "us", "UTC"))
-    if share(_OF_DAY) >= enough:
-        return Guess(pa.time32("s"))
-    if share(_LIKE_A_DATE) >= enough:
-        return _guess_format(distinct, counts, enough, decimal)
-    return Guess(pa.string())
+    if usual(_COMMA_NUMBER if decimal == "," else _NUMBER):
+        all_whole = _weight(distinct, counts, _WHOLE) == len(values)
+        return Guess(_number_type(distinct, len(values), all_whole, whole))
+    for type_, patterns in _PATTERNS:
+        if usual(*patterns):
+            fine = is_.is_timestamp(type_) and _weight(distinct, counts, _NANOSECONDS)
+            return Guess(pa.timestamp("ns", type_.tz) if fine else type_)
+    return _guess_format(distinct, counts, decimal) if usual(_LIKE_A_DATE) else Guess(pa.string())
+
+
+def is_usual(some: int, of: int) -> bool:
+    """Whether all are, or so many of so many that the others are mistakes."""
+    return some == of or (of >= _TOO_FEW_TO_TELL and some >= (1.0 - _MISTAKES) * of)
+
+
+def _weight(distinct, counts, pattern):
+    """How many values match."""
+    return int(counts[pc.match_substring_regex(distinct, pattern).to_numpy(zero_copy_only=False)].sum())
 
 
 def _number_type(distinct, n, all_whole, whole):
@@ -123,19 +134,19 @@ def _number_type(distinct, n, all_whole, whole):
     return pa.int64() if whole or repeated or largest > _EXACT_IN_FLOAT else pa.float64()
 
 
-def _guess_format(distinct, counts, enough, decimal):
+def _guess_format(distinct, counts, decimal):
     """The format that fits most; where several do, the first: month before day, unless decimal commas tell of another country."""
-    best, fits = "", 0.0
+    best, fits = "", 0
     dates = sorted(_DATES, key=lambda date: date.startswith("%m")) if decimal == "," else _DATES
     few = distinct[:20]
     for format_ in (date + time for date in dates for time in _TIMES):
         if _parsed(few, format_).null_count * 2 > len(few):
             continue
         parsed = _parsed(distinct, format_).is_valid().to_numpy(zero_copy_only=False)
-        fit = counts[parsed].sum() / counts.sum()
+        fit = int(counts[parsed].sum())
         if fit > fits:
             best, fits = format_, fit
-    return Guess(pa.timestamp("us"), best) if fits >= enough else Guess(pa.string())
+    return Guess(pa.timestamp("us"), best) if is_usual(fits, int(counts.sum())) else Guess(pa.string())
 
 
 def _parsed(values, format_):

@@ -1,0 +1,365 @@
+"""JSON lines: an object a line.
+
+Arrow's reader parses chunks under types that are fixed beforehand, on several threads. What it refuses is parsed line by line
+in Python, so that every row that cannot be read is found and the others are not lost.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as is_
+from pyarrow import json as arrow_json
+
+from fallline.data.ahead import THREADS, mapped_ahead
+from fallline.data.sources.agree import no_rows
+from fallline.data.sources.dialect import Dialect, cut_records
+from fallline.data.sources.files import File
+from fallline.data.sources.formats import FileFormat, Piece, Probe
+from fallline.data.sources.look import Head, look_at_lines
+from fallline.data.sources.options import ReadOptions
+from fallline.data.sources.parsed import Parsed, all_but, in_order, misfit
+from fallline.data.sources.text import Chunk, chunks, find_encoding, open_text
+from fallline.data.sources.typed import DASHES, convert, guess_type, is_missing, is_usual, trimmed
+from fallline.errors import InputError
+
+__all__ = ["JSONLines"]
+
+_HEAD = 256 << 10
+# What Python makes of the values of a type.
+_TYPES = ((pa.float64(), (int, float)), (pa.bool_(), (bool,)), (pa.string(), (str,)))
+
+
+class Field(NamedTuple):
+    """How a column is written.
+
+    Parameters
+    ----------
+    path : tuple of str
+        Keys that lead to it: one, or two for a column `a.b` of objects in objects.
+    written : DataType
+        What stands in the file: a number, text, true or false, a list.
+    format : str
+        For dates and times written otherwise than in ISO 8601.
+    """
+
+    path: tuple[str, ...]
+    written: pa.DataType
+    format: str = ""
+
+
+class JSONLines(FileFormat):
+    """Objects, one a line; objects in them become columns `a.b`, one level deep. Keys that some rows lack are missing there."""
+
+    name: ClassVar[str] = "json"
+    endings: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
+    compressible: ClassVar[bool] = True
+
+    def recognises(self, head: bytes) -> bool:
+        """Whether it begins with an object."""
+        return head.lstrip().startswith(b"{")
+
+    def probe(self, file: File, options: ReadOptions, rows: int) -> Probe:
+        """Keys and types, from about so many rows."""
+        encoding = find_encoding(file, options.encoding)
+        head = _head(file, encoding)
+        lines, whole = look_at_lines(file, head, rows)
+        objects = [value for value in map(_loaded, lines) if isinstance(value, dict)]
+        if not objects:
+            raise InputError(
+                f"{file.name!r}, row 1: {lines[0][:80].decode(errors='replace')!r} is not a JSON object. JSON is read as one "
+                "object a line; `jq -c '.[]'` makes such lines of a list."
+            )
+        fields = _fields(objects)
+        guesses = {name: _guess(name, field, objects, whole, options) for name, field in fields.items()}
+        schema = pa.schema([(name, type_) for name, (type_, _) in guesses.items()])
+        told = {name: fields[name]._replace(format=format_) for name, (_, format_) in guesses.items()}
+        return Probe(schema, None, len(objects), (head, told))
+
+    def sample(
+        self, file: File, probe: Probe, schema: pa.Schema, options: ReadOptions, rows: int
+    ) -> pa.Table:
+        """About so many rows; those that do not fit the schema left out."""
+        head, fields = probe.details
+        lines, _ = look_at_lines(file, head, rows)
+        found, _ = Reader(fields, schema, schema.names, options).read_lines(lines)
+        return pa.Table.from_batches([found])
+
+    def pieces(
+        self,
+        file: File,
+        probe: Probe,
+        schema: pa.Schema,
+        columns: Sequence[str],
+        options: ReadOptions,
+        offset: int,
+        row: int,
+        in_flight: int,
+    ) -> Iterator[Piece]:
+        """The rows, parsed on several threads, in order."""
+        head, fields = probe.details
+        reader = Reader(fields, schema, columns, options)
+        with open_text(file, head.dialect.encoding) as text:
+            stretches = chunks(text, _lines, max(offset, head.dialect.begin))
+            parsed = mapped_ahead(reader.parse, stretches, min(THREADS, in_flight), in_flight)
+            yield from in_order(file, parsed, options, row)
+
+
+_lines = partial(cut_records, Dialect(quotes=False))
+
+
+def _head(file, encoding):
+    """Where the lines begin, and how long they are."""
+    with open_text(file, encoding) as text:
+        chunk = next(chunks(text, _lines, text.begin, _HEAD), None)
+        # Lines are records of one field: no byte of JSON is a delimiter.
+        dialect = Dialect(encoding=encoding, begin=text.begin, delimiter="\0", quotes=False)
+    lines = [] if chunk is None else _split(chunk.data)
+    if not lines:
+        raise InputError(f"{file.name!r} holds nothing. Give a file with a JSON object a line.")
+    return Head(dialect, [""], sum(map(len, lines)) / len(lines) + 1)
+
+
+def _split(data):
+    return [line for line in bytes(data).split(b"\n") if line.strip()]
+
+
+def _loaded(line):
+    """What a line holds, or the error."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return error
+
+
+def _fields(objects):
+    """The columns of objects, in the order in which they come up, each with what is written there."""
+    paths: dict[tuple[str, ...], None] = {}
+    for value in objects:
+        for key, inner in value.items():
+            if isinstance(inner, dict):
+                paths.update(dict.fromkeys((key, name) for name in inner))
+            else:
+                paths.setdefault((key,))
+    # An object may be null in some rows: that is no column of its own.
+    outer = {path[0] for path in paths if len(path) == 2}
+    kept = [path for path in paths if len(path) == 2 or path[0] not in outer]
+    return {".".join(path): Field(path, _written([_at(value, path) for value in objects])) for path in kept}
+
+
+def _at(value, path):
+    """What stands at a path; None where it does not lead anywhere."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _written(values):
+    """The type of values from JSON; text where they have none in common. A few mistakes among many do not count."""
+    counts = Counter(type(value) for value in values if value is not None)
+    if not counts:
+        return pa.null()
+    for type_, kinds in _TYPES:
+        if is_usual(sum(counts[kind] for kind in kinds), counts.total()):
+            return _number_type(values) if int in kinds else type_
+    if set(counts) <= {list, dict}:
+        with suppress(pa.ArrowInvalid, pa.ArrowTypeError):
+            return pa.infer_type(values)
+    return pa.string()
+
+
+def _number_type(values):
+    """int64, if nothing but whole numbers were seen and they fit."""
+    numbers = [value for value in values if type(value) in {int, float}]
+    whole = all(isinstance(value, int) and abs(value) < 2**63 for value in numbers)
+    return pa.int64() if whole else pa.float64()
+
+
+def _guess(name, field, objects, whole, options):
+    """The type of a column, and the format of its dates: what is written as text may be numbers or dates."""
+    if name in options.text_columns:
+        return pa.string(), ""
+    values = [_at(value, field.path) for value in objects]
+    if is_.is_integer(field.written):
+        return guess_type(
+            pa.array([str(value) for value in values if value is not None]), ".", whole
+        ).type, ""
+    if not is_.is_string(field.written) or not all(isinstance(value, str | None) for value in values):
+        return field.written, ""
+    texts = trimmed(pa.array(values, pa.string()))
+    guess = guess_type(texts.filter(pc.invert(is_missing(texts, (*options.missing, *DASHES)))), ".", whole)
+    # Text of nothing but texts like "NA" is text.
+    return (pa.string() if is_.is_null(guess.type) else guess.type), guess.format
+
+
+class Reader:
+    """Parses chunks of one file.
+
+    Parameters
+    ----------
+    fields : dict
+        Of the file.
+    schema : Schema
+        The types wanted.
+    columns : sequence of str
+        Those wanted.
+    options : ReadOptions
+    """
+
+    def __init__(
+        self, fields: dict[str, Field], schema: pa.Schema, columns: Sequence[str], options: ReadOptions
+    ):
+        self._schema = pa.schema([schema.field(column) for column in columns])
+        self._columns = list(columns)
+        self._fields = {column: fields[column] for column in columns}
+        self._written = {
+            column: _asked(fields[column].written, schema.field(column).type) for column in columns
+        }
+        self._missing = (*options.missing, *DASHES)
+        self._arrow_options = arrow_json.ParseOptions(
+            explicit_schema=self._nested(), newlines_in_values=False, unexpected_field_behavior="ignore"
+        )
+
+    def parse(self, chunk: Chunk) -> Parsed:
+        """The rows of a chunk."""
+        if chunk.problem:
+            return Parsed(chunk, no_rows(self._schema, self._columns), 1, {0: chunk.problem})
+        try:
+            rows = self._fast(chunk.data)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            lines = _split(chunk.data)
+            rows, reasons = self.read_lines(lines)
+            return Parsed(chunk, rows, len(lines), reasons)
+        return Parsed(chunk, rows, rows.num_rows, {})
+
+    def read_lines(self, lines: Sequence[bytes]) -> tuple[pa.RecordBatch, dict[int, str]]:
+        """The rows that can be read, and why the others cannot."""
+        objects = [_loaded(line) for line in lines]
+        reasons = {
+            row: _not_an_object(value) for row, value in enumerate(objects) if not isinstance(value, dict)
+        }
+        arrays = []
+        for field in self._schema:
+            array, bad = self._column(objects, field)
+            for row in bad:
+                value = _at(objects[row], self._fields[field.name].path)
+                reasons.setdefault(row, misfit(field, value if isinstance(value, str) else json.dumps(value)))
+            arrays.append(array)
+        rows = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        if reasons:
+            rows = rows.filter(pa.array(all_but(reasons, len(lines))))
+        return rows, dict(sorted(reasons.items()))
+
+    def _nested(self):
+        """The schema of what is written."""
+        outer: dict[str, Any] = {}
+        for column, field in self._fields.items():
+            if len(field.path) == 1:
+                outer[field.path[0]] = self._written[column]
+            else:
+                outer.setdefault(field.path[0], []).append((field.path[1], self._written[column]))
+        return pa.schema(
+            [(key, pa.struct(inner) if isinstance(inner, list) else inner) for key, inner in outer.items()]
+        )
+
+    def _fast(self, data):
+        if not bytes(data[:1024]).strip() and not bytes(data).strip():
+            return no_rows(self._schema, self._columns)
+        table = arrow_json.read_json(
+            pa.BufferReader(pa.py_buffer(data)),
+            read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(data) + 1),
+            parse_options=self._arrow_options,
+        )
+        rows = table.combine_chunks().to_batches()[0]
+        arrays = []
+        for field in self._schema:
+            array = rows.column(self._fields[field.name].path[0])
+            for key in self._fields[field.name].path[1:]:
+                array = pc.struct_field(array, key)
+            if is_.is_string(array.type):
+                # Arrow takes text for UTF-8 here without looking.
+                array.validate(full=True)
+            array, bad = self._typed(array, field)
+            if bad.any():
+                raise pa.ArrowInvalid(field.name)
+            arrays.append(array)
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+    def _typed(self, array, field):
+        """What is written as the type wanted, and which values cannot be."""
+        if array.type.equals(field.type):
+            return array, np.zeros(len(array), bool)
+        if not is_.is_string(array.type):
+            return array.cast(field.type, safe=False), np.zeros(len(array), bool)
+        texts = trimmed(array)
+        texts = pc.if_else(is_missing(texts, self._missing), None, texts)
+        format_ = self._fields[field.name].format
+        return convert(texts, field.type, ".", (format_,) if format_ else ())
+
+    def _column(self, objects, field):
+        """A column of parsed objects, and the rows whose value does not fit."""
+        written, path = self._written[field.name], self._fields[field.name].path
+        values = [_at(value, path) for value in objects]
+        bad = {row for row, value in enumerate(values) if value is not None and not _fits(value, written)}
+        plain = [None if row in bad else _plain(value, written) for row, value in enumerate(values)]
+        array, misfits = self._typed(pa.array(plain, written), field)
+        return array, sorted(bad | set(np.flatnonzero(misfits).tolist()))
+
+
+def _asked(written, wanted):
+    """As what to read a column that is written so, for a type wanted: as that, or as text to make it of."""
+    if is_.is_string(written) or is_.is_nested(written):
+        return written
+    direct = is_.is_boolean(wanted) or is_.is_integer(wanted) or is_.is_floating(wanted)
+    return wanted if direct or is_.is_nested(wanted) or is_.is_null(wanted) else pa.string()
+
+
+def _fits(value, written):
+    """Whether a value from JSON can be had as the type. Anything can as text."""
+    if is_.is_boolean(written):
+        return isinstance(value, bool)
+    if is_.is_floating(written):
+        return type(value) in {int, float}
+    if is_.is_integer(written):
+        whole = type(value) is int or (type(value) is float and value.is_integer())
+        return whole and abs(value) < (2**63 if type(value) is int else 2**53)
+    if is_.is_nested(written):
+        return _holds(written, value)
+    return not is_.is_null(written)
+
+
+def _holds(type_, value):
+    try:
+        pa.array([value], type_)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return False
+    return True
+
+
+def _plain(value, written):
+    """The value as Python has it for the type."""
+    if value is None:
+        return None
+    if is_.is_string(written):
+        return value if isinstance(value, str) else json.dumps(value)
+    if is_.is_integer(written):
+        return int(value)
+    return float(value) if is_.is_floating(written) else value
+
+
+def _not_an_object(value):
+    if isinstance(value, UnicodeDecodeError):
+        return f"the byte 0x{value.object[value.start]:02x} at character {value.start + 1:,} is not UTF-8"
+    if isinstance(value, json.JSONDecodeError):
+        return f"the line is not JSON: {value.msg.lower()} at character {value.pos + 1:,}"
+    if isinstance(value, Exception):
+        return f"the line is not JSON that can be read: {value}"
+    return f"{json.dumps(value)[:80]} is not a JSON object"
