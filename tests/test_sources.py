@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import json
 import threading
 from functools import partial
 from itertools import pairwise
@@ -17,6 +18,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
+from sklearn.datasets import dump_svmlight_file
 
 from fallline.data.sources import ReadOptions, formats, open_source
 from fallline.data.sources.base import Cursor
@@ -62,8 +64,7 @@ def sparse(n, seed):
 
 def maps(matrix, label=None):
     """The table that sparse rows, and labels, are."""
-    rows = [list(zip(row.indices.tolist(), row.data.tolist(), strict=True)) for row in matrix]
-    features = pa.table({"features": pa.array(rows, pa.map_(pa.int32(), pa.float32()))})
+    features = pa.table({"features": pa.MapArray.from_arrays(matrix.indptr, matrix.indices, matrix.data)})
     return features if label is None else features.add_column(0, "label", pa.array(label))
 
 
@@ -98,6 +99,32 @@ def open_zst(path, mode):
     return pa.CompressedOutputStream(path, "zstd")
 
 
+def json_lines(table):
+    """An object a row; keys without a value left out of every other one."""
+    rows = enumerate(table.to_pylist())
+    return "".join(
+        json.dumps({k: v for k, v in row.items() if v is not None or i % 2}) + "\n" for i, row in rows
+    )
+
+
+class Labelled(NamedTuple):
+    """Sparse rows with labels, to be sliced like a table."""
+
+    rows: sp.csr_matrix
+    labels: np.ndarray
+
+    def __getitem__(self, part):
+        return Labelled(self.rows[part], self.labels[part]) if isinstance(part, slice) else tuple(self)[part]
+
+
+def labelled(n, seed):
+    return Labelled(sparse(n, seed), np.random.default_rng(seed).integers(-1, 2, n).astype(np.float64))
+
+
+def write_libsvm(made, path):
+    dump_svmlight_file(made.rows, made.labels, path, zero_based=True)
+
+
 def chunked(n, seed):
     table = mixed(n, seed)
     return pa.concat_tables([table[: n // 3], table[n // 3 : n // 2], table[n // 2 :]])
@@ -115,6 +142,11 @@ BUILDERS = {
     "csv.bz2": files(".csv.bz2", partial(write_csv, open_=bz2.open)),
     "csv.zst": files(".csv.zst", partial(write_csv, open_=open_zst)),
     "tsv": files(".tsv", partial(write_csv, delimiter="\t")),
+    "json": files(".jsonl", lambda table, path: Path(path).write_text(json_lines(table))),
+    "json.gz": files(
+        ".ndjson.gz", lambda table, path: Path(path).write_bytes(gzip.compress(json_lines(table).encode()))
+    ),
+    "libsvm": files(".svm", write_libsvm, labelled, lambda made: maps(made.rows, made.labels)),
     "table": memory(chunked),
     "pandas": memory(lambda n, seed: mixed(n, seed).to_pandas(), pa.Table.from_pandas),
     "polars": memory(lambda n, seed: pl.from_arrow(chunked(n, seed)), lambda frame: frame.to_arrow()),

@@ -87,14 +87,18 @@ def _place(given):
 def _opened(given, scheme, path, settings):
     """The path within the filesystem that a URI names, how its files' names begin, and the filesystem."""
     fixed = re.split(r"[*\[]", path)[0]
+    uri = f"{scheme}://{fixed}" + (f"?{settings}" if settings else "")
     try:
-        filesystem, inner = fs.FileSystem.from_uri(
-            f"{scheme}://{fixed}" + (f"?{settings}" if settings else "")
-        )
+        filesystem, inner = filesystem_of(uri)
     except (pa.ArrowException, OSError) as error:
         raise _unreachable(given, error) from error
     slash = "/" if fixed.endswith("/") and not inner.endswith("/") else ""
     return inner + slash + path[len(fixed) :], "" if scheme == "file" else f"{scheme}://", filesystem
+
+
+def filesystem_of(uri: str) -> tuple[Any, str]:
+    """Arrow's filesystem for a URI, and the path in it."""
+    return fs.FileSystem.from_uri(uri)
 
 
 def _unreachable(given, error):
