@@ -41,6 +41,9 @@ _LANES = 16
 
 _LARGEST = np.float32(np.finfo(np.float32).max)
 
+# For each byte of validity bits, what to add to eight numbers: 0, or NaN for those that are missing.
+_ADDED = np.where(np.arange(256)[:, np.newaxis] >> np.arange(8) & 1, 0.0, np.nan)
+
 # Where the members of an ArrowArray stand, in words of 8 bytes (Arrow's C data interface).
 _LENGTH, _NULLS, _OFFSET, _BUFFERS, _CHILDREN = 0, 1, 2, 5, 6
 
@@ -78,25 +81,32 @@ def moments(batch, kinds, shifts, out):
 def standardise(batch, kinds, means, scales, flags, first, out):
     """Fill the columns of `out` (rows, ...) float32 from `first` on with (value - mean) * scale, and 0 for missing values.
 
-    `flags` (columns,) int64 names the column of `out` that tells whether the value is missing, or is -1. Given back is
-    how many numbers became infinite, being so large or infinite before.
+    `flags` (columns,) int64 names the column of `out` that tells whether the value is missing, or is -1; those named follow
+    one another. Given back is how many numbers became infinite, being so large or infinite before.
     """
     rows, columns = len(out), kinds.size
     tile = np.empty((_COLUMNS, _ROWS))
     turned = np.empty((_COLUMNS, _ROWS), np.float32)
+    absent = np.empty((_COLUMNS, _ROWS), np.float32)
     beyond = 0
     for start in range(0, rows, _ROWS):
         size = min(_ROWS, rows - start)
         for left in range(0, columns, _COLUMNS):
             width = min(_COLUMNS, columns - left)
+            flagged, last_flag = 0, -1
             for c in range(width):
                 j = left + c
                 _load(batch, j, kinds[j], start, size, tile[c])
                 if flags[j] >= 0:
-                    for i in range(size):
-                        out[start + i, flags[j]] = math.isnan(tile[c, i])
+                    _flag(tile[c, :size], absent[flagged])
+                    flagged += 1
+                    last_flag = flags[j]
                 beyond += _scale(tile[c, :size], means[j], scales[j], turned[c])
             _turn(turned, size, width, out[start : start + size, first + left : first + left + width])
+            if flagged > 0:
+                _turn(
+                    absent, size, flagged, out[start : start + size, last_flag + 1 - flagged : last_flag + 1]
+                )
     return beyond
 
 
@@ -249,9 +259,15 @@ def _convert(values, first, rows, out):
 @inlined
 def _erase(valid, first, rows, out):
     """NaN wherever a bit says that there is no value."""
-    for i in range(rows):
-        bit = first + i
-        if not (valid[bit >> 3] >> (bit & 7)) & 1:
+    shift, whole = np.uint32(first & 7), rows - rows % 8
+    for i in range(0, whole, 8):
+        # Eight bits from anywhere lie in two bytes; where the second is not needed, there may be none.
+        byte, last = (first + i) >> 3, (first + i + 7) >> 3
+        bits = (np.uint32(valid[byte]) | (np.uint32(valid[last]) << np.uint32(8))) >> shift
+        for k in range(8):
+            out[i + k] += _ADDED[bits & np.uint32(255), k]
+    for i in range(whole, rows):
+        if not (valid[(first + i) >> 3] >> ((first + i) & 7)) & 1:
             out[i] = math.nan
 
 
@@ -268,6 +284,12 @@ def _add_up(tile, shift, lanes):
             lanes[2, lane] += d * d
             lanes[3, lane] = min(lanes[3, lane], x)
             lanes[4, lane] = max(lanes[4, lane], x)
+
+
+@inlined
+def _flag(tile, out):
+    for i in range(tile.size):
+        out[i] = math.isnan(tile[i])
 
 
 @inlined

@@ -127,7 +127,7 @@ class Encoder:
         offset = [plan.offset] if plan.offset is not None else []
         self.reads_features = [column.name for column in self.columns] + offset
         self.reads = [*self.reads_features, plan.target] + ([plan.weight] if plan.weight is not None else [])
-        self._fitting: pa.Schema | None = None
+        self._fitting: dict[bool, pa.Schema] = {}
 
     @cached_property
     def feature_names(self) -> list[str]:
@@ -236,10 +236,12 @@ class Encoder:
         """Raise unless a batch has what is needed, of types that can be encoded."""
         schema = batch.rows.schema
         # Batches of one source share their schema, so it is looked at once.
-        if not more and self._fitting is not None and self._fitting.equals(schema):
+        known = self._fitting.get(bool(more))
+        if known is not None and known.equals(schema):
             return
+        names = set(schema.names)
         for name in [*self.reads_features, *more]:
-            if name is not None and name not in schema.names:
+            if name is not None and name not in names:
                 raise InputError(
                     f"{batch.file!r} has no column {name!r}, which was trained on.{did_you_mean(name, schema.names)} "
                     "Give it, even if all of it is missing."
@@ -248,7 +250,7 @@ class Encoder:
             _require_type(batch.file, column.name, schema.field(column.name).type, self._kinds[column.name])
         if self.plan.target in more:
             require_target_type(self.plan.target, schema.field(self.plan.target).type)
-        self._fitting = schema
+        self._fitting[bool(more)] = schema
 
     def _weight(self, rows):
         name = self.plan.weight
@@ -276,7 +278,8 @@ class Encoder:
         out = np.empty((len(rows), width), np.float32)
         self._write_numbers(rows, computed, out)
         if self.sparse:
-            return SparseRows(*_as_csr(layout, out, codes, lists), layout.n_columns, y, weight)
+            indptr, indices, data = _as_csr(layout, out, codes, lists)
+            return SparseRows(indptr, indices, data, layout.n_columns, y, weight)
         one_hot(codes, layout.firsts, layout.n_numbers + layout.n_flags, out)
         for part, first in zip(lists, layout.list_firsts, strict=True):
             scatter(*part, first, out)

@@ -157,7 +157,7 @@ class Plan:
                 f"The plan's task is {task!r}, but one of {', '.join(TASKS)} is wanted.{did_you_mean(task, TASKS)}"
             )
         for key in ("target", "task_reason", "weight", "offset"):
-            if not isinstance(given.get(key), (str, type(None) if key != "target" else str)):
+            if not (isinstance(given.get(key), str) or (key != "target" and given.get(key) is None)):
                 raise ParameterError(f"The plan's {key} is {given[key]!r}, but text is wanted.")
         if not isinstance(given["columns"], list):
             raise ParameterError("The plan's columns are not a list. Give one entry a column.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -161,7 +162,11 @@ class Target:
         return y
 
 
-_CLASS = {"number": lambda text: int(float(text)), "text": str, "boolean": lambda text: text == "true"}
+_CLASS: dict[str, Callable[[str], Any]] = {
+    "number": lambda text: int(float(text)),
+    "text": str,
+    "boolean": lambda text: text == "true",
+}
 
 
 def sort_of(type_: pa.DataType) -> str:
