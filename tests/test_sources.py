@@ -107,14 +107,14 @@ def json_lines(table):
     )
 
 
-class Labelled(NamedTuple):
+class Labelled:
     """Sparse rows with labels, to be sliced like a table."""
 
-    rows: sp.csr_matrix
-    labels: np.ndarray
+    def __init__(self, rows, labels):
+        self.rows, self.labels = rows, labels
 
     def __getitem__(self, part):
-        return Labelled(self.rows[part], self.labels[part]) if isinstance(part, slice) else tuple(self)[part]
+        return Labelled(self.rows[part], self.labels[part])
 
 
 def labelled(n, seed):

@@ -48,7 +48,7 @@ class Delimited(FileFormat):
         table, whole = look_at_rows(file, head, rows)
         schema, dialect = _guess_types(head, table, whole, options)
         a_row = max(head.a_row, 8.0 * len(head.names))
-        size = max(1 << 16, int(rows_a_batch(a_row) * max(head.a_row, 1)))
+        size = int(rows_a_batch(a_row) * max(head.a_row, 1.0))
         return Probe(schema, None, table.num_rows, (dialect._replace(size=size), head.a_row))
 
     def sample(

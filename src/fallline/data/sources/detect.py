@@ -10,6 +10,8 @@ from fallline.data.sources.arrow_ipc import Arrow
 from fallline.data.sources.csv import Delimited
 from fallline.data.sources.files import COMPRESSIONS, File
 from fallline.data.sources.formats import FileFormat
+from fallline.data.sources.json_lines import JSONLines
+from fallline.data.sources.libsvm import LibSVM
 from fallline.data.sources.npy import Npy
 from fallline.data.sources.options import ReadOptions
 from fallline.data.sources.parquet import Parquet
@@ -17,7 +19,7 @@ from fallline.errors import InputError, ParameterError
 
 __all__ = ["FORMATS", "one_format"]
 
-FORMATS: tuple[FileFormat, ...] = (Parquet(), Arrow(), Npy(), Delimited())
+FORMATS: tuple[FileFormat, ...] = (Parquet(), Arrow(), Npy(), JSONLines(), LibSVM(), Delimited())
 """All there are, in the order in which they are asked whether a file is theirs that does not say so by its name."""
 
 # These endings say that it is text, and not of which format.

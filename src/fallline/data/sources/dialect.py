@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from fallline.data.sources.formats import BATCH_BYTES
 from fallline.kernels.text import NO_QUOTE, cut, split, squeeze
 
 __all__ = [
@@ -66,7 +65,7 @@ class Dialect(NamedTuple):
     dashes: bool = False
     decimal: str = "."
     formats: tuple[tuple[str, str], ...] = ()
-    size: int = BATCH_BYTES
+    size: int = 0
 
     @property
     def quote(self) -> int:

@@ -20,6 +20,7 @@ import pyarrow.types as is_
 from pyarrow import json as arrow_json
 
 from fallline.data.ahead import THREADS, mapped_ahead
+from fallline.data.sources import formats
 from fallline.data.sources.agree import no_rows
 from fallline.data.sources.dialect import Dialect, cut_records
 from fallline.data.sources.files import File
@@ -108,7 +109,7 @@ class JSONLines(FileFormat):
         head, fields = probe.details
         reader = Reader(fields, schema, columns, options)
         with open_text(file, head.dialect.encoding) as text:
-            stretches = chunks(text, _lines, max(offset, head.dialect.begin))
+            stretches = chunks(text, _lines, max(offset, head.dialect.begin), formats.BATCH_BYTES)
             parsed = mapped_ahead(reader.parse, stretches, min(THREADS, in_flight), in_flight)
             yield from in_order(file, parsed, options, row)
 

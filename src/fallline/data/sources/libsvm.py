@@ -15,10 +15,11 @@ import numpy as np
 import pyarrow as pa
 
 from fallline.data.ahead import THREADS, mapped_ahead
+from fallline.data.sources import formats
 from fallline.data.sources.agree import no_rows
 from fallline.data.sources.dialect import Dialect, as_bytes, cut_records
 from fallline.data.sources.files import File
-from fallline.data.sources.formats import BATCH_BYTES, FileFormat, Piece, Probe
+from fallline.data.sources.formats import FileFormat, Piece, Probe
 from fallline.data.sources.options import ReadOptions
 from fallline.data.sources.parsed import Parsed, in_order
 from fallline.data.sources.sparse import FEATURES
@@ -92,13 +93,14 @@ class LibSVM(FileFormat):
         """The rows, parsed on several threads, in order."""
         parse = partial(parse_chunk, columns=columns)
         with open_text(file, None) as text:
-            parsed = mapped_ahead(parse, chunks(text, _lines, offset), min(THREADS, in_flight), in_flight)
+            stretches = chunks(text, _lines, offset, formats.BATCH_BYTES)
+            parsed = mapped_ahead(parse, stretches, min(THREADS, in_flight), in_flight)
             yield from in_order(file, parsed, options, row)
 
     @staticmethod
     def _head(file):
         with open_text(file, None) as text:
-            for chunk in chunks(text, _lines, 0, min(_HEAD, BATCH_BYTES)):
+            for chunk in chunks(text, _lines, 0, _HEAD):
                 if (parsed := parse_chunk(chunk)).records:
                     return parsed
         return None

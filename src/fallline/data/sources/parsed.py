@@ -89,11 +89,11 @@ def remedy(reason: str) -> str:
 
 _REMEDIES = (
     (
-        "sampled",
+        "in the rows sampled",
         "Correct it, read the column as text (--categorical), leave it out (--ignore), or leave out such rows (--on-error skip).",
     ),
     (
-        "quote",
+        "a quote opens",
         "Close it, read quotes as characters like any other (quotes=False), or leave out such rows (--on-error skip).",
     ),
     ("the compressed data", "Copy or download the file again."),

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from fallline.data.sources.files import File
-from fallline.data.sources.formats import BATCH_BYTES
 from fallline.errors import InputError
 
 __all__ = ["LONGEST_RECORD", "Chunk", "Cutter", "Text", "chunks", "find_encoding", "open_text"]
@@ -189,7 +188,7 @@ def find_encoding(file: File, encoding: str | None) -> str | None:
     return None
 
 
-def chunks(text: Text, cutter: Cutter, start: int, size: int = BATCH_BYTES) -> Iterator[Chunk]:
+def chunks(text: Text, cutter: Cutter, start: int, size: int) -> Iterator[Chunk]:
     """Whole records from `start` on, as many at a time as `size` bytes hold, or one that is larger.
 
     Where chunks end depends on where they begin and on the text only, so each of them can be come back to. A record that
