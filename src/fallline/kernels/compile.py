@@ -33,6 +33,9 @@ from pathlib import Path
 
 import numba
 from numba import njit, types
+from numba._dynfunc import make_function
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 from numba.core.serialize import dumps
 from numba.extending import overload
 
@@ -40,8 +43,6 @@ __all__ = ["generic", "inlined", "kernel"]
 
 # Division by zero gives infinity, as in C: a test for zero in every division would keep loops from vectorising.
 _NUMPY_DIVISION = {"error_model": "numpy"}
-# What a kernel calls becomes part of it, whatever its size: only then do loops vectorise, and share what they compute.
-_MERGED = {"forceinline": True, "no_cfunc_wrapper": True, **_NUMPY_DIVISION}
 # Products may be fused into sums; sums may be reordered only where `reassociate` says so.
 _CONTRACT = {"contract"}
 _REASSOCIATE = {"contract", "reassoc", "nsz"}
@@ -50,6 +51,37 @@ _REASSOCIATE = {"contract", "reassoc", "nsz"}
 _homes: dict[type, set[str]] = {}
 
 _PACKAGE = Path(__file__).parent.parent
+
+
+class _Part(JITCodeLibrary):
+    """The code of a function that only ever runs as part of a kernel.
+
+    It is optimised and made into machine code there and not before: kernels compile in two thirds of the time, and run
+    faster for being seen whole.
+    """
+
+    def _optimize_final_module(self):
+        pass
+
+    def _finalize_final_module(self):
+        self._finalized = True
+
+
+class _PartCompiler(Compiler):
+    """Compiles a `_Part`."""
+
+    def __init__(self, typing, target, _, *rest):
+        target = target.subtarget(get_executable=_without_code)
+        super().__init__(typing, target, _Part(target.codegen(), "part"), *rest)
+
+
+def _without_code(library, function, environment):
+    """What Numba knows a function by, with no machine code to call."""
+    return make_function(function.lookup_module(), function.qualname, "", 0, environment, (library,))
+
+
+# What a kernel calls becomes part of it, whatever its size: only then do loops vectorise, and share what they compute.
+_MERGED = {"forceinline": True, "no_cfunc_wrapper": True, "pipeline_class": _PartCompiler, **_NUMPY_DIVISION}
 
 
 def kernel(function):
