@@ -27,11 +27,13 @@ from fallline.kernels.lanes import (
 
 __all__ = ["Block", "CsrBlock", "DenseBlock", "accumulate", "copy_csr_rows", "gather", "score"]
 
-# Rows to look ahead when fetching them into cache: far enough to hide memory's latency, near enough to stay there.
+# Rows to look ahead when fetching them into cache: far enough to hide memory's latency, near enough to stay there. Sparse
+# rows may be long, and one of them takes longer to visit.
 _AHEAD = 48
-_ONE = np.uint64(1)
+_AHEAD_SPARSE = 16
+# Numbers of four bytes in a cache line.
 _LINE = np.uint64(16)
-_AHEAD_CSR = 16
+_ONE = np.uint64(1)
 
 
 class DenseBlock(NamedTuple):
@@ -106,11 +108,12 @@ def gather(block, start, rows, targets, weight):
 
 
 @generic
-def score(block, start, rows, weights, scores):
+def score(block, start, rows, weights, scores, alone):
     """Fill `scores` (outputs, rows) with the linear predictions of the `rows` rows from `start` on.
 
     A row of `weights` holds a number a column, the intercept, and zeros (see `lanes`). Up to the next multiple of
-    four, there may be scores of no meaning after those of the rows.
+    four, there may be scores of no meaning after those of the rows. `alone`: the rows are not accumulated afterwards, so
+    all of the rows to come are fetched here.
     """
     raise NotImplementedError
 
@@ -134,7 +137,7 @@ def _(block, start, rows, targets, weight):
 
 
 @score.of(DenseBlock)
-def _(block, start, rows, weights, scores):
+def _(block, start, rows, weights, scores, alone):
     X = block.X
     for i in range(0, rows, 4):
         a, b, c, d = _four_rows(block, start + i, start + rows)
@@ -149,6 +152,8 @@ def _(block, start, rows, weights, scores):
             scores[k, i], scores[k, i + 1] = total(p), total(q)
             scores[k, i + 2], scores[k, i + 3] = total(r), total(s)
         _fetch_two(block, start + i + _AHEAD)
+        if alone:
+            _fetch_two(block, start + i + _AHEAD + 2)
 
 
 @accumulate.of(DenseBlock)
@@ -189,13 +194,13 @@ def _fetch_two(block, i):
 
 
 @score.of(CsrBlock)
-def _(block, start, rows, weights, scores):
+def _(block, start, rows, weights, scores, alone):
     for i in range(rows):
         begin, end = _bounds(block, block.rows[start + i])
         indices, data = block.indices[begin:end], block.data[begin:end]
         for k in range(weights.shape[0]):
             scores[k, i] = weights[k, block.columns] + _dot(indices, data, weights, k)
-        _fetch_row(block, start + i)
+        _fetch_row(block, start + i + _AHEAD_SPARSE)
 
 
 @accumulate.of(CsrBlock)
@@ -226,12 +231,12 @@ def _dot(indices, data, weights, k):
 
 @inlined
 def _fetch_row(block, i):
-    """Start loading the non-zeros of the row a little after i, and the place that tells where those of a later one are."""
-    last = len(block.rows) - 1
-    prefetch_at(block.indptr, block.rows[min(i + 2 * _AHEAD_CSR, last)])
-    row = block.rows[min(i + _AHEAD_CSR, last)]
-    begin, end = _bounds(block, row)
+    """Start loading the non-zeros of the row at i, and what tells where those of a later one begin and end."""
+    rows, last = block.rows, len(block.rows) - 1
+    prefetch_at(block.indptr, rows[min(i + _AHEAD_SPARSE, last)])
+    row = rows[min(i, last)]
     prefetch(block.y, row, 0)
+    begin, end = _bounds(block, row)
     for place in range(begin, end, _LINE):
         prefetch_at(block.indices, place)
         prefetch_at(block.data, place)

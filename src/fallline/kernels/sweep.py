@@ -108,7 +108,7 @@ def sweep(block, memory, descent, rate_factor, last, loss_sum):
     start = 0
     while start < rows:
         count = min(_CHUNK, rows - start, batch_size - pending, _FOLD - pending % _FOLD)
-        loss_sum = _differentiate(block, start, count, descent.loss, work, loss_sum)
+        loss_sum = _differentiate(block, start, count, descent.loss, work, loss_sum, False)
         finite = math.isfinite(loss_sum)
         if not finite:
             break
@@ -142,7 +142,7 @@ def measure(block, weights, loss, loss_sum):
     start, finite = 0, True
     while start < rows and finite:
         count = min(_CHUNK, rows - start)
-        loss_sum = _differentiate(block, start, count, loss, work, loss_sum)
+        loss_sum = _differentiate(block, start, count, loss, work, loss_sum, True)
         finite = math.isfinite(loss_sum)
         start += count
     return loss_sum, start, math.nan, math.nan, finite
@@ -156,7 +156,7 @@ def predict(block, weights, out):
     _copy(weights, work.weights)
     for start in range(0, rows, _CHUNK):
         count = min(_CHUNK, rows - start)
-        score(block, start, count, work.weights, work.scores)
+        score(block, start, count, work.weights, work.scores, True)
         for i in range(count):
             for k in range(outputs):
                 out[start + i, k] = work.scores[k, i]
@@ -196,14 +196,14 @@ def _copy(source, target):
 
 
 @inlined
-def _differentiate(block, start, rows, loss, work, loss_sum):
+def _differentiate(block, start, rows, loss, work, loss_sum, alone):
     """Score some rows; leave weight times derivative in `work.slopes`; return `loss_sum` plus weight times loss.
 
     It is not finite if any score or loss is not.
     """
     weights, _, scores, slopes, targets, weight, values = work
     gather(block, start, rows, targets, weight)
-    score(block, start, rows, weights, scores)
+    score(block, start, rows, weights, scores, alone)
     differentiate(loss, rows, scores, targets, values, slopes)
     for i in range(rows):
         loss_sum += weight[0, i] * values[0, i]
