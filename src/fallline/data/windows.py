@@ -22,6 +22,7 @@ import numpy as np
 from fallline.data.ahead import mapped_ahead
 from fallline.data.cache.reader import Cache
 from fallline.data.order import Order
+from fallline.data.part import ALL, Part
 from fallline.data.rows import ArraySource, Rows
 from fallline.errors import NonFiniteError
 from fallline.kernels.blocks import Block
@@ -38,46 +39,6 @@ _IN_ORDER_BYTES = 2**24
 _NUMBER_BYTES = 8
 
 
-class Part(NamedTuple):
-    """Some of the rows of a file: those to train on, or those held out.
-
-    Of every block, a run of rows is held out: a pure function of the seed and the block. It is as good a sample as any, since
-    rows were shuffled when they were written, and it has the same share of every stretch of the file.
-
-    Parameters
-    ----------
-    seed : int
-    fraction : float
-        Of the rows, held out.
-    held_out : bool
-        Whether this part is the rows held out, or the others.
-    """
-
-    seed: int = 0
-    fraction: float = 0.0
-    held_out: bool = False
-
-    def runs(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where in each block of so many rows the run that is held out begins and ends."""
-        places, rounding = _fractions(self.seed, len(rows))
-        count = np.floor(rows * self.fraction + rounding).astype(np.int64).clip(0, rows)
-        first = np.floor(places * (rows - count + 1)).astype(np.int64)
-        return first, first + count
-
-    def counts(self, rows: np.ndarray) -> np.ndarray:
-        """How many rows of each block belong to the part."""
-        first, last = self.runs(rows)
-        return last - first if self.held_out else rows - (last - first)
-
-    def numbers(self, rows: np.ndarray) -> np.ndarray:
-        """The numbers (uint64) of the rows that belong to the part, of blocks one after the other."""
-        return _numbers(self, rows, *self.runs(rows))
-
-
-ALL = Part()
-"""All rows."""
-
-
 class WindowSource:
     """Rows of a cache file, of which a window is in memory and the next on its way: see `TrainingSource`.
 
@@ -92,19 +53,13 @@ class WindowSource:
     """
 
     def __init__(self, cache: Cache, window_bytes: int, part: Part = ALL):
-        self._cache = cache
-        self._part = part
-        self._runs = part.runs(cache.rows)
-        self._counts = part.counts(cache.rows)
-        # The number of each row in the order; and where rows are left out, of each in the part.
-        self._numbers = 2 if part.fraction else 1
-        self._sizes = cache.memory_of(cache.rows, cache.entries) + _NUMBER_BYTES * self._numbers * cache.rows
-        self._room = window_bytes // 2
+        self._windows = _Windows(cache, window_bytes, part)
         self._stream: tuple[Order, int, Iterator[_Window]] | None = None
-        self.n_rows = int(self._counts.sum())
+        self._latest: Rows
+        self.n_rows = int(self._windows.counts.sum())
         self.n_columns = cache.n_columns
         self.n_targets = cache.n_targets
-        self.numbers_a_row = cache.entries.sum() / cache.n_rows if cache.sparse else float(cache.n_columns)
+        self.numbers_a_row = float(cache.entries.sum() / cache.n_rows if cache.sparse else cache.n_columns)
         self.dtype = np.dtype(np.float32)
 
     def blocks(
@@ -151,27 +106,41 @@ class WindowSource:
             if its_order == order and (its_epoch == epoch or not order.shuffle):
                 return windows
             del windows
-        stream = None  # its memory is given back before new memory is taken
-        return self._windows(order, epoch, position)
+        del stream  # its memory is given back before new memory is taken
+        return self._windows.ahead(order, epoch, position)
 
-    def _windows(self, order, epoch, position):
+
+class _Windows:
+    """The windows of a part of a file. It knows nothing of those who use them, so that they go when their user goes."""
+
+    def __init__(self, cache, window_bytes, part):
+        self._cache = cache
+        self._part = part
+        self._runs = part.runs(cache.rows)
+        self.counts = part.counts(cache.rows)
+        # The number of each row in the order; and where rows are left out, of each in the part.
+        self._numbers = 2 if part.fraction else 1
+        self.sizes = cache.memory_of(cache.rows, cache.entries) + _NUMBER_BYTES * self._numbers * cache.rows
+        self._room = window_bytes // 2
+
+    def ahead(self, order, epoch, position):
         """The windows from a position on, and on into the epochs after; each read while the one before is in use."""
-        room = max(self._room if order.shuffle else min(self._room, _IN_ORDER_BYTES), int(self._sizes.max()))
-        room = min(room, int(self._sizes.sum()))
+        room = max(self._room if order.shuffle else min(self._room, _IN_ORDER_BYTES), int(self.sizes.max()))
+        room = min(room, int(self.sizes.sum()))
         memories = np.empty((2, room), np.uint8)
 
         def read(item):
-            number, window = item
-            return self._read(order, window, memories[number % 2])
+            number, plan = item
+            return self._read(order, plan, memories[number % 2])
 
         return mapped_ahead(read, enumerate(self._plan(order, epoch, position, room)), threads=1, in_flight=2)
 
     def _plan(self, order, epoch, position, room):
-        """Epoch, stop and blocks of each window, for ever."""
+        """Epoch, start, stop and blocks of each window, for ever."""
         while True:
             start = 0
-            for blocks in divided(self._sizes, room, order, epoch):
-                stop = start + int(self._counts[blocks].sum())
+            for blocks in divided(self.sizes, room, order, epoch):
+                stop = start + int(self.counts[blocks].sum())
                 if stop > max(start, position):
                     yield epoch, start, stop, blocks
                 start = stop
@@ -180,12 +149,12 @@ class WindowSource:
     def _read(self, order, plan, memory):
         """A window's rows, and the order to visit them in."""
         epoch, start, stop, blocks = plan
-        numbers = memory[: _NUMBER_BYTES * self._numbers * (stop - start)].view(np.uint64)
-        numbers = numbers.reshape(self._numbers, stop - start)
+        n = stop - start
+        numbers = memory[: _NUMBER_BYTES * self._numbers * n].view(np.uint64).reshape(self._numbers, n)
         fill_order(numbers[0], Order(_derived(order.seed, "rows", epoch, start), order.shuffle))
         if self._part.fraction:
             first, last = self._runs
-            _numbers(self._part, self._cache.rows[blocks], first[blocks], last[blocks], numbers[1])
+            self._part.between(self._cache.rows[blocks], first[blocks], last[blocks], numbers[1])
             select(numbers[1], numbers[0])
         return _Window(self._cache.read(blocks, memory[numbers.nbytes :]), numbers[0], start, stop)
 
@@ -245,30 +214,6 @@ def fill_order(out: np.ndarray, order: Order) -> None:
     left = groups[whole * _GROUP :]
     rest[: len(left) * _GROUP].reshape(_GROUP, len(left))[...] = left + steps[:, np.newaxis]
     rest[len(left) * _GROUP :] = np.arange(len(groups) * _GROUP, n)
-
-
-def _numbers(part, rows, first, last, out=None):
-    """The row numbers of a part, given where in each block the run that is held out begins and ends."""
-    before = np.cumsum(rows) - rows
-    if part.held_out:
-        begins, ends = before + first, before + last
-    else:
-        # What is between two runs, over the end of a block.
-        begins, ends = np.append(0, before + last), np.append(before + first, rows.sum())
-    lengths = ends - begins
-    if out is None:
-        out = np.empty(lengths.sum(), np.uint64)
-    place = 0
-    for begin, length in zip(begins.tolist(), lengths.tolist(), strict=True):
-        out[place : place + length] = np.arange(begin, begin + length, dtype=np.uint64)
-        place += length
-    return out
-
-
-def _fractions(seed, n):
-    """Two numbers in [0, 1) for each of n things."""
-    count = 2 * n
-    return (Order(seed).rows(2**40, n, 0, count) / 2.0**40).reshape(2, n)
 
 
 def _permutation(*key, n):

@@ -10,7 +10,7 @@ import zlib
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -97,12 +97,10 @@ class Cache:
         if version != layout.VERSION or its_key != key.encode():
             raise CacheError(f"is of another version ({version}) or for other data ({its_key.decode()})")
         content = self._at(self._end, size - layout.FOOTER.size - self._end)
-        index = np.frombuffer(content, layout.ENTRY, self.n_blocks)
-        self._offsets = [*index["offset"].tolist(), self._end]
+        _require_checksum(content, index_checksum)
+        self._read_index(np.frombuffer(content, layout.ENTRY, self.n_blocks))
         header = self._at(layout.PREAMBLE.size, self._offsets[0] - layout.PREAMBLE.size)
-        if zlib.crc32(content) != index_checksum or zlib.crc32(header) != header_checksum:
-            raise CacheError("is damaged: a checksum does not match")
-        self._read_index(index)
+        _require_checksum(header, header_checksum)
         self._read_header(header[:json_bytes], header[json_bytes : json_bytes + tensor_bytes])
 
     def _checked(self, record, offset):
@@ -118,6 +116,7 @@ class Cache:
         return content if offset >= 0 and self._fill([content], offset) == size else b""
 
     def _read_index(self, index):
+        self._offsets = [*index["offset"].tolist(), self._end]
         self.rows = index["rows"].astype(np.int64)
         self.entries = index["entries"].astype(np.int64)
         self._checksums = index["checksum"].tolist()
@@ -243,14 +242,19 @@ class Cache:
         """Close the file; a temporary one is gone then."""
         self._file.close()
 
-    def __enter__(self) -> Cache:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __del__(self) -> None:
         self.close()
+
+
+def _require_checksum(content, checksum):
+    if zlib.crc32(content) != checksum:
+        raise CacheError("is damaged: a checksum does not match")
 
 
 def _arrays(shape, rows, entries, memory):

@@ -8,7 +8,7 @@ import os
 import sys
 import zlib
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -133,10 +133,11 @@ def _write_file(file, key, chunks, header, tensors, shuffle, folder):
             return [_write_block(file, shape, block) for block in blocks_of(parts, number, shuffle)]
 
     entries = []
-    for written in mapped_ahead(
-        write_buffer, enumerate(buffers(_chained(first, chunks))), threads=1, in_flight=2
-    ):
-        entries += written
+    stretches = enumerate(buffers(_chained(first, chunks)))
+    # Closed before the file is, whatever happens: then nobody writes to it any more.
+    with closing(mapped_ahead(write_buffer, stretches, threads=1, in_flight=2)) as written:  # type: ignore[type-var]
+        for of_buffer in written:
+            entries += of_buffer
     with explained(folder):
         _write_index(file, begin, entries)
 
