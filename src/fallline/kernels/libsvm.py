@@ -39,7 +39,8 @@ BAD_VALUE = 9
 NOT_FINITE = 10
 
 _LARGEST_INDEX = 2**31 - 2
-_LARGEST_VALUE = float(np.finfo(np.float32).max)
+# Half a unit in the last place above the largest float32: what is not beyond it is rounded down to that.
+_LARGEST_VALUE = float(np.finfo(np.float32).max) * (1 + 2.0**-25)
 
 _FEED = 10
 _RETURN = 13
@@ -149,7 +150,7 @@ def _entry(data, i):
     if stop == i + 1 or not _ends_word(data, stop):
         return BAD_VALUE, index, 0.0, stop
     # Written so that NaN is caught, too.
-    if not abs(value) <= _LARGEST_VALUE:
+    if not abs(value) < _LARGEST_VALUE:
         return NOT_FINITE, index, 0.0, stop
     return _GOOD, index, value, stop
 

@@ -13,8 +13,8 @@ from fallline.kernels.compile import inlined, kernel
 
 __all__ = ["NO_QUOTE", "cut", "split", "squeeze"]
 
-# A byte that is in no text: stands for "fields are not quoted".
-NO_QUOTE = 0xFF
+# In place of the quote where fields are not quoted: no byte.
+NO_QUOTE = -1
 
 _FEED = 10
 _RETURN = 13
@@ -138,7 +138,10 @@ def squeeze(data, quote, out):
 @inlined
 def _find(data, byte, i):
     """The first position from `i` on that holds the byte, or the end."""
-    n, byte = data.size, np.uint8(byte)
+    n = data.size
+    if byte < 0:
+        return n
+    byte = np.uint8(byte)
     near = min(i + _NEAR, n)
     while i < near and data[i] != byte:
         i += 1

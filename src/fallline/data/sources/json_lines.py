@@ -74,7 +74,7 @@ class JSONLines(FileFormat):
         head = _head(file, encoding)
         lines, whole = look_at_lines(file, head, rows)
         objects = [value for value in map(_loaded, lines) if isinstance(value, dict)]
-        if not objects:
+        if not objects or lines[0].lstrip().startswith(b"["):
             raise InputError(
                 f"{file.name!r}, row 1: {lines[0][:80].decode(errors='replace')!r} is not a JSON object. JSON is read as one "
                 "object a line; `jq -c '.[]'` makes such lines of a list."

@@ -83,7 +83,7 @@ def _without_last(data, end):
 
 def _first_records(file, text, dialect):
     chunk = next(chunks(text, partial(cut_records, dialect), dialect.begin, _HEAD), None)
-    if chunk is not None and not chunk.problem and len(find_records(dialect, chunk.data, 1).starts):
+    if chunk is not None and not chunk.problem and bytes(chunk.data).strip():
         return bytes(chunk.data)
     if chunk is not None and chunk.problem:
         raise InputError(f"{file.name!r}, row 1: {chunk.problem}. {remedy(chunk.problem)}")
@@ -241,6 +241,8 @@ def _stretches(file, head, rows):
             inside, complete = start > head.dialect.begin, len(data) < size and not text.failure
             whole = whole or (complete and not inside)
             stretches.append(_recoded(_in_step(head.dialect, bytes(data), columns, inside, complete)))
+            if text.failure and not any(len(records.starts) for records in stretches):
+                raise InputError(f"{file.name!r}, row 1: {text.failure}. {remedy(text.failure)}")
             if complete:
                 break
     return stretches, whole

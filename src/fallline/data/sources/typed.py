@@ -33,6 +33,7 @@ _OF_DAY = r"^\d\d:\d\d(:\d\d)?$"
 _LIKE_A_DATE = r"^(\d{1,4}[-/. ](\d{1,2}|\pL{3})[-/. ]\d{1,4}|\pL{3,9} \d{1,2}, \d{4})"
 
 _NANOSECONDS = r"\.\d{7,9}(Z|[+-]\d\d(:?\d\d)?)?$"
+_OF_DAY_FORMATS = ("%H:%M:%S", "%H:%M")
 # What values of a type look like.
 _PATTERNS = (
     (pa.bool_(), (_TRUTH,)),
@@ -154,7 +155,7 @@ def _parsed(values, format_):
 
 
 def convert(
-    values: pa.Array, type_: pa.DataType, decimal: str = ".", format_: str = ""
+    values: pa.Array, type_: pa.DataType, decimal: str = ".", formats: Sequence[str] = ()
 ) -> tuple[pa.Array, np.ndarray]:
     """The values that texts stand for, and which texts stand for none.
 
@@ -178,10 +179,10 @@ def convert(
         array = pa.nulls(len(values))
     elif is_.is_integer(type_):
         array = _whole_numbers(values, type_)
-    elif is_.is_timestamp(type_) and format_:
-        array = pc.coalesce(
-            _parsed(values, format_).cast(type_), _attempt(values, lambda some: some.cast(type_))
-        )
+    elif is_.is_timestamp(type_):
+        array = _times(values, type_, formats)
+    elif is_.is_time(type_):
+        array = pc.coalesce(*(_parsed(values, format_) for format_ in _OF_DAY_FORMATS)).cast(type_)
     else:
         array = _attempt(values, lambda some: some.cast(type_))
     return array, pc.and_(array.is_null(), values.is_valid()).to_numpy(zero_copy_only=False)
@@ -200,7 +201,7 @@ def _times(values, type_, formats):
 
 def _whole_numbers(values, type_):
     """Whole numbers, be they written 3, +3, 3.0 or 3e0; null for others."""
-    values = pc.utf8_ltrim(values, "+")
+    values = pc.replace_substring_regex(values, r"^\+(\d)", r"\1")
     direct = _attempt(values, lambda some: some.cast(type_))
     if direct.null_count == values.null_count:
         return direct

@@ -1,0 +1,631 @@
+"""Sources of text: where records end, what types columns have, and what happens to what cannot be read."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import datetime as dt
+import gzip
+import io
+import json
+import os
+import zipfile
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_svmlight_file
+
+from fallline.data.sources import ReadOptions, open_source, text
+from fallline.data.sources.dialect import Dialect, cut_records, find_records, texts
+from fallline.data.sources.typed import convert, guess_type
+from fallline.errors import FalllineWarning, InputError
+
+UTC = dt.UTC
+
+
+def rows_of(source, **settings):
+    return pa.Table.from_batches([batch.rows for batch in source.batches(**settings)], source.schema)
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """To be called with the content of a file: what is read from it."""
+
+    def open_(content, name="table.csv", **options):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return open_source(str(path), options=ReadOptions(**options))
+
+    return open_
+
+
+def read(opened, content, name="table.csv", **options):
+    return rows_of(opened(content, name, **options)).to_pydict()
+
+
+def error(opened, content, name="table.csv", **options):
+    with pytest.raises(InputError) as caught:
+        rows_of(opened(content, name, **options))
+    return str(caught.value)
+
+
+def skipped(opened, content, name="table.csv", **options):
+    """What is read, and the numbers of the rows left out."""
+    source = opened(content, name, on_error="skip", **options)
+    batches = list(source.batches())
+    table = pa.Table.from_batches([batch.rows for batch in batches], source.schema)
+    return table.to_pydict(), [row.row for batch in batches for row in batch.skipped]
+
+
+# Where records end
+
+
+MARKS = st.lists(st.sampled_from([*'a";, ', "\n", "\r", "\r\n", '""', ',"', '",']), max_size=60).map("".join)
+
+
+def python_rows(content):
+    """The records as Python's csv module has them; empty lines are none."""
+    return [row for row in csv.reader(io.StringIO(content, newline=""), strict=False) if row]
+
+
+def our_rows(content):
+    records = find_records(Dialect(), content.encode(), 1)
+    rows = []
+    for number, count in enumerate(records.fields.tolist()):
+        names = [str(column) for column in range(count)]
+        row = texts(Dialect(), records.take(np.array([number])), names, names)
+        rows.append([column[0].as_py() if row.num_rows else "" for column in row.columns])
+    return rows
+
+
+@settings(deadline=None, max_examples=500)
+@given(content=MARKS)
+@example('a,"b\n""c",d\r\n"",x"y"z\n')
+def test_records_are_those_of_the_csv_module(content):
+    """Quotes, doubled quotes, line breaks within them and line ends of every kind: as Python's own reader understands them."""
+    if not closes(content):
+        return
+    assert our_rows(content) == python_rows(content)
+
+
+def closes(content):
+    """Whether every quote that opens a field closes again."""
+    return len(python_rows(content + "\nend")) == len(python_rows(content)) + 1
+
+
+@settings(deadline=None, max_examples=500)
+@given(content=MARKS)
+def test_a_cut_is_between_records(content):
+    """The records before a cut and after it are those of the whole, whether the text goes on or not."""
+    data = content.encode()
+    after, open_at = cut_records(Dialect(), memoryview(data))
+    assert our_rows(content[:after]) + our_rows(content[after:]) == our_rows(content)
+    assert (open_at < 0) == closes(content)
+    assert after <= len(data) if open_at < 0 else after <= open_at
+    assert after == 0 or data[after - 1 : after] == b"\n"
+
+
+@settings(deadline=None)
+@given(
+    rows=st.lists(st.lists(st.text('a,"\n ', max_size=20), min_size=2, max_size=2), min_size=1, max_size=40),
+    size=st.integers(1, 300),
+)
+def test_chunks_hold_whole_records_and_can_be_come_back_to(rows, size, tmp_path_factory):
+    """Whatever the size of chunks: together they are the file, each begins with a record, and each can be begun with."""
+    path = tmp_path_factory.mktemp("chunks") / "a.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    stream = pa.OSFile(str(path))
+    found = list(chunks_of(stream, path, 0, size))
+    assert b"".join(bytes(chunk.data) for chunk in found) == path.read_bytes()
+    assert [row for chunk in found for row in our_rows(bytes(chunk.data).decode())] == python_rows(
+        path.read_bytes().decode()
+    )
+    for before, chunk in pairwise(found):
+        again = next(chunks_of(stream, path, before.after, size))
+        assert (again.offset, bytes(again.data)) == (chunk.offset, bytes(chunk.data))
+
+
+def chunks_of(stream, path, start, size):
+    whole = text.Text(stream, None, None, 0, path.stat().st_size)
+    return text.chunks(whole, lambda data: cut_records(Dialect(), data), start, size)
+
+
+# What a table is
+
+
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        ("a,b\n1,x\n2,y\n", ["a", "b"]),
+        ("1,x\n2,y\n", ["x0", "x1"]),
+        ("a\tb\n1\tx,y\n2\ty\n", ["a", "b"]),
+        ("a;b\n1,5;x\n2,5;y\n", ["a", "b"]),
+        ("a|b\n1|x\n2|y\n", ["a", "b"]),
+        ("name,city\nAnna,Oslo\nBo,Bergen\n", ["name", "city"]),
+        ("p,x,s,p\ne,x,s,y\np,b,s,w\n", ["x0", "x1", "x2", "x3"]),
+        ("a, b\n1, 2\n", ["a", "b"]),
+        ("a,,a\n1,2,3\n", ["a", "x1", "a.1"]),
+        ('"a"\t"b"\n"1"\t2\n', ["a", "b"]),
+        ("a,b\n1,2\n", ["a", "b"]),
+        ("x y\n1 2\n3 4\n", ["x", "y"]),
+        ("  18.0   8   307.0\n  15.0   10  350.0\n", ["x0", "x1", "x2"]),
+        ("a,b\n1,2,3\n4,5,6\n", ["x0", "a", "b"]),
+        ("only\n1\n2\n", ["only"]),
+        ("\ufeffa,b\n1,2\n", ["a", "b"]),
+        ("a,b\r1,2\r3,4\r", ["a", "b"]),
+    ],
+)
+def test_delimiter_and_header_are_found(opened, content, columns):
+    """What is between columns, and whether the first line names them, is seen from the file."""
+    source = opened(content)
+    assert source.schema.names == columns
+    lines = [line for line in content.replace("\r", "\n").split("\n") if line]
+    assert len(rows_of(source)) == len(lines) - (not columns[0].startswith("x0") or columns[-1] == "b")
+
+
+def test_what_is_said_is_not_guessed(opened):
+    """Header and delimiter can be given where the guess is wrong."""
+    assert read(opened, "1990,1991\n1,2\n", header=True) == {"1990": [1], "1991": [2]}
+    assert read(opened, "a,b\nc,d\n", header=False) == {"x0": ["a", "c"], "x1": ["b", "d"]}
+    assert read(opened, "a,b;c\n1,2;3\n", delimiter=",") == {"a": [1], "b;c": ["2;3"]}
+    assert read(opened, 'a,b\n"x,1\n"y,2\n', quotes=False) == {"a": ['"x', '"y'], "b": [1, 2]}
+    assert read(opened, "zip,b\n01234,1\n00001,2\n", text_columns=("zip",))["zip"] == ["01234", "00001"]
+    assert read(opened, "a,b\n-9,x\n1,missing\n", missing=("-9", "missing")) == {
+        "a": [None, 1],
+        "b": ["x", None],
+    }
+
+
+@pytest.mark.parametrize(
+    ("texts_", "type_", "values"),
+    [
+        (["1", "-2", "+3", ""], pa.int64(), [1, -2, 3, None]),
+        (["1", "2.5", "1e3", "NA"], pa.float64(), [1, 2.5, 1000, None]),
+        ([" 1", "2 ", " ? ", "-"], pa.int64(), [1, 2, None, None]),
+        (["true", "False", "TRUE", "nan"], pa.bool_(), [True, False, True, None]),
+        (["2020-01-31", "NULL"], pa.date32(), [dt.date(2020, 1, 31), None]),
+        (
+            ["2020-01-31 10:30:00.5", "2020-01-31"],
+            pa.timestamp("us"),
+            [dt.datetime(2020, 1, 31, 10, 30, 0, 500000), dt.datetime(2020, 1, 31)],  # noqa: DTZ001
+        ),
+        (
+            ["2020-01-31T10:30:00Z", "2020-01-31T10:30:00+02:00"],
+            pa.timestamp("us", "UTC"),
+            [
+                dt.datetime(2020, 1, 31, 10, 30, tzinfo=UTC),
+                dt.datetime(2020, 1, 31, 8, 30, tzinfo=UTC),
+            ],
+        ),
+        (
+            ["1/31/2020 1:02:03 PM", "12/1/2020 12:00:00 AM"],
+            pa.timestamp("us"),
+            [dt.datetime(2020, 1, 31, 13, 2, 3), dt.datetime(2020, 12, 1)],  # noqa: DTZ001
+        ),
+        (
+            ["31/1/20", "1/2/20"],
+            pa.timestamp("us"),
+            [dt.datetime(2020, 1, 31), dt.datetime(2020, 2, 1)],
+        ),  # noqa: DTZ001
+        (["10:30", "23:59:59"], pa.time32("s"), [dt.time(10, 30), dt.time(23, 59, 59)]),
+        (["1", "x"], pa.string(), ["1", "x"]),
+        (["+", "-", "?"], pa.string(), ["+", "-", None]),
+        (["2020-01-31", "soon"], pa.string(), ["2020-01-31", "soon"]),
+        (["9" * 18, "1"], pa.int64(), [10**18 - 1, 1]),
+        (["9" * 30, "1"], pa.float64(), [1e30, 1]),
+    ],
+)
+def test_types_are_found(opened, texts_, type_, values):
+    """Numbers, booleans, dates and times in the usual notations, with what stands for a missing value; all else is text."""
+    source = opened("a,b\n" + "".join(f"{value},z\n" for value in texts_))
+    assert source.schema.field("a").type == type_
+    assert rows_of(source)["a"].to_pylist() == values
+
+
+def test_decimal_commas(opened):
+    """Where a comma is not between columns, it may be in numbers."""
+    assert read(opened, "a;b;c\n1,5;x,y;1\n-0,25;z;2\n3;;3\n") == {
+        "a": [1.5, -0.25, 3],
+        "b": ["x,y", "z", None],
+        "c": [1, 2, 3],
+    }
+    assert read(opened, "a;b\n1,5;1.5\n2,5;2.5\n")["b"] == [1.5, 2.5]
+
+
+def test_blanks_and_missing_values_of_text(opened):
+    """Blanks around text go where the file has them everywhere; texts that mean "missing" are missing then, too."""
+    assert read(opened, "a, b\nx, ?\ny , z\n1,  NA\n") == {"a": ["x", "y", "1"], "b": [None, "z", None]}
+    assert read(opened, "a,b\nx,?\n,\n") == {"a": ["x", None], "b": [None, None]}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "latin-1", "cp1252"])
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_encodings(opened, encoding, name):
+    """A byte order mark says it, or the user does."""
+    content = "näme,value\nÅse,1\nZoë,2\n".encode(encoding)
+    given = None if encoding in {"utf-8-sig", "utf-16"} else encoding
+    found = read(opened, gzip.compress(content) if name.endswith("gz") else content, name, encoding=given)
+    assert found == {"näme": ["Åse", "Zoë"], "value": [1, 2]}
+
+
+def test_types_are_seen_at_the_end_of_a_file(opened):
+    """A column that turns out to hold fractions or text late in the file has that type from the start."""
+    n = 200_000
+    lines = [f"{i % 10},{i},a{i}" for i in range(n)]
+    lines[-9000:] = [f"{i}.5,x,3" for i in range(9000)]
+    source = opened("a,b,c\n" + "\n".join(lines) + "\n")
+    assert source.schema.types == [pa.float64(), pa.string(), pa.string()]
+    assert len(rows_of(source)) == n
+
+
+def test_quoted_lines_do_not_confuse_the_sample(opened):
+    """A look into the middle of a file finds rows, even if it begins within quotes that hold what looks like rows."""
+    rows = "".join(f'{i},"text\n{i},b,c\n{i},d,e",{i}.5\n' for i in range(60_000))
+    source = opened("a,b,c\n" + rows)
+    assert source.schema.types == [pa.float64(), pa.string(), pa.float64()]
+    table = rows_of(source)
+    assert len(table) == 60_000
+    assert table["b"][59_999].as_py() == "text\n59999,b,c\n59999,d,e"
+    assert set(source.sample()["b"].to_pylist()) <= set(table["b"].to_pylist())
+
+
+def test_codes_stay_whole_and_measurements_may_have_fractions(opened):
+    """In a large file, whole numbers that repeat are whole; those that do not may have a fraction where nobody looked."""
+    n = 300_000
+    lines = [f"{i % 7},{i}" for i in range(n)]
+    lines[n // 20] = "3.0,0.5"
+    source = opened("a,b\n" + "\n".join(lines) + "\n")
+    assert source.schema.types == [pa.int64(), pa.float64()]
+    table = rows_of(source)
+    assert (table["a"][n // 20].as_py(), table["b"][n // 20].as_py()) == (3, 0.5)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(
+        st.one_of(
+            st.integers(-(2**62), 2**62).map(str),
+            st.floats(allow_nan=False).map(repr),
+            st.sampled_from(["", "x", "1.", "+7", " 8 ", "1e2", "-", "true", "2020-01-01", "0x1", "1_0"]),
+        ),
+        min_size=1,
+        max_size=30,
+    ),
+    st.sampled_from([pa.int64(), pa.float64(), pa.bool_(), pa.date32(), pa.timestamp("us")]),
+)
+def test_conversion_leaves_no_value_behind(values, type_):
+    """A text becomes a value of the type or is told to be none; the others are what they are alone."""
+    array = pa.array([value.strip() or None for value in values], pa.string())
+    found, bad = convert(array, type_)
+    for i in range(len(array)):
+        alone, is_bad = convert(array[i : i + 1], type_)
+        assert alone.equals(found[i : i + 1])
+        assert is_bad[0] == bad[i] == (array[i].is_valid and not found[i].is_valid)
+    if not bad.any() and type_ == guess_type(array.drop_null(), ".", whole=True).type:
+        assert found.null_count == array.null_count
+
+
+# What cannot be read
+
+
+def numbers(n):
+    return [f"{i}.5,{i % 5},t{i % 3}" for i in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("abc,1,t", r"row 70,001: column 'x': 'abc' is not a number, as in the rows sampled"),
+        ("1,2.5,t", r"row 70,001: column 'k': '2.5' is not a whole number"),
+        ("1,2", r"row 70,001: it has 2 fields, where the table has 3 columns"),
+        ("1,2,3,4", r"row 70,001: it has 4 fields, where the table has 3 columns"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_named(opened, line, message):
+    """A late value of another type, or a row of another length, is an error with file and row; or left out alone."""
+    lines = numbers(200_000)
+    lines[70_000] = line
+    content = "x,k,t\n\n" + "\n".join(lines) + "\n\n"
+    said = error(opened, content)
+    assert "table.csv', row 70,001: " in said
+    assert message.partition(": ")[2] in said
+    assert "--on-error skip" in said
+    rows, left_out = skipped(opened, content)
+    assert left_out == [70_001]
+    assert rows["x"] == [i + 0.5 for i in range(200_000) if i != 70_000]
+
+
+def test_a_few_mistakes_do_not_make_numbers_text(opened):
+    """Of a column of numbers with a mistake the mistake is told, though the look at the file has seen it."""
+    lines = [str(i) + ",a" for i in range(500)]
+    lines[300] = "oops,a"
+    assert "row 301: column 'x': 'oops' is not" in error(opened, "x,y\n" + "\n".join(lines))
+    assert skipped(opened, "x,y\n" + "\n".join(lines))[1] == [301]
+
+
+def test_a_quote_that_never_closes(opened, monkeypatch):
+    """The row where it opens is told, however long the file; left out, it is the only row that is."""
+    monkeypatch.setattr(text, "LONGEST_RECORD", 1 << 18)
+    lines = [f'{i},"t{i}"' for i in range(50_000)]
+    lines[40_000] = '40000,"open'
+    lines[40_001:] = [f"{i},t{i}" for i in range(40_001, 50_000)]
+    content = "a,b\n" + "\n".join(lines) + "\n"
+    said = error(opened, content)
+    assert "row 40,001: a quote opens at character 7 that does not close" in said
+    rows, left_out = skipped(opened, content)
+    assert left_out == [40_001]
+    assert len(rows["a"]) == 49_999
+
+
+def test_bytes_that_are_not_utf8(opened):
+    """The row is told, and what may help; given that, it is read."""
+    content = b"a,b\n" + b"1,x\n" * 100_000 + b"2,\xe9t\xe9\n" + b"3,z\n"
+    said = error(opened, content)
+    assert "row 100,001: the byte 0xe9 at character 3 is not UTF-8" in said
+    assert "encoding='latin-1'" in said
+    assert read(opened, content, encoding="latin-1")["b"][-2:] == ["été", "z"]
+    assert skipped(opened, content)[1] == [100_001]
+    assert "header: the text is not UTF-8" in error(opened, b"\xe9,b\n1,2\n")
+    assert "perhaps 'utf-16-le'" in error(opened, "a,b\n1,2\n".encode("utf-16-le"))
+    assert "is not utf-16" in error(opened, "a,b\n1,2\n".encode("utf-16")[:-1])
+
+
+@pytest.mark.parametrize(("name", "compress"), [("a.csv.gz", gzip.compress), ("a.csv.bz2", bz2.compress)])
+@pytest.mark.parametrize("options", [{}, {"on_error": "skip"}])
+def test_a_compressed_file_that_was_cut_off(opened, name, compress, options):
+    """What comes before the place is read; then the error says after which row. No rows are made up, nor left out."""
+    rng = np.random.default_rng(0)
+    content = compress("".join(f"{x},{i}\n" for i, x in enumerate(rng.random(200_000))).encode())
+    said = error(opened, content[: len(content) // 2], name, **options)
+    row = int(said.partition("row ")[2].partition(":")[0].replace(",", ""))
+    assert 50_000 < row < 110_000
+    assert "damaged or cut off" in said
+    assert error(opened, content[: len(content) // 2] + b"x" * 1000, name, **options)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.jsonl", "a.svm"])
+def test_files_without_rows(opened, name):
+    """Nothing, or nothing but empty lines, or a header alone, is an error that says so."""
+    for content in (b"", b"\n\n  \n"):
+        said = error(opened, gzip.compress(content) if name.endswith("gz") else content, name)
+        assert "empty" in said or "holds nothing" in said
+    if ".csv" in name:
+        content = b"a,b\n"
+        said = error(opened, gzip.compress(content) if name.endswith("gz") else content, name)
+        assert "columns but no rows" in said
+
+
+def test_empty_lines_are_no_rows(opened):
+    """At the end or between rows, with blanks or without: empty lines are not counted."""
+    assert read(opened, "a,b\n\n1,2\n   \n3,4\n\n\n") == {"a": [1, 3], "b": [2, 4]}
+    assert read(opened, 'a\n1\n\n""\n3\n') == {"a": [1, None, 3]}
+
+
+def test_a_title_before_the_table(opened):
+    """A line that is none of the table's is left out, and said to be."""
+    with pytest.warns(FalllineWarning, match="not part of the table"):
+        found = read(opened, "A table of things\na,b,c\n1,2,3\n4,5,6\n7,8,9\n")
+    assert found == {"a": [1, 4, 7], "b": [2, 5, 8], "c": [3, 6, 9]}
+
+
+def test_a_header_that_is_not_of_the_table(opened):
+    """More names than fields, or far fewer, is an error at once."""
+    assert "names 4 columns in its header, but its rows have 2 fields" in error(
+        opened, "a,b,c,d\n1,2\n3,4\n", header=True
+    )
+
+
+# JSON lines
+
+
+def test_json_columns(opened):
+    """Types as in JSON, dates and numbers found in text, missing keys missing, objects one level flat."""
+    rows = [
+        {"i": 1, "x": 1, "s": "a", "d": "2020-01-02", "p": "1.50", "in": {"a": 1, "b": None}, "ok": True},
+        {"i": None, "x": 2.5, "s": "", "in": {"a": 2, "b": "c"}, "ok": False},
+        {"i": 3, "in": None, "more": "m", "p": "NA"},
+    ]
+    table = rows_of(opened("".join(json.dumps(row) + "\n" for row in rows), "a.jsonl"))
+    assert table.to_pydict() == {
+        "i": [1, None, 3],
+        "x": [1.0, 2.5, None],
+        "s": ["a", "", None],
+        "d": [dt.date(2020, 1, 2), None, None],
+        "p": [1.5, None, None],
+        "in.a": [1, 2, None],
+        "in.b": [None, "c", None],
+        "ok": [True, False, None],
+        "more": [None, None, "m"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"a": "abc", "b": "x"}', "column 'a': 'abc' is not a number"),
+        (b'{"a": 1, "b": ', "the line is not JSON"),
+        (b"[1, 2]", "[1, 2] is not a JSON object"),
+        (b'{"a": 1, "b": "\xe9"}', "the byte 0xe9 at character 16 is not UTF-8"),
+        (b'{"a": true, "b": "x"}', "column 'a': 'true' is not a number"),
+    ],
+)
+def test_json_that_cannot_be_read(opened, line, message):
+    """A line that is not JSON, or not like the others, is named, or left out alone."""
+    lines = [b'{"a": %d.5, "b": "x"}' % i for i in range(3000)]
+    lines[2500] = line
+    content = b"\n".join(lines)
+    assert f"row 2,501: {message}" in error(opened, content, "a.jsonl")
+    rows, left_out = skipped(opened, content, "a.jsonl")
+    assert left_out == [2501]
+    assert len(rows["a"]) == 2999
+
+
+def test_json_that_is_no_lines(opened):
+    """A list of objects is told apart, with what makes lines of it."""
+    assert "one object a line; `jq" in error(opened, '[\n{"a": 1},\n{"a": 2}\n]\n', "a.json")
+
+
+def test_json_of_mixed_types_is_text(opened):
+    """A key that holds text here and numbers there is text; one that turns so later is read as text, too."""
+    assert read(opened, '{"a": 1}\n{"a": "x"}\n{"a": null}\n{"a": true}\n', "a.jsonl") == {
+        "a": ["1", "x", None, "true"]
+    }
+
+
+# libsvm
+
+
+def test_libsvm_lines(opened):
+    """Blanks, comments, signs, queries and explicit zeros as they come; indices as they stand in the file."""
+    content = "+1 1:0.5  3:-2 \n-1.0\t2:1e-3 # said 3:4\n\n# all of it\n2 qid:7 0:0 5:.5\r\n0\n"
+    assert read(opened, content, "a.svm") == {
+        "label": [1, -1, 2, 0],
+        "features": [[(1, 0.5), (3, -2.0)], [(2, float(np.float32(1e-3)))], [(0, 0.0), (5, 0.5)], []],
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("spam 1:2", "'spam' is not a label"),
+        ("1,2 1:3", "'1,2' are several labels"),
+        ("nan 1:3", "'nan' is not a finite number"),
+        ("1 x:3", "the index in 'x:3' is not a whole number"),
+        ("1 2.5:3", "the index in '2.5:3' is not a whole number"),
+        ("1 -3:4", "the index in '-3:4' is negative"),
+        ("1 1000000000000:1", "the index in '1000000000000:1' is larger than 2,147,483,646"),
+        ("1 " + "9" * 40 + ":1", "is larger than 2,147,483,646"),
+        ("1 1:2 1:3", "the index in '1:3' stands twice in the row"),
+        ("1 2:1 1:1", "the index in '1:1' is smaller than the one before it"),
+        ("1 1:x", "the value in '1:x' is not a number"),
+        ("1 1:", "the value in '1:' is not a number"),
+        ("1 1: 2:3", "the value in '1:' is not a number"),
+        ("1 1:2:3", "the value in '1:2:3' is not a number"),
+        ("1 1:nan", "'1:nan' is not a finite number"),
+        ("1 1:-inf", "'1:-inf' is not a finite number"),
+        ("1 1:1e39", "'1:1e39' is not a finite number"),
+        ("1 1:0x10", "the value in '1:0x10' is not a number"),
+        ("1 5", "'5' is not an entry"),
+        ("1 \xff", "is not an entry"),
+    ],
+)
+def test_libsvm_that_cannot_be_read(opened, line, message):
+    """Each thing that a line can have wrong is named with its row; or the row left out alone."""
+    lines = [f"{i % 2} 1:{i} 3:0.5" for i in range(300)]
+    lines[200] = line
+    content = "\n\n".join(lines).encode("latin-1")
+    said = error(opened, content, "a.svm")
+    assert "row 201: " in said
+    assert message in said
+    rows, left_out = skipped(opened, content, "a.svm")
+    assert left_out == [201]
+    assert [row[0][1] for row in rows["features"]] == [i for i in range(300) if i != 200]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=40), st.data()
+)
+def test_libsvm_numbers(values, data):
+    """Numbers in any notation are those that Python reads, to within rounding to 32 bits."""
+    from fallline.data.sources.libsvm import parse_chunk
+
+    formats = st.sampled_from(["{!r}", "{:.17e}", "{:+.3f}", "{:g}", "{:.30f}", "{:E}"])
+    written = [data.draw(formats).format(value) for value in values]
+    line = "1 " + " ".join(f"{i}:{word}" for i, word in enumerate(written)) + "\n"
+    parsed = parse_chunk(text.Chunk(memoryview(line.encode()), 0, len(line), len(line)))
+    assert parsed.bad == {}
+    found = parsed.rows["features"].items.to_numpy()
+    with np.errstate(over="ignore"):
+        expected = np.array([float(word) for word in written]).astype(np.float32)
+    np.testing.assert_array_max_ulp(found, expected, 1)
+
+
+def test_several_labels_of_libsvm_in_words(opened):
+    """A file without an ending is known for libsvm by its lines."""
+    assert read(opened, "-1 3:1 11:1 \n+1 5:1 7:1 \n", "a9a")["label"] == [-1, 1]
+
+
+# Real files
+
+
+@pytest.fixture(scope="module")
+def real():
+    folder = os.environ.get("FALLLINE_DATA")
+    if not folder:
+        pytest.skip("FALLLINE_DATA does not say where the real data sets are")
+    return Path(folder)
+
+
+def test_adult(real):
+    """No header, a blank after each comma, `?` for missing, empty lines at the end, a title in the test file."""
+    source = open_source(str(real / "adult/adult.data"))
+    table = rows_of(source)
+    assert (table.num_rows, table.num_columns) == (32_561, 15)
+    assert table["x1"].null_count == 1_836
+    assert set(table["x14"].to_pylist()) == {"<=50K", ">50K"}
+    with pytest.warns(FalllineWarning, match="1x3 Cross validator"):
+        test = rows_of(open_source(str(real / "adult/adult.test")))
+    assert test.num_rows == 16_281
+    assert set(test["x14"].to_pylist()) == {"<=50K.", ">50K."}
+
+
+def test_flights(real):
+    """`NA` among numbers is missing; so are empty texts; nothing is lost."""
+    table = rows_of(open_source(str(real / "nycflights13/flights.csv.gz")))
+    assert table.num_rows == 336_776
+    assert table["arr_delay"].null_count == 9_430
+    assert table["tailnum"].null_count == 2_512
+    assert pa.types.is_integer(table["arr_delay"].type)
+
+
+def test_kdd_cup(real):
+    """Two files without headers and with classes of their own have one schema."""
+    files = [str(real / "kddcup99_10pct" / name) for name in ("kddcup.data_10_percent.gz", "corrected.gz")]
+    source = open_source(files)
+    table = rows_of(source)
+    assert (table.num_rows, table.num_columns) == (494_021 + 311_029, 42)
+    assert len(table["x41"].unique()) == 40
+    assert source.schema.field("x1").type == pa.string()
+
+
+def test_bike_sharing(real, tmp_path):
+    """Lines may end in CRLF, and dates are dates."""
+    with zipfile.ZipFile(real / "bike_sharing/Bike-Sharing-Dataset.zip") as archive:
+        archive.extract("hour.csv", tmp_path)
+    table = rows_of(open_source(str(tmp_path / "hour.csv")))
+    assert (table.num_rows, table.num_columns) == (17_379, 17)
+    assert table["dteday"].type == pa.date32()
+    assert table["cnt"].null_count == 0
+
+
+def test_higgs_and_covertype(real):
+    """Tabs without a header, and a compressed file with one."""
+    assert rows_of(open_source(str(real / "higgs_sample/binary.train"))).shape == (7_000, 29)
+    assert rows_of(open_source(str(real / "covertype/covtype_sample_unscaled.csv.gz"))).shape == (92_962, 55)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("a9a/a9a", 32_561),
+        ("a9a/a9a.t", 16_281),
+        ("heart_scale/heart_scale", 270),
+        ("ijcnn1/ijcnn1.trn.bz2", 49_990),
+    ],
+)
+def test_libsvm_files(real, name, rows):
+    """As scikit-learn reads them, but for the numbering of features, which is the file's."""
+    table = rows_of(open_source(str(real / name))).combine_chunks()
+    X, y = load_svmlight_file(str(real / name), zero_based=True)
+    features = table["features"].combine_chunks()
+    assert table.num_rows == rows
+    np.testing.assert_array_equal(table["label"], y)
+    np.testing.assert_array_equal(features.keys, X.indices)
+    np.testing.assert_array_equal(features.items, X.data.astype(np.float32))
