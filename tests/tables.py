@@ -22,7 +22,9 @@ class TableSource(Source):
         table = self._table.select(columns) if columns is not None else self._table
         for first in range(start.row, len(table), self._rows):
             part = table.slice(first, self._rows).combine_chunks()
-            rows = pa.RecordBatch.from_arrays([column.combine_chunks() for column in part.columns], schema=table.schema)
+            rows = pa.RecordBatch.from_arrays(
+                [column.combine_chunks() for column in part.columns], schema=table.schema
+            )
             yield Batch(rows, self.name, first + 1, Cursor(0, 0, first + len(rows)), first + len(rows))
 
     def sample(self):

@@ -63,7 +63,7 @@ class ColumnPlan:
     glance: Glance | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, name: str, type_: str, kind: str, given: Mapping[str, Any], **more: Any) -> ColumnPlan:
+    def of(cls, name: str, type_: str, kind: Any, given: Mapping[str, Any], **more: Any) -> ColumnPlan:
         """With the options that are given, and defaults for the others.
 
         Raises
