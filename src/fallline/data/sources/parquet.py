@@ -76,7 +76,7 @@ class Parquet(FileFormat):
             wanted = part_of(schema, columns)
             for group in _Group.all_of(file, parquet):
                 if group.stop > offset:
-                    yield from group.pieces(wanted, options, offset, in_flight)
+                    yield from group.pieces(wanted, options, offset, 2 * in_flight)
 
 
 class _Group:
@@ -97,17 +97,17 @@ class _Group:
             start = groups[-1].stop
         return groups
 
-    def pieces(self, schema, options, offset, in_flight):
+    def pieces(self, schema, options, offset, together):
         at = self.start
         try:
-            for rows in self._batches(schema, in_flight):
+            for rows in self._batches(schema, together):
                 first, at = at, at + rows.num_rows
                 if at > offset:
                     new = rows.slice(max(0, offset - first))
                     yield Piece(new, at - new.num_rows + 1, at, at, self._done(at))
         except (pa.ArrowException, OSError) as error:
             reason, at = self._reason(error), max(at, offset)
-            if in_flight > 1:
+            if together > 1:
                 # How many rows come before the damage must not depend on how many are decoded together.
                 yield from self.pieces(schema, options, at, 1)
                 return
@@ -118,10 +118,10 @@ class _Group:
                 no_rows(schema, schema.names), at + 1, self.stop, self.stop, self._done(self.stop), (skipped,)
             )
 
-    def _batches(self, schema, in_flight):
-        """Several batches are decoded together, as each time costs some microseconds a column; they share their memory."""
+    def _batches(self, schema, together):
+        """Batches, so many decoded at a time, as each time costs some microseconds a column; they share their memory."""
         n = self._batch_rows()
-        for rows in self._decoded(n * in_flight, schema):
+        for rows in self._decoded(n * together, schema):
             for start in range(0, rows.num_rows, n):
                 yield rows.slice(start, n)
 
