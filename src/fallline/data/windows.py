@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fallline.data.ahead import mapped_ahead
+from fallline.data.cache.layout import ALIGNMENT, padding
 from fallline.data.cache.reader import Cache
 from fallline.data.order import Order
 from fallline.data.part import ALL, Part
@@ -127,7 +128,7 @@ class _Windows:
         """The windows from a position on, and on into the epochs after; each read while the one before is in use."""
         room = max(self._room if order.shuffle else min(self._room, _IN_ORDER_BYTES), int(self.sizes.max()))
         room = min(room, int(self.sizes.sum()))
-        memories = np.empty((2, room), np.uint8)
+        memories = np.empty((2, room + padding(room, ALIGNMENT)), np.uint8)
 
         def read(item):
             number, plan = item
