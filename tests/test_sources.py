@@ -24,7 +24,7 @@ from fallline.data.sources import ReadOptions, formats, open_source
 from fallline.data.sources.base import Cursor
 from fallline.errors import InputError
 
-ROWS = 20_000
+ROWS = 10_000
 BATCH_BYTES = 1 << 16
 """Small batches, so that there are many of them."""
 
@@ -151,7 +151,7 @@ BUILDERS = {
     "pandas": memory(lambda n, seed: mixed(n, seed).to_pandas(), pa.Table.from_pandas),
     "polars": memory(lambda n, seed: pl.from_arrow(chunked(n, seed)), lambda frame: frame.to_arrow()),
     "stream": memory(lambda n, seed: Stream(chunked(n, seed)), lambda stream: stream.table),
-    "dict": memory(lambda n, seed: dict(zip("abcde", numbers(n, seed, 5).T, strict=True)), pa.table),
+    "dict": memory(lambda n, seed: dict(zip("abcdefgh", numbers(n, seed, 8).T, strict=True)), pa.table),
     "numpy": memory(numbers, named),
     "sparse": memory(sparse, maps),
 }
@@ -257,7 +257,7 @@ def test_what_is_in_flight_changes_nothing(built, in_flight):
 
 def test_memory_is_bounded(builder):
     """What a pass holds at any time does not grow with the data, nor when its batches are used slowly."""
-    data, expected = builder(3 * ROWS)
+    data, expected = builder(6 * ROWS)
     source = open_source(data)
     before, most = pa.total_allocated_bytes(), 0
     for number, _ in enumerate(source.batches(in_flight=2)):
