@@ -8,7 +8,12 @@ import pytest
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.linear import LinearEngine
-from fallline.errors import NonFiniteError
+from fallline.errors import DivergenceError, NonFiniteError
+from fallline.loop import train
+from fallline.monitors.base import Run
+from fallline.objective.losses import LOSSES
+from fallline.optim.optimizers import OPTIMIZERS
+from fallline.optim.schedules.constant import Constant
 from reference import LAYOUTS, data_for, with_zeros
 
 X, Y = data_for("squared_error", n=40, columns=6)
@@ -99,3 +104,12 @@ def test_sparse_and_dense_rows_have_the_same_scales():
     assert sparse[0] == largest
     np.testing.assert_allclose(sparse[1], deviations, atol=1e-12)
     assert rows_of("csr").block(np.array([0], np.uint64)).scales()[0] == 0
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_divergence_is_explained(layout):
+    """Too large a rate ends in an error that tells how large the columns are, zeros held or not."""
+    engine = LinearEngine(LOSSES["squared_error"](), OPTIMIZERS["sgd"](), Constant(1e3), 8)
+    run = Run(engine, ArraySource(rows_of(layout)), Order(0), engine.start(6, 1, X.dtype), epochs=1000)
+    with pytest.raises(DivergenceError, match=f"Columns reach {abs(X).max():.3g}, .* from 0 to "):
+        train(run)
