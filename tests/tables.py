@@ -6,6 +6,8 @@ import pyarrow as pa
 
 from fallline.data.sources.base import Batch, Cursor, Source
 
+FIRST = Cursor()
+
 
 class TableSource(Source):
     """Rows of an Arrow table, `size` a batch."""
@@ -18,7 +20,7 @@ class TableSource(Source):
     def fingerprint(self):
         return "0"
 
-    def batches(self, columns=None, start=Cursor(), in_flight=4):
+    def batches(self, columns=None, start=FIRST, in_flight=4):
         table = self._table.select(columns) if columns is not None else self._table
         for first in range(start.row, len(table), self._rows):
             part = table.slice(first, self._rows).combine_chunks()

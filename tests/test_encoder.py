@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.utils import murmurhash3_32
-from tables import TableSource, batch_of
 
 from fallline.data.encoder import Encoder, Plan, describe, fit, make_plan
 from fallline.data.rows import SparseRows
 from fallline.errors import InputError, ParameterError, StateError, TargetError
+from tables import TableSource, batch_of
 
 
 def table(n=600, seed=0):
@@ -379,7 +379,7 @@ def test_later_data_of_other_types():
     same(encoder.encode(batch_of(later)), encoder.encode(batch_of(data.select(NARROW))))
     with pytest.raises(InputError, match="holds string, but a number was trained on"):
         encoder.encode_features(batch_of(later.set_column(2, "rooms", later["rooms"].cast(pa.string()))))
-    with pytest.raises(InputError, match="no column 'rooms'.*Did you mean 'room'"):
+    with pytest.raises(InputError, match=r"no column 'rooms'.*Did you mean 'room'"):
         encoder.encode_features(
             batch_of(later.rename_columns(["age", "size", "room", "job", "colour", "ok", "y"]))
         )
@@ -465,3 +465,23 @@ def test_a_plan_and_an_encoder_can_be_looked_at():
         assert rows[0].becomes == "predicted: multiclass"
         assert rows[1].missing == pytest.approx(0.1, abs=0.03)
     assert sum(row.features for row in describe(encoder)[1:]) == encoder.n_columns
+
+
+def test_all_missing_later():
+    """Columns without a value in a later batch, of no type even, are encoded as missing, whatever their kind."""
+    data = table()
+    encoder = fitted(data, text=["said"])
+    names = [name for name in data.column_names if name != "y"]
+    X = named(encoder, pa.table({name: pa.nulls(3) for name in names}))
+    assert {name for name, column in X.items() if column.any()} == {
+        "age is missing", "job (missing)", "when is missing", "ok is missing"
+    }  # fmt: skip
+
+
+def test_missing_values_of_a_dictionary():
+    """A missing value is one, whether the index or what it points to is missing."""
+    indices, values = pa.array([0, 1, None, 2] * 20, pa.int32()), pa.array(["a", None, "b"])
+    data = pa.table({"x": pa.DictionaryArray.from_arrays(indices, values), "y": [0, 1] * 40})
+    X = named(fitted(data), data)
+    assert X["x (missing)"][:4].tolist() == [0, 1, 1, 0]
+    assert (sum(X.values()) == 1).all()

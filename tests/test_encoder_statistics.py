@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -27,7 +28,7 @@ def merged(parts):
 def cut(values, cuts):
     """Parts of a list, cut at some places."""
     places = [0, *sorted(place % (len(values) + 1) for place in cuts), len(values)]
-    return [values[start:stop] for start, stop in zip(places[:-1], places[1:], strict=True)]
+    return [values[start:stop] for start, stop in itertools.pairwise(places)]
 
 
 @settings(deadline=None)

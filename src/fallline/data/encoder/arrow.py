@@ -14,7 +14,7 @@ import pyarrow.types as is_
 from fallline.data.sources.base import Batch
 from fallline.kernels.encode import NUMBER_TYPES
 
-__all__ = ["NumberColumns", "as_strings", "bytes_of", "is_number", "missing", "positions_in", "row_number"]
+__all__ = ["NumberColumns", "as_strings", "at", "bytes_of", "is_number", "missing", "positions_in", "row_number"]
 
 _address = ctypes.pythonapi.PyCapsule_GetPointer
 _address.restype, _address.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
@@ -55,6 +55,8 @@ def missing(array: pa.Array) -> np.ndarray:
     """Which values are missing (bool): nulls, and NaN among floating numbers."""
     if is_.is_floating(array.type):
         return _as_bools(pc.is_null(array, nan_is_null=True))
+    if is_.is_dictionary(array.type) and array.dictionary.null_count:
+        return _as_bools(array.dictionary_decode().is_null())
     return _as_bools(array.is_null())
 
 

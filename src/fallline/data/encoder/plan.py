@@ -169,7 +169,7 @@ class Plan:
             given.get("weight"),
             given.get("offset"),
         )
-        plan._require_one_role_each()
+        plan.require_one_role_each()
         return plan
 
     def require_fit(self, schema: pa.Schema, name: str) -> None:
@@ -196,7 +196,8 @@ class Plan:
                     f"Column {column.name!r} is of type {type_}, which cannot be of kind {column.kind!r}. It can be: {fitting}."
                 )
 
-    def _require_one_role_each(self):
+    def require_one_role_each(self) -> None:
+        """Raise `ParameterError` if a column is spoken of more than once."""
         roles = [role for role in (self.target, self.weight, self.offset) if role is not None]
         names = roles + [column.name for column in self.columns]
         for name in names:

@@ -79,7 +79,7 @@ def make_plan(
             f"Column {name!r} is the target, the weight or the offset; it has no other kind. Name it once."
         )
     plan = Plan(target, task, reason, columns, weight, offset)
-    plan._require_one_role_each()
+    plan.require_one_role_each()
     plan.require_fit(source.schema, source.name)
     return plan
 

@@ -142,7 +142,7 @@ class Counts:
 
     def __init__(self, values: pa.LargeStringArray, counts: np.ndarray):
         self._parts = [(values, counts)]
-        self._pending = 0
+        self._pending = len(values)
         self._distinct = Distinct.of(values)
         self.short = 0
         self.total = int(counts.sum())
@@ -150,9 +150,7 @@ class Counts:
     @classmethod
     def of(cls, array: pa.Array) -> Self:
         """Of an array of any type that `as_strings` takes; missing values are not counted."""
-        codes = array.indices if is_.is_dictionary(array.type) else array
-        found = pc.value_counts(codes)
-        values, counts = found.field("values"), found.field("counts").to_numpy()
+        values, counts = _counted(array.indices if is_.is_dictionary(array.type) else array)
         if is_.is_dictionary(array.type):
             values = array.dictionary.take(values)
         values = as_strings(values)
@@ -189,7 +187,7 @@ class Counts:
 
     def _add_up(self) -> tuple[pa.LargeStringArray, np.ndarray]:
         """Every value once, and its count."""
-        if len(self._parts) > 1 or not self._pending:
+        if self._pending:
             encoded = pa.concat_arrays([values for values, _ in self._parts]).dictionary_encode()
             counts = np.concatenate([counts for _, counts in self._parts])
             # Counts are below 2**53, where float64 holds every whole number.
@@ -206,6 +204,18 @@ class Counts:
         self.short += loss
         left = counts > loss
         return values.filter(pa.array(left)), counts[left] - loss
+
+
+def _counted(array):
+    """Distinct values of an array, and how often each occurs."""
+    if is_.is_integer(array.type) and len(array) > array.null_count:
+        bounds = pc.min_max(array).as_py()
+        # Counting small numbers takes a tenth of the time that looking them up does.
+        if bounds["min"] >= 0 and bounds["max"] < max(len(array), 256):
+            counts = np.bincount(array.drop_null().to_numpy())
+            return pa.array(np.flatnonzero(counts)), counts[counts > 0]
+    found = pc.value_counts(array)
+    return found.field("values"), found.field("counts").to_numpy()
 
 
 class RowSample:

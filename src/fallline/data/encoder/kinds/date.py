@@ -12,11 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as is_
 
-from fallline.data.encoder.kinds.base import Column, Encoded, Found, Kind, Observed, Scaled, flagged
+from fallline.data.encoder.kinds.base import BadValue, Column, Encoded, Found, Kind, Observed, Scaled, flagged
 from fallline.data.encoder.kinds.boolean import without_variation
 from fallline.data.encoder.kinds.number import scaled
 from fallline.data.encoder.statistics import Counts
-from fallline.errors import InputError
 
 __all__ = ["Date", "DateColumn"]
 
@@ -86,7 +85,7 @@ class DateColumn(Column):
 
     def encode(self, array: pa.Array) -> Encoded:
         """See `Column`."""
-        array = as_time(array, self.name)
+        array = as_time(array)
         numbers = [_amount(array)] + ([pc.year(array)] if self.year_deviation else [])
         return Encoded(numbers, [_codes(_PARTS[part](array), values) for part, values in self._parts.items()])
 
@@ -110,7 +109,7 @@ class Date(Kind):
 
     def observe(self, array: pa.Array, options: Mapping[str, Any]) -> Observed:  # noqa: ARG002 (there are none)
         """See `Kind`."""
-        array = as_time(array, "")
+        array = as_time(array)
         dated, timed = _has(array.type)
         years = pc.year(array) if dated else pa.nulls(len(array), pa.int64())
         parts = [
@@ -131,7 +130,7 @@ class Date(Kind):
         return DateColumn(name, amount.mean, amount.deviation, mean, deviation, months, weekdays, hours, flag)
 
 
-def as_time(array: pa.Array, name: str) -> pa.Array:
+def as_time(array: pa.Array) -> pa.Array:
     """The same points in time, in a type that has parts."""
     if is_.is_null(array.type):
         return array.cast(pa.timestamp("s"))
@@ -139,8 +138,8 @@ def as_time(array: pa.Array, name: str) -> pa.Array:
         try:
             pc.hour(array[:0])
         except pa.ArrowInvalid as error:
-            raise InputError(
-                f"Column {name!r} is in the time zone {array.type.tz!r}, which is not known here ({error}). Convert it to UTC."
+            raise BadValue(
+                0, f"the time zone {array.type.tz!r} is not known here ({error}). Convert such times to UTC"
             ) from error
     return array
 

@@ -94,6 +94,8 @@ def csr_of(array: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     BadValue
         For indices that do not ascend or are out of range, and values that are not finite.
     """
+    if is_.is_null(array.type):
+        return np.zeros(len(array) + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32)
     if array.null_count:
         array = pc.if_else(array.is_valid(), array, pa.scalar([], array.type))
     bounds = array.offsets.to_numpy().astype(np.int64)
