@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 def mapped_ahead(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int, in_flight: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """`map(function, items)`, with up to `in_flight` results under way or waiting, on so many threads.
 
     Results come in the order of the items, and items are taken in the caller's thread, one after the other. An error is raised

@@ -135,7 +135,7 @@ def _write_file(file, key, chunks, header, tensors, shuffle, folder):
     entries = []
     stretches = enumerate(buffers(_chained(first, chunks)))
     # Closed before the file is, whatever happens: then nobody writes to it any more.
-    with closing(mapped_ahead(write_buffer, stretches, threads=1, in_flight=2)) as written:  # type: ignore[type-var]
+    with closing(mapped_ahead(write_buffer, stretches, threads=1, in_flight=2)) as written:
         for of_buffer in written:
             entries += of_buffer
     with explained(folder):
