@@ -22,8 +22,8 @@ class ClassMetrics:
     """
 
     def __init__(self, n_classes: int):
-        self._rows = self._weight = self._right = self._known = self._log_loss = 0.0
-        self._unknown = 0
+        self._rows = self._unknown = 0
+        self._weight = self._right = self._known = self._log_loss = 0.0
         self._histogram = np.zeros((2, _BINS)) if n_classes == 2 else None
 
     def add(
@@ -64,21 +64,16 @@ class ClassMetrics:
             found["rows_of_unknown_classes"] = self._unknown
         found["log_loss"] = _ratio(self._log_loss, self._known)
         if self._histogram is not None:
-            found["roc_auc"] = self._area()
+            found["roc_auc"] = _area(*self._histogram)
         return {name: value for name, value in found.items() if not math.isnan(value)}
-
-    def _area(self):
-        """The probability that a row of class 1 scores above one of class 0, ties counted half."""
-        zeros, ones = self._histogram
-        below = np.cumsum(zeros) - zeros / 2
-        return _ratio(float(ones @ below), float(ones.sum() * zeros.sum()))
 
 
 class NumberMetrics:
     """Root mean squared error, mean absolute error, and the share of the variance explained."""
 
     def __init__(self) -> None:
-        self._rows = self._weight = self._squared = self._absolute = self._mean = self._spread = 0.0
+        self._rows = 0
+        self._weight = self._squared = self._absolute = self._mean = self._spread = 0.0
 
     def add(self, truth: np.ndarray, predicted: np.ndarray, weight: np.ndarray) -> None:
         """Take some rows into account: arrays of shape (n,)."""
@@ -106,6 +101,12 @@ class NumberMetrics:
             "r2": 1.0 - _ratio(self._squared, self._spread),
         }
         return {name: value for name, value in found.items() if not math.isnan(value)}
+
+
+def _area(zeros, ones):
+    """The probability that a row of class 1 scores above one of class 0, ties counted half; from a histogram of each."""
+    below = np.cumsum(zeros) - zeros / 2
+    return _ratio(float(ones @ below), float(ones.sum() * zeros.sum()))
 
 
 def _ratio(part, whole):

@@ -16,9 +16,9 @@ import pyarrow as pa
 from fallline.data.ahead import THREADS, mapped_ahead
 from fallline.data.budget import memory_budget
 from fallline.data.encoder import Effects, Encoder
+from fallline.data.further import open_further, require_columns
 from fallline.data.rows import ArraySource, Rows
 from fallline.data.sinks import SINKS, writing
-from fallline.data.sources import open_source
 from fallline.data.sources.base import Batch, Skipped
 from fallline.data.sources.formats import BATCH_BYTES
 from fallline.data.sources.options import ReadOptions
@@ -28,7 +28,6 @@ from fallline.files import require_writable
 from fallline.kernels.blocks import Block
 from fallline.metrics import ClassMetrics, NumberMetrics
 from fallline.modelfile import reading_model, write_model
-from fallline.names import did_you_mean
 from fallline.objective.losses import loss_from_json, loss_to_json
 from fallline.reports import training_report
 
@@ -121,10 +120,13 @@ class Model:
         """
         if output is None:
             if keep:
-                raise ParameterError("keep= carries columns over into a file, but there is no output. Give one.")
+                raise ParameterError(
+                    "keep= carries columns over into a file, but there is no output. Give one."
+                )
             parts = [self._predicted(found.scores) for found in self._scored(data, memory, options, progress)]
             return np.concatenate(parts)
         require_writable(output, "output", tuple(SINKS))
+        self._require_free(keep)
         return self._write(output, list(keep), self._scored(data, memory, options, progress, keep))
 
     def predict_proba(
@@ -175,14 +177,16 @@ class Model:
         Returns
         -------
         dict
-            "rows"; "accuracy", "log_loss" and "roc_auc", or "rmse", "mae" and "r2"; and how many rows are of unknown classes.
+            "rows"; "accuracy", "log_loss" and "roc_auc", or "rmse", "mae" and "r2"; "rows_of_unknown_classes", if there are any.
         """
         metrics = self.metrics()
         for found in self._scored(data, memory, options, progress, truth=True):
             self.measure(metrics, found.rows.y, found.scores, found.rows.weight)
         results = metrics.results()
         if not results.get("rows"):
-            raise InputError("No row has a target, so there is nothing to evaluate. Check the target's column.")
+            raise InputError(
+                "No row has a target, so there is nothing to evaluate. Check the target's column."
+            )
         return results
 
     def metrics(self) -> ClassMetrics | NumberMetrics:
@@ -223,7 +227,12 @@ class Model:
         write_model(
             path,
             {"weights": self.weights, **{f"encoder.{name}": tensor for name, tensor in tensors.items()}},
-            {"loss": loss_to_json(self.loss), "summary": self.summary, "history": self.history, "encoder": document},
+            {
+                "loss": loss_to_json(self.loss),
+                "summary": self.summary,
+                "history": self.history,
+                "encoder": document,
+            },
         )
 
     # ------------------------------------------------------------------------------------------------- streaming
@@ -250,25 +259,40 @@ class Model:
             return self._original(self.loss.link.mean(scores[:, 0]))
         return np.array(self.classes)[_highest(scores)]
 
-    def _scored(self, data, memory, options, progress, keep=(), *, truth=False) -> Iterator[_Scored]:
+    def _scored(
+        self,
+        data: Any,
+        memory: str | int | None,
+        options: ReadOptions,
+        progress: Callable[[float, str], None] | None,
+        keep: Sequence[str] = (),
+        *,
+        truth: bool = False,
+    ) -> Iterator[_Scored]:
         """Every row of the data, part by part, in order."""
-        encoder = self.encoder
-        source = open_source(data, options=options._replace(text_columns=_text_columns(encoder.plan)))
-        columns = list(dict.fromkeys([*(encoder.reads if truth else encoder.reads_features), *keep]))
-        _require_columns(source, columns, keep)
-        in_flight = memory_budget(memory).in_flight(BATCH_BYTES)
+        encoder, in_flight = self.encoder, memory_budget(memory).in_flight(BATCH_BYTES)
+        source = open_further(data, encoder.plan, options)
+        columns = encoder.reads if truth else encoder.reads_features
+        if truth:
+            require_columns(
+                source, [encoder.plan.target], "the target that predictions are to be compared with"
+            )
+        require_columns(source, columns, "which the model was trained on")
+        require_columns(source, keep, "which is to be kept")
         encode = partial(encoder.encode, unseen="nan") if truth else encoder.encode_features
 
         def score(batch):
             rows = encode(batch)
-            return _Scored(batch, rows, LinearEngine.predict(ArraySource(rows), self.weights, offset=self._offset))
+            scores = LinearEngine.predict(ArraySource(rows), self.weights, offset=self._offset)
+            return _Scored(batch, rows, scores)
 
-        total, skipped = 0, []
-        for found in mapped_ahead(score, source.batches(columns, in_flight=in_flight), THREADS, in_flight):
-            total += found.batch.rows.num_rows
+        batches = source.batches(list(dict.fromkeys([*columns, *keep])), in_flight=in_flight)
+        read, skipped = 0, []
+        for found in mapped_ahead(score, batches, THREADS, in_flight):
+            read += found.batch.rows.num_rows
             skipped += found.batch.skipped
             if progress is not None:
-                progress(found.batch.done / max(source.size, 1), f"{total:,} rows")
+                progress(found.batch.done / max(source.size, 1), f"{read:,} rows")
             yield found
         if skipped:
             warnings.warn(_left_out(skipped), FalllineWarning, stacklevel=4)
@@ -292,9 +316,20 @@ class Model:
             columns["prediction"] = self._labels.take(pa.array(_highest(found.scores)))
         if self._has_probabilities:
             probabilities = self.loss.link.probabilities(found.scores)
-            for number, label in enumerate(self.classes):
-                columns[f"probability_{label}"] = pa.array(probabilities[:, number])
+            columns |= zip(self._probability_columns, map(pa.array, probabilities.T.copy()), strict=True)
         return pa.RecordBatch.from_pydict(columns)
+
+    @property
+    def _probability_columns(self):
+        return [f"probability_{label}" for label in self.classes or []] if self._has_probabilities else []
+
+    def _require_free(self, keep):
+        """Raise for kept columns whose names are those of predictions."""
+        for name in keep:
+            if name in {"prediction", *self._probability_columns}:
+                raise ParameterError(
+                    f"The column {name!r} cannot be kept: that is what a column of predictions is called. Rename it in the data."
+                )
 
 
 def load(path: str | os.PathLike) -> Model:
@@ -331,19 +366,6 @@ def load(path: str | os.PathLike) -> Model:
 def _highest(scores):
     """The number of the class with the highest score."""
     return (scores[:, 0] > 0).astype(np.intp) if scores.shape[1] == 1 else scores.argmax(axis=1)
-
-
-def _require_columns(source, names, keep):
-    known = source.schema.names
-    for name in names:
-        if name not in known:
-            why = "which is to be kept" if name in keep else "which the model was trained on"
-            raise InputError(f"{source.name!r} has no column {name!r}, {why}. {did_you_mean(name, known)}")
-
-
-def _text_columns(plan):
-    """Columns that were text in training, and so are text wherever they come from."""
-    return tuple(column.name for column in plan.features() if "string" in column.type)
 
 
 def _left_out(skipped: Sequence[Skipped]) -> str:

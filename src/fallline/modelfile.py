@@ -8,6 +8,7 @@ the encoder's arrays   tensors "encoder.<name>"; texts as UTF-8 bytes with offse
 all else               metadata "fallline": one JSON text: loss, encoder, summary, history
 format                 metadata "format": "fallline-model-1"
 written by             metadata "version": the version of fallline
+checksum               metadata "checksum": CRC-32 of the document and of every tensor's name, type, shape and bytes
 =====================  ===========================================================================================
 
 Nothing in it is ever executed: safetensors holds numbers and text only.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,12 +35,21 @@ __all__ = ["is_model", "reading_model", "write_model"]
 _FORMAT = "fallline-model-1"
 
 
-def write_model(path: str | os.PathLike, tensors: Mapping[str, np.ndarray], document: Mapping[str, Any]) -> None:
+def write_model(
+    path: str | os.PathLike, tensors: Mapping[str, np.ndarray], document: Mapping[str, Any]
+) -> None:
     """Write arrays and a document of plain values, whole or not at all."""
     from safetensors.numpy import save
 
-    metadata = {"format": _FORMAT, "version": fallline.__version__, "fallline": json.dumps(document)}
-    content = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata)
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    text = json.dumps(document)
+    metadata = {
+        "format": _FORMAT,
+        "version": fallline.__version__,
+        "fallline": text,
+        "checksum": _checksum(text, tensors),
+    }
+    content = save(tensors, metadata)
     with written_whole(path) as file:
         file.write(content)
 
@@ -58,9 +69,7 @@ def reading_model(path: str | os.PathLike) -> Iterator[tuple[dict[str, np.ndarra
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(
-            f"{str(path)!r} is not a whole model ({type(error).__name__}: {error}). It may be damaged: train again, or use a copy."
-        ) from error
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
 
 
 def is_model(path: str | os.PathLike) -> bool:
@@ -74,22 +83,49 @@ def is_model(path: str | os.PathLike) -> bool:
 
 
 def _read(path):
+    tensors, metadata = _contents(path)
+    found = metadata.get("format", "")
+    if found != _FORMAT:
+        version = metadata.get("version", "(unknown)")
+        raise ModelError(
+            f"{str(path)!r} has format {found!r}, written by fallline {version}, but this version reads {_FORMAT!r}. Install "
+            "that version, or train again."
+            if found
+            else f"{str(path)!r} is a safetensors file, but not one of fallline's. Give one that `fallline train` wrote."
+        )
+    text = metadata["fallline"]
+    if metadata["checksum"] != _checksum(text, tensors):
+        raise _damaged(path, "its checksum does not match")
+    return tensors, json.loads(text)
+
+
+def _contents(path):
+    """Tensors and metadata of a safetensors file."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(Path(path), "numpy") as file:
-            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            return tensors, file.metadata() or {}
     except FileNotFoundError:
         raise ModelError(f"There is no file {str(path)!r} to read a model from. Check the path.") from None
     except (OSError, SafetensorError) as error:
         raise ModelError(
             f"{str(path)!r} cannot be read as a model ({error}). It may be damaged, or another kind of file."
         ) from error
-    found = metadata.get("format", "")
-    if found != _FORMAT:
-        raise ModelError(
-            f"{str(path)!r} has format {found!r}, written by fallline {metadata.get('version', '(unknown)')}, but this version reads "
-            f"{_FORMAT!r}. Install that version, or train again."
-        )
-    return tensors, json.loads(metadata["fallline"])
+
+
+def _checksum(text, tensors):
+    """Of everything that a model is made of, as hexadecimal digits."""
+    checksum = zlib.crc32(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        checksum = zlib.crc32(f"{name} {tensor.dtype.str} {tensor.shape}".encode(), checksum)
+        checksum = zlib.crc32(tensor.tobytes(), checksum)
+    return f"{checksum:08x}"
+
+
+def _damaged(path, reason):
+    return ModelError(
+        f"{str(path)!r} is not a whole model ({reason}). It may be damaged: train again, or use a copy."
+    )

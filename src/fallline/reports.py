@@ -11,22 +11,34 @@ __all__ = ["bytes_in_words", "training_report"]
 def training_report(summary: Mapping[str, Any]) -> str:
     """The summary of a training run as a short text."""
     data, training, stop = summary["data"], summary["training"], summary["stop"]
-    seconds = summary["seconds"]
+    layout = "sparse" if data["sparse"] else "dense"
     lines = [
-        f"{data['name']}: {data['rows']:,} rows, {data['columns']:,} columns -> {data['features']:,} features"
-        f" ({'sparse' if data['sparse'] else 'dense'}); {data['target']!r} taken as {data['task']} ({data['why_task']}).",
+        f"{data['name']}: {data['rows']:,} rows, {data['columns']:,} columns -> {data['features']:,} features ({layout}).",
+        f"{data['target']!r} taken as {data['task']} ({data['why_task']}).",
         *_left_out(data),
-        f"{training['loss']}, penalty {training['penalty']} with alpha {training['alpha']:.3g}; {training['optimizer']}, "
-        f"batch size {training['batch_size']:,}, {training['schedule']} rate {training['learning_rate']:g}.",
-        f"{training['epochs']:,} epochs, {training['updates']:,} updates: loss {training['loss_at_end']:.6g}, "
-        f"{training['rows_a_second']:,.0f} rows a second.",
+        _method(training),
+        _progress(training),
         *_validation(summary),
-        f"Time: {_times(seconds)}. {_cache(summary['cache'])}",
+        f"Time: {_times(summary['seconds'])}. {_cache(summary['cache'])}",
         f"Memory: at most {bytes_in_words(summary['memory']['peak'])} resident; {summary['memory']['shuffle']}.",
         f"Training stopped because {stop['message']}.",
         *(f"Note: {sentence}" for sentence in summary["notes"]),
     ]
     return "\n".join(lines)
+
+
+def _method(training):
+    penalty = f"penalty {training['penalty']} with alpha {training['alpha']:.3g}"
+    rate = f"{training['schedule']} rate {training['learning_rate']:g}"
+    batches = f"batch size {training['batch_size']:,}"
+    return f"{training['loss']}, {penalty}; {training['optimizer']}, {batches}, {rate}."
+
+
+def _progress(training):
+    done = f"{training['epochs']:,} epochs, {training['updates']:,} updates"
+    loss = training["loss_at_end"]
+    ended = "" if loss is None else f": loss {loss:.6g}"
+    return f"{done}{ended}, {training['rows_a_second']:,.0f} rows a second."
 
 
 def bytes_in_words(count: float) -> str:
@@ -51,13 +63,17 @@ def _validation(summary):
     if not summary.get("validation"):
         return []
     found = ", ".join(
-        f"{name.replace('_', ' ')} {value:.5g}" for name, value in summary["validation"].items() if name != "rows"
+        f"{name.replace('_', ' ')} {value:.5g}"
+        for name, value in summary["validation"].items()
+        if name != "rows"
     )
     return [f"On {summary['validation']['rows']:,.0f} rows held out: {found}."]
 
 
 def _times(seconds):
-    return ", ".join(f"{what} {took:.1f} s" for what, took in seconds.items() if took >= 0.05 or what == "total")
+    return ", ".join(
+        f"{what} {took:.1f} s" for what, took in seconds.items() if took >= 0.05 or what == "total"
+    )
 
 
 def _cache(cache):

@@ -7,6 +7,8 @@ Exit codes: 0 when done; 1 when the world failed (a full disk, ...); 2 when what
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import shlex
 import signal
 import sys
@@ -15,43 +17,58 @@ import warnings
 from collections.abc import Sequence
 
 import fallline
-from fallline.cli import compare, evaluate, inspect, predict, train
-from fallline.errors import FalllineError, InputError, MissingDependencyError, ModelError, ParameterError
+from fallline.errors import (
+    DivergenceError,
+    FalllineError,
+    InputError,
+    MissingDependencyError,
+    ModelError,
+    ParameterError,
+)
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = {"train": train, "predict": predict, "evaluate": evaluate, "inspect": inspect, "compare": compare}
+COMMANDS = ("train", "predict", "evaluate", "inspect", "compare")
+"""Each has a page of its name here, loaded when a command is run: before, Ctrl-C could not be answered in a sentence."""
 
-_USERS_MISTAKES = (InputError, ParameterError, MissingDependencyError, ModelError)
+_USERS_MISTAKES = (InputError, ParameterError, MissingDependencyError, ModelError, DivergenceError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser().parse_args(given)
-    options.command_line = shlex.join(["fallline", *given])
-    _listen_for_termination()
     try:
-        with warnings.catch_warnings():
+        with _termination_heard(), warnings.catch_warnings():
             warnings.showwarning = _warn
+            options = _parser().parse_args(given)
+            options.command_line = shlex.join(["fallline", *given])
             return options.run(options) or 0
     except KeyboardInterrupt as interruption:
         return _complain("Interrupted; nothing was written.", 143 if interruption.args else 130)
     except BrokenPipeError:
         return 1
     except Exception as error:
-        if options.debug:
+        if "--debug" in given:
             raise
         return _complain(*_explained(error))
 
 
-def _listen_for_termination():
+@contextlib.contextmanager
+def _termination_heard():
     """SIGTERM ends a command as Ctrl-C does: cleaning up behind it."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, usual)
 
 
-def _terminate(number, frame):
+def _terminate(number, frame):  # noqa: ARG001 (what Python calls it with)
+    # Once is enough: a second time would interrupt the cleaning up.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt("SIGTERM")
 
 
@@ -65,6 +82,8 @@ def _explained(error):
         return f"fallline: {error}", 2 if isinstance(error, _USERS_MISTAKES) else 1
     if isinstance(error, OSError):
         return f"fallline: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1
+    if isinstance(error, MemoryError):
+        return "fallline: There is not enough memory. Give less with --memory.", 1
     return f"fallline: unexpected {type(error).__name__}: {error}. Run again with --debug to see where.", 1
 
 
@@ -79,8 +98,9 @@ def _parser():
     )
     parser.add_argument("--version", action="version", version=f"fallline {fallline.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, page in COMMANDS.items():
-        summary, _, rest = page.__doc__.partition("\n\n")
+    for name in COMMANDS:
+        page = importlib.import_module(f"fallline.cli.{name}")
+        summary, _, rest = (page.__doc__ or "").partition("\n\n")
         command = commands.add_parser(
             name,
             help=summary.rstrip("."),

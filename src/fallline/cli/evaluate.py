@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 
 import fallline
-from fallline.cli.parsing import add_memory, add_reading, reading_options, write_json
+from fallline.cli.parsing import add_memory, add_reading, reading_options, require_json_writable, write_json
 from fallline.cli.screen import console, progress_shown, say
 
 __all__ = ["add_arguments", "run"]
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Evaluate, and print the metrics."""
+    require_json_writable(options.json)
     model = fallline.load(options.model)
     with progress_shown(lines=options.verbose) as progress:
         metrics = model.evaluate(
@@ -34,5 +35,11 @@ def run(options: argparse.Namespace) -> None:
         )
     write_json(options.json, metrics)
     if options.json != "-":
+        screen = console()
         for name, value in metrics.items():
-            say(console(), f"{name.replace('_', ' '):<24}{value:>14,.6g}" if name != "rows" else f"{'rows':<24}{value:>14,.0f}")
+            say(screen, f"{name.replace('_', ' '):<24}{_readable(value):>14}")
+
+
+def _readable(value):
+    """A count in full, a measure to six digits."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"

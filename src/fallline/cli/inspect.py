@@ -11,13 +11,26 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fallline
-from fallline.cli.parsing import add_reading, learning_data, reading_options, whole, write_json
+from fallline.cli.parsing import (
+    add_reading,
+    learning_data,
+    reading_options,
+    require_json_writable,
+    whole,
+    write_json,
+)
 from fallline.cli.screen import console, say
 from fallline.errors import ParameterError
 from fallline.files import require_writable, written_whole
+from fallline.names import listed
+from fallline.settings import integer
+from fallline.training.recipe import task_for
+
+if TYPE_CHECKING:
+    from fallline.model import Model
 
 __all__ = ["add_arguments", "run"]
 
@@ -29,8 +42,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("data", nargs="+", metavar="DATA|MODEL", help="files, patterns, folders; or a model")
     learning_data(parser)
-    add("-o", "--output", metavar="PLAN", help="write the plan as JSON, to be edited and given to train --plan")
-    add("--effects", metavar="N", type=whole, default=20, help="how many effects of a model to show (default: %(default)s)")
+    add(
+        "-o",
+        "--output",
+        metavar="PLAN",
+        help="write the plan as JSON, to be edited and given to train --plan",
+    )
+    add(
+        "--effects",
+        metavar="N",
+        type=whole,
+        default=20,
+        help="how many effects of a model to show (default: %(default)s)",
+    )
     add("--json", metavar="PATH", help="write what is printed for programs, too; - is standard output")
     add_reading(parser)
 
@@ -39,6 +63,7 @@ def run(options: argparse.Namespace) -> None:
     """Show a plan or a model."""
     from fallline.modelfile import is_model
 
+    require_json_writable(options.json)
     if len(options.data) == 1 and is_model(options.data[0]):
         _show_model(fallline.load(options.data[0]), options)
     else:
@@ -52,8 +77,13 @@ def _show_plan(options):
     if options.output is not None:
         require_writable(options.output, "output")
     source = open_source(options.data, options=reading_options(options))
-    chosen = ("target", "weight", "offset", "ignore", "categorical", "text", "task")
-    plan = make_plan(source, **{name: getattr(options, name) for name in chosen})
+    if options.target is None:
+        raise ParameterError(
+            f"Which column is to be predicted? Give --target, one of: {listed(source.schema.names)}."
+        )
+    chosen = ("target", "weight", "offset", "ignore", "categorical", "text")
+    given = {name: getattr(options, name) for name in chosen}
+    plan = make_plan(source, task=task_for(options.task, None), **given)
     if options.output is not None:
         with written_whole(options.output) as file:
             file.write(plan.to_json().encode())
@@ -67,27 +97,29 @@ def _show_plan(options):
     if options.output is not None:
         say(screen, f"The plan: {options.output}")
     else:
-        say(screen, "To change what becomes of a column: write the plan with -o plan.json, edit it, and train with --plan plan.json.")
+        say(
+            screen,
+            "To change it: write the plan with -o plan.json, edit it, and train with --plan plan.json.",
+        )
 
 
 def _show_model(model, options):
-    found = {"summary": model.summary, "effects": _effects(model, options.effects)}
+    if options.output is not None:
+        raise ParameterError(
+            "--output writes the plan of data, but a model was given. Give data, or use --json."
+        )
+    found = {"summary": model.summary, "effects": _effects(model, integer("effects", options.effects))}
     write_json(options.json, found)
     if options.json == "-":
         return
-    if options.output is not None:
-        raise ParameterError("--output writes the plan of data, but a model was given. Give data, or use --json.")
     screen = console()
     say(screen, model.report())
     for output in found["effects"]:
         screen.print(_effects_table(output))
 
 
-def _effects(model, most) -> list[dict[str, Any]]:
+def _effects(model: Model, most: int) -> list[dict[str, Any]]:
     """For every output its largest effects."""
-    names = ["score"] if model.classes is None or len(model.classes) == 2 else [str(label) for label in model.classes]
-    if model.task == "binary":
-        names = [str(model.classes[1])]
     return [
         {
             "output": name,
@@ -95,8 +127,15 @@ def _effects(model, most) -> list[dict[str, Any]]:
             "all": len(found.effects),
             "effects": [effect._asdict() for effect in found.effects[:most]],
         }
-        for name, found in zip(names, model.effects(), strict=True)
+        for name, found in zip(_outputs(model), model.effects(), strict=True)
     ]
+
+
+def _outputs(model):
+    """What each score says something about: a class, or the target."""
+    if model.classes is None:
+        return [model.encoder.plan.target]
+    return [str(label) for label in (model.classes[1:] if model.task == "binary" else model.classes)]
 
 
 def _table(rows):
@@ -125,12 +164,12 @@ def _effects_table(output):
     from rich.text import Text
 
     shown, everything = len(output["effects"]), output["all"]
-    table = Table(
-        title=f"Largest {shown} of {everything:,} effects on {output['output']}", title_justify="left", box=None, pad_edge=False
-    )
+    title = Text(f"Largest {shown} of {everything:,} effects on the score of {output['output']}")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("feature", overflow="fold")
     table.add_column("per unit of the column", justify="right")
     table.add_column("per standard deviation", justify="right")
     for effect in output["effects"]:
         table.add_row(Text(effect["feature"]), f"{effect['original']:.5g}", f"{effect['standardised']:.5g}")
+    table.add_row("(intercept)", f"{output['intercept']:.5g}", "")
     return table

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 from typing import Any
 
 from fallline.data.sources.options import MISSING, ReadOptions
+from fallline.files import require_writable, written_whole
 
 __all__ = [
     "add_memory",
@@ -15,6 +17,7 @@ __all__ = [
     "decimal",
     "learning_data",
     "reading_options",
+    "require_json_writable",
     "some_number",
     "whole",
     "write_json",
@@ -48,7 +51,11 @@ def learning_data(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--target", metavar="COLUMN", help="the column to predict")
     add("--weight", metavar="COLUMN", help="the column that says how much a row counts")
-    add("--offset", metavar="COLUMN", help="a column that is added to the score, such as the logarithm of an exposure")
+    add(
+        "--offset",
+        metavar="COLUMN",
+        help="a column that is added to the score, such as the logarithm of an exposure",
+    )
     add("--ignore", metavar="COLUMN", action="append", default=[], help="leave a column out; may be repeated")
     add(
         "--categorical",
@@ -64,7 +71,9 @@ def learning_data(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="take a column as text, word by word; may be repeated",
     )
-    add("--task", metavar="TASK", help="classification or regression (default: by what the target looks like)")
+    add(
+        "--task", metavar="TASK", help="classification or regression (default: by what the target looks like)"
+    )
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
@@ -116,15 +125,28 @@ def reading_options(options: argparse.Namespace) -> ReadOptions:
     ).checked()
 
 
+def require_json_writable(path: str | None) -> None:
+    """Raise `ParameterError` if nothing can be written where `write_json` is to write; asked before long work begins."""
+    if path not in {None, "-"}:
+        require_writable(str(path), "json")
+
+
 def write_json(path: str | None, found: dict[str, Any]) -> None:
     """Write what a program wants to know to a file, or to standard output for "-"; nothing for None."""
     if path is None:
         return
-    text = json.dumps(found, indent=2, default=str) + "\n"
+    text = json.dumps(_plain(found), indent=2, default=str, allow_nan=False) + "\n"
     if path == "-":
         print(text, end="")  # noqa: T201 (asked for)
         return
-    from fallline.files import written_whole
-
     with written_whole(path) as file:
         file.write(text.encode())
+
+
+def _plain(found):
+    """The same without the numbers that JSON does not have."""
+    if isinstance(found, dict):
+        return {name: _plain(value) for name, value in found.items()}
+    if isinstance(found, (list, tuple)):
+        return [_plain(value) for value in found]
+    return None if isinstance(found, float) and not math.isfinite(found) else found

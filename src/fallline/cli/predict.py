@@ -22,7 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", help="a file that `fallline train` wrote")
     add("data", nargs="+", metavar="DATA", help="files, patterns, folders; local, s3:// or gs://")
-    add("-o", "--output", metavar="FILE", required=True, help="a file ending in .parquet, .csv, .tsv or .jsonl")
+    add(
+        "-o",
+        "--output",
+        metavar="FILE",
+        required=True,
+        help="a file ending in .parquet, .csv, .tsv or .jsonl",
+    )
     add("--keep", metavar="COLUMN", action="append", default=[], help="carry a column over; may be repeated")
     add_memory(parser)
     add_reading(parser)

@@ -19,6 +19,7 @@ from fallline.cli.parsing import (
     decimal,
     learning_data,
     reading_options,
+    require_json_writable,
     some_number,
     whole,
     write_json,
@@ -43,7 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--plan", metavar="FILE", help="what becomes of each column, as `fallline inspect` writes it")
     _add_training(parser.add_argument_group("training"))
     add_memory(parser)
-    add("--cache", metavar="DIR", default=True, help="where encoded rows are kept (default: the user's cache folder)")
+    add(
+        "--cache",
+        metavar="DIR",
+        default=True,
+        help="where encoded rows are kept (default: the user's cache folder)",
+    )
     add("--no-cache", dest="cache", action="store_false", help="keep no encoded rows for the next run")
     add_reading(parser)
     add("--json", metavar="PATH", help="write the summary for programs, too; - is standard output")
@@ -55,8 +61,19 @@ def _add_training(group):
     add("--loss", metavar="NAME", help="such as log_loss, hinge, poisson (default: by the task)")
     add("--penalty", metavar="NAME", default="l2", help="l2, l1, elasticnet or none (default: %(default)s)")
     add("--alpha", metavar="A", type=decimal, help="strength of the penalty (default: 1 / rows)")
-    add("--l1-ratio", metavar="R", type=decimal, default=0.15, help="share of L1 in elasticnet (default: %(default)s)")
-    add("--optimizer", metavar="NAME", default="adam", help="such as sgd, momentum, adamw (default: %(default)s)")
+    add(
+        "--l1-ratio",
+        metavar="R",
+        type=decimal,
+        default=0.15,
+        help="share of L1 in elasticnet (default: %(default)s)",
+    )
+    add(
+        "--optimizer",
+        metavar="NAME",
+        default="adam",
+        help="such as sgd, momentum, adamw (default: %(default)s)",
+    )
     add(
         "--learning-rate",
         metavar="RATE",
@@ -71,22 +88,32 @@ def _add_training(group):
         type=some_number,
         help="1 is stochastic, a number or a fraction mini-batch, full batch (default: 128, fewer with few rows)",
     )
-    add("--epochs", metavar="N", type=whole, help="passes over the data (default: by the number of rows, 5 to 100)")
+    add(
+        "--epochs",
+        metavar="N",
+        type=whole,
+        help="passes over the data (default: by the number of rows, 5 to 100)",
+    )
     add(
         "--validation",
         metavar="PART",
         type=some_number,
         help="a fraction of the rows to hold out, or a file, to measure on after every epoch",
     )
-    add("--seed", metavar="N", type=whole, default=0, help="chooses orders and held-out rows (default: %(default)s)")
+    add(
+        "--seed",
+        metavar="N",
+        type=whole,
+        default=0,
+        help="chooses orders and held-out rows (default: %(default)s)",
+    )
     add("--time-limit", metavar="SECONDS", type=decimal, help="end training after so long")
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, write the model, print the summary."""
     output = require_writable(options.output, "output")
-    if options.json not in (None, "-"):
-        require_writable(options.json, "json")
+    require_json_writable(options.json)
     with progress_shown(lines=options.verbose) as progress:
         model = fallline.train(
             options.data,
@@ -110,7 +137,9 @@ def _plan(path):
         return None
     try:
         return Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise ParameterError(f"There is no file {path!r} to read a plan from. Check the path.") from None
     except UnicodeDecodeError as error:
-        raise ParameterError(f"{path!r} is not a plan: {error}. Give what `fallline inspect -o` wrote.") from error
+        raise ParameterError(
+            f"{path!r} is not a plan: {error}. Give what `fallline inspect -o` wrote."
+        ) from error

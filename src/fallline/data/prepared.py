@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,14 +15,17 @@ import numpy as np
 from fallline.data.ahead import THREADS, mapped_ahead
 from fallline.data.budget import Budget
 from fallline.data.cache import Cache, cache_key, default_folder, find, write
+from fallline.data.cache.shuffle import cut
 from fallline.data.encoder import Encoder, Plan, fit
-from fallline.data.order import Order
+from fallline.data.encoder.arrow import at
+from fallline.data.encoder.encoder import without_missing_target
+from fallline.data.part import Part
 from fallline.data.rows import ArraySource, DenseRows, Rows, SparseRows, TrainingSource
-from fallline.data.sources.base import Source
+from fallline.data.sources.base import Batch, Source
 from fallline.data.sources.formats import BATCH_BYTES
 from fallline.data.sources.joined import JoinedSource
-from fallline.data.windows import Part, WindowSource
-from fallline.errors import TargetError
+from fallline.data.windows import WindowSource
+from fallline.errors import FalllineWarning, InputError, TargetError
 from fallline.objective.domains import Domain
 
 __all__ = ["Prepared", "Preparing", "encoded", "prepare"]
@@ -55,12 +60,14 @@ class Preparing(NamedTuple):
 
 @dataclass
 class Prepared:
-    """Encoded rows, wherever they are.
+    """Encoded rows, wherever they are: shuffled once, in blocks that are the same in memory and in a file.
 
     Attributes
     ----------
     encoder : Encoder
         What encoded them.
+    block_rows : ndarray of shape (blocks,), int64
+        Rows of each block.
     rows : DenseRows, SparseRows or None
         All of them, where they fit in memory.
     cache : Cache or None
@@ -72,15 +79,22 @@ class Prepared:
     """
 
     encoder: Encoder
+    block_rows: np.ndarray
     rows: Rows | None
     cache: Cache | None = None
     found: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
 
+    @classmethod
+    def cached(cls, encoder: Encoder, cache: Cache, budget: Budget, *, found: bool = False) -> Prepared:
+        """Those of a cache, in memory too if they fit."""
+        rows = cache.load() if budget.holds(_bytes_in_memory(cache)) else None
+        return cls(encoder, cache.rows, rows, cache, found)
+
     @property
     def n_rows(self) -> int:
         """How many rows there are."""
-        return (self.cache or self.rows).n_rows  # type: ignore[union-attr]
+        return int(self.block_rows.sum())
 
     @property
     def nbytes(self) -> int:
@@ -89,12 +103,10 @@ class Prepared:
 
     def source(self, part: Part, budget: Budget) -> TrainingSource:
         """A part of the rows, to train or to measure on."""
-        if self.rows is None:
+        if self.cache is not None and self.rows is None:
             return WindowSource(self.cache, budget.window_bytes, part)
-        subset = None
-        if part.fraction:
-            # Of rows that are in the order they came in, a random part; of shuffled ones, the same as in windows.
-            subset = _drawn(part, self.rows.n_rows) if self.cache is None else part.numbers(self.cache.rows)
+        assert self.rows is not None  # noqa: S101 (they are in memory or in a file)
+        subset = part.numbers(self.block_rows) if part.fraction else None
         return ArraySource(self.rows, subset=subset, columns=self.encoder.feature_names)
 
 
@@ -108,12 +120,12 @@ def prepare(source: Source, plan: Plan, how: Preparing) -> Prepared:
     CacheError
         If encoded rows cannot be written.
     """
-    key = cache_key(source.fingerprint, plan.to_json(), f"{how.standardise_target}")
-    if how.folder is not None and isinstance(source, JoinedSource):
-        cache = find(how.folder, key)
-        if cache is not None:
-            encoder = Encoder.from_tensors(cache.tensors, cache.header["encoder"])
-            return Prepared(encoder, _loaded(cache, how.budget), cache, found=True)
+    folder = how.folder if isinstance(source, JoinedSource) else None
+    key = cache_key(source.fingerprint, plan.to_json(), f"{how.standardise_target}", how.domain.wanted)
+    cache = None if folder is None else find(folder, key)
+    if cache is not None:
+        encoder = Encoder.from_tensors(cache.tensors, cache.header["encoder"])
+        return Prepared.cached(encoder, cache, how.budget, found=True)
     began = time.perf_counter()
     encoder = fit(
         plan,
@@ -124,45 +136,67 @@ def prepare(source: Source, plan: Plan, how: Preparing) -> Prepared:
         progress=lambda done, size: how.tell(0.5 * done / max(size, 1), "reading: what the columns hold"),
     )
     reading = time.perf_counter() - began
-    prepared = encoded(source, encoder, how._replace(tell=lambda share, what: how.tell(0.5 + share / 2, what)), key)
-    prepared.seconds = {"reading": reading, **prepared.seconds}
+    second = how._replace(folder=folder, tell=lambda share, what: how.tell(0.5 + share / 2, what))
+    prepared = _written(_chunks(source, encoder, second), encoder, second, key, encoder.counts.used)
+    prepared.seconds = {"reading": reading, "encoding": time.perf_counter() - began - reading}
     return prepared
 
 
-def encoded(source: Source, encoder: Encoder, how: Preparing, key: str = "") -> Prepared:
-    """Encode a source's rows with an encoder that is there: into the cache if they come from files, otherwise into memory."""
-    began = time.perf_counter()
-    chunks = _chunks(source, encoder, how)
-    expected = int(encoder.bytes_a_row * encoder.counts.used)
-    keep = how.folder is not None and isinstance(source, JoinedSource) and key != ""
-    if not keep and how.budget.holds(expected):
-        prepared = Prepared(encoder, _gathered(chunks, encoder.counts.used))
-    else:
-        tensors, document = encoder.to_tensors()
-        cache = write(
-            how.folder or default_folder(),
-            key or "0" * 64,
-            chunks,
-            header={"encoder": document},
-            tensors=tensors,
-            expected_bytes=expected,
-            temporary=not keep,
+def encoded(source: Source, encoder: Encoder, how: Preparing) -> Prepared:
+    """Encode other rows with an encoder that is there. Rows of classes that it does not know are left out, with a warning.
+
+    Raises
+    ------
+    InputError
+        If they cannot be encoded, or none is left.
+    """
+    left_out = 0
+
+    def known(chunks):
+        nonlocal left_out
+        for rows in chunks:
+            unknown = np.isnan(rows.y[:, 0])
+            left_out += int(unknown.sum())
+            yield rows.take(np.flatnonzero(~unknown)) if unknown.any() else rows
+
+    chunks = known(_chunks(source, encoder, how, unseen="nan"))
+    prepared = _written(
+        chunks, encoder, how._replace(folder=None), cache_key(source.fingerprint), source.n_rows
+    )
+    if left_out:
+        warnings.warn(
+            f"{left_out:,} rows of {source.name!r} were left out: their classes are not among those trained on.",
+            FalllineWarning,
+            stacklevel=2,
         )
-        prepared = Prepared(encoder, _loaded(cache, how.budget), cache)
-    prepared.seconds = {"encoding": time.perf_counter() - began}
     return prepared
 
 
-def _chunks(source, encoder, how) -> Iterator[Rows]:
+def _written(chunks, encoder, how, key, most):
+    """Encoded rows in memory, where no folder is given and so many fit; otherwise, and if it is not known how many, in a file."""
+    expected = int(encoder.bytes_a_row * (most or 0))
+    if how.folder is None and most is not None and how.budget.holds(expected):
+        return _gathered(chunks, encoder, most)
+    tensors, document = encoder.to_tensors()
+    cache = write(
+        how.folder or default_folder(),
+        key,
+        chunks,
+        header={"encoder": document},
+        tensors=tensors,
+        expected_bytes=expected,
+        temporary=how.folder is None,
+    )
+    return Prepared.cached(encoder, cache, how.budget)
+
+
+def _chunks(source: Source, encoder: Encoder, how: Preparing, unseen: str = "error") -> Iterator[Rows]:
     """The encoded rows, in order."""
     in_flight = how.budget.in_flight(BATCH_BYTES)
 
     def encode(batch):
-        rows = encoder.encode(batch)
-        try:
-            how.domain.check(rows.y, how.loss)
-        except TargetError as error:
-            raise TargetError(f"{batch.file!r}, of the rows from {batch.first:,} on: {error}") from error
+        rows = encoder.encode(batch, unseen=unseen)
+        _require_in_domain(rows.y[:, 0], batch, encoder.plan.target, how)
         return batch, rows
 
     total = 0
@@ -173,35 +207,51 @@ def _chunks(source, encoder, how) -> Iterator[Rows]:
         yield rows
 
 
-def _gathered(chunks, n):
-    """All rows in one piece of memory. Dense ones are put where they stay as they come, so that there is one copy only."""
-    first = next(chunks)
+def _require_in_domain(y: np.ndarray, batch: Batch, target: str, how: Preparing) -> None:
+    """Raise `TargetError`, with file and row, for the first target that the loss cannot take."""
+    outside = y < how.domain.lowest
+    if not outside.any():
+        return
+    place = int(np.argmax(outside))
+    _, kept = without_missing_target(batch, target)
+    raise TargetError(
+        f"{at(batch, place if kept is None else kept[place])}: the target {target!r} is {y[place]:g}, but loss={how.loss!r} "
+        f"takes {how.domain.wanted}. Correct it, or choose a loss for targets of any sign, such as 'squared_error'."
+    )
+
+
+def _gathered(chunks, encoder, most):
+    """All rows in memory, shuffled as in a file."""
+    sizes: list[int] = []
+    shuffled = _counted(cut(chunks), sizes)
+    first = next(shuffled, None)
+    if first is None:
+        raise InputError("No row has a target that is known. Check the data and the target's column.")
     if isinstance(first, SparseRows):
-        return SparseRows.concatenate([first, *chunks])
-    out = DenseRows(*(np.empty((n, *array.shape[1:]), array.dtype) for array in first))
+        rows: Rows = SparseRows.concatenate([first, *shuffled])
+    else:
+        rows = _in_one_piece(chain([first], shuffled), first, most)
+    return Prepared(encoder, np.array(sizes, np.int64), rows)
+
+
+def _counted(blocks, sizes):
+    """The blocks that hold rows; how many goes into a list."""
+    for rows in blocks:
+        if rows.n_rows:
+            sizes.append(rows.n_rows)
+            yield rows
+
+
+def _in_one_piece(blocks, like, most):
+    """Dense rows, put where they stay as they come, so that there is one copy only."""
+    out = DenseRows(*(np.empty((most, *array.shape[1:]), array.dtype) for array in like))
     start = 0
-    for rows in _again(first, chunks):
+    for rows in blocks:
         for whole, part in zip(out, rows, strict=True):
             whole[start : start + rows.n_rows] = part
         start += rows.n_rows
-    return out if start == n else DenseRows(*(array[:start] for array in out))
-
-
-def _again(first, rest):
-    yield first
-    yield from rest
+    return DenseRows(*(array[:start] for array in out))
 
 
 def _bytes_in_memory(cache):
     return int(cache.memory_of(cache.rows, cache.entries).sum())
-
-
-def _loaded(cache, budget):
-    """All rows of a cache, if they fit."""
-    return cache.load() if budget.holds(_bytes_in_memory(cache)) else None
-
-
-def _drawn(part, n):
-    """Row numbers of a random part."""
-    held_out = np.sort(Order(part.seed).rows(n, 0, 0, round(part.fraction * n)))
-    return held_out if part.held_out else np.setdiff1d(np.arange(n, dtype=np.uint64), held_out, assume_unique=True)

@@ -41,7 +41,7 @@ def _tsv(file: BinaryIO, schema: pa.Schema) -> Any:
 class _JsonLines:
     """One JSON object a line."""
 
-    def __init__(self, file, schema):
+    def __init__(self, file: BinaryIO, schema: pa.Schema):  # noqa: ARG002 (every line names its columns)
         self._file = file
 
     def __enter__(self):
@@ -57,7 +57,10 @@ class _JsonLines:
 
 def _plain(row):
     """The row without numbers that JSON does not have."""
-    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
 
 
 SINKS = {

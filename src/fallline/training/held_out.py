@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from fallline.data.encoder import Encoder, Plan
+from fallline.data.further import open_further, require_columns
+from fallline.data.part import ALL, Part
 from fallline.data.prepared import Prepared, Preparing, encoded
 from fallline.data.rows import TrainingSource
-from fallline.data.sources import open_source
 from fallline.data.sources.base import Source
 from fallline.data.sources.options import ReadOptions
-from fallline.data.windows import Part
 from fallline.errors import ParameterError
 from fallline.settings import number
 
@@ -34,20 +35,21 @@ class HeldOut(NamedTuple):
     source: Source | None
 
     @classmethod
-    def of(cls, validation: Any, seed: int, options: ReadOptions) -> HeldOut:
-        """Understand what was given."""
+    def of(cls, validation: Any, seed: int, plan: Plan, options: ReadOptions) -> HeldOut:
+        """Understand what was given, before any long work."""
         if validation is None:
             return cls(0.0, seed, None)
         if isinstance(validation, (int, float)):
             return cls(number("validation", validation, above=0, below=1), seed, None)
-        return cls(0.0, seed, open_source(validation, options=options))
+        source = open_further(validation, plan, options)
+        require_columns(source, [plan.target, plan.weight, plan.offset], "which validation needs")
+        return cls(0.0, seed, source)
 
     def parts(self, prepared: Prepared, how: Preparing) -> tuple[TrainingSource, TrainingSource | None]:
         """Rows to train on, and rows to measure on, if any."""
         training = prepared.source(Part(self.seed, self.fraction), how.budget)
         if self.source is not None:
-            other = encoded(self.source, prepared.encoder, how._replace(tell=lambda share, what: None, folder=None))
-            return training, other.source(Part(), how.budget)
+            return training, self._others(self.source, prepared.encoder, how)
         if not self.fraction:
             return training, None
         judging = prepared.source(Part(self.seed, self.fraction, held_out=True), how.budget)
@@ -57,4 +59,7 @@ class HeldOut(NamedTuple):
             )
         return training, judging
 
-
+    @staticmethod
+    def _others(source: Source, encoder: Encoder, how: Preparing) -> TrainingSource:
+        require_columns(source, encoder.reads, "which the model is trained on")
+        return encoded(source, encoder, how).source(ALL, how.budget)

@@ -36,7 +36,7 @@ from fallline.objective.losses import name_of
 from fallline.objective.losses.offset import Offset
 from fallline.settings import number, seed_from
 from fallline.training.held_out import HeldOut
-from fallline.training.recipe import Recipe, class_loss, regression_loss
+from fallline.training.recipe import Recipe, class_loss, regression_loss, task_for
 from fallline.training.summary import judged, summarised
 
 __all__ = ["train"]
@@ -72,9 +72,9 @@ def train(
 ) -> Model:
     """Train a linear model on data of any size and any kind of columns.
 
-    Numbers are standardised, categories become columns of zeros and ones, dates are taken apart, missing values are filled in and
-    flagged; see the guide on encoding. Files are read once to learn what their columns hold and once to encode them; encoded rows are
-    kept in a cache, so that later epochs and later runs read no file again.
+    Numbers are standardised, categories become columns of zeros and ones, dates are taken apart, missing values are filled in
+    and flagged; see the guide on encoding. Files are read once to learn what their columns hold and once to encode them; encoded
+    rows are kept in a cache, so that later epochs and later runs read no file again.
 
     Parameters
     ----------
@@ -94,8 +94,8 @@ def train(
         Columns to take as text, word by word.
     plan : str or Plan, optional
         What becomes of each column, in JSON as `fallline inspect` writes it; then the five before may not be given.
-    task : {"binary", "multiclass", "regression"}, optional
-        By default by what the target looks like.
+    task : {"classification", "binary", "multiclass", "regression"}, optional
+        By default what the loss asks for, or else by what the target looks like.
     loss : str or NamedTuple, optional
         By default "squared_error" for regression, "log_loss" for two classes and "multinomial" for more. A loss of margins with
         more than two classes is trained one class against the rest.
@@ -117,7 +117,7 @@ def train(
     epochs : int, optional
         Passes over the rows; by default as many as make two million visits to rows, from 5 to 100.
     validation : float, path or table, optional
-        A fraction of the rows to hold out, or other data, to measure on after every epoch and at the end.
+        A fraction of the rows to hold out, or other data, target included, to measure on after every epoch and at the end.
     seed : int
         Chooses the orders and the rows held out. The same seed gives the same bits.
     time_limit : float, optional
@@ -155,38 +155,37 @@ def train(
     True
     """
     began = time.perf_counter()
-    source, target = _opened(data, target, options)
-    made = _planned(
-        source, plan, task, target=target, weight=weight, offset=offset, ignore=ignore, categorical=categorical, text=text
-    )  # fmt: skip
     recipe = Recipe(penalty, alpha, l1_ratio, optimizer, learning_rate, schedule, batch_size, epochs)
     recipe.check()
-    made_for = regression_loss(loss) if made.task == "regression" else class_loss(loss, 2)
-    held_out = HeldOut.of(validation, seed_from(seed), options)
-    limit = None if time_limit is None else number("time_limit", time_limit, above=0)
-    how = Preparing(
-        memory_budget(memory),
-        _folder(cache),
-        # Where classes turn out to be numbers, the usual loss is taken, which is of the score itself.
-        standardise_target=made.task != "regression" or type(made_for.link) is Identity,
-        domain=made_for.domain if made.task == "regression" else ANY_NUMBER,
-        loss=name_of(made_for),
-        tell=_scaled(progress, 0.0, 0.5),
-    )
+    limits = [] if time_limit is None else [TimeLimit(number("time_limit", time_limit, above=0))]
+    order, budget = Order(seed_from(seed)), memory_budget(memory)
+    source, target = _opened(data, target, options)
+    asked = {
+        "weight": weight,
+        "offset": offset,
+        "ignore": ignore,
+        "categorical": categorical,
+        "text": text,
+        "task": task,
+    }
+    made = _planned(source, plan, target, asked, loss)
+    held_out = HeldOut.of(validation, order.seed, made, options)
+    how = _preparing(made, loss, budget, _folder(cache), _scaled(progress, 0.0, 0.5))
     prepared = prepare(source, made, how)
-    training, judging = held_out.parts(prepared, how)
+    training, judging = held_out.parts(prepared, how._replace(tell=_nobody))
     encoder = prepared.encoder
-    chosen = regression_loss(loss) if encoder.classes is None else class_loss(loss, len(encoder.classes))
-    engine = recipe.engine(Offset(chosen) if made.offset else chosen, training.n_rows)
-    state = engine.start(training.n_columns, len(encoder.classes) if encoder.task == "multiclass" else 1, np.float32)
-    run = Run(engine, training, Order(seed_from(seed)), state, recipe.epochs_for(training.n_rows))
-    stop = run_loop(run, _monitors(judging, limit, _scaled(progress, 0.5 * (not prepared.found), 1.0)))
+    chosen = class_loss(loss, len(encoder.classes)) if encoder.classes else regression_loss(loss)
+    engine = recipe.engine(Offset(chosen) if made.offset is not None else chosen, training.n_rows)
+    state = engine.start(training.n_columns, _outputs(encoder), np.float32)
+    run = Run(engine, training, order, state, recipe.epochs_for(training.n_rows))
+    stop = run_loop(run, _monitors(judging, limits, _scaled(progress, 0.5 * (not prepared.found), 1.0)))
     if engine.exploded(training, state):
         raise engine.divergence(training, state)
     model = Model(encoder, _final(run, stop), chosen, {}, state.history)
     if judging is not None:
         model.summary["validation"] = judged(model, judging)
-    model.summary.update(summarised(source, prepared, recipe, run, stop, how.budget, time.perf_counter() - began))
+    seconds = time.perf_counter() - began
+    model.summary.update(summarised(source, prepared, recipe, run, stop, budget, seconds))
     return model
 
 
@@ -198,21 +197,39 @@ def _opened(data, target, options):
     return source, source.schema.names[-1]
 
 
-def _planned(source, plan, task, **chosen):
+def _planned(source, plan, target, asked, loss):
     """The plan that was given; or one from a look at the data."""
     if plan is None:
-        if chosen["target"] is None:
-            raise ParameterError(f"Which column is to be predicted? Give a target, one of: {listed(source.schema.names)}.")
-        return make_plan(source, task=task, **chosen)
-    given = [name for name, value in {**chosen, "task": task}.items() if value not in (None, (), []) and name != "target"]
+        if target is None:
+            names = listed(source.schema.names)
+            raise ParameterError(f"Which column is to be predicted? Give a target, one of: {names}.")
+        return make_plan(source, target=target, **{**asked, "task": task_for(asked["task"], loss)})
+    given = [name for name, value in asked.items() if value not in (None, (), [])]
     if given:
-        raise ParameterError(f"{given[0]}= and plan= both say what becomes of columns. Change it in the plan.")
-    found = plan if isinstance(plan, Plan) else Plan.from_json(plan)
-    if chosen["target"] not in (None, found.target):
         raise ParameterError(
-            f"target={chosen['target']!r} is not the plan's ({found.target!r}). Leave it out, or change the plan."
+            f"{given[0]}= and plan= both say what becomes of columns. Change it in the plan."
+        )
+    found = plan if isinstance(plan, Plan) else Plan.from_json(plan)
+    if target not in (None, found.target):
+        raise ParameterError(
+            f"target={target!r} is not the plan's ({found.target!r}). Leave it out, or change the plan."
         )
     return found
+
+
+def _preparing(plan, loss, budget, folder, tell):
+    """How rows are prepared for a loss, which is checked here, before they are read."""
+    classes = plan.task != "regression"
+    usual = class_loss(loss, 2) if classes else regression_loss(loss)
+    return Preparing(
+        budget,
+        folder,
+        # Where classes turn out to be numbers, the usual loss is taken, which is of the score itself.
+        standardise_target=classes or type(usual.link) is Identity,
+        domain=ANY_NUMBER if classes else usual.domain,
+        loss=name_of(usual),
+        tell=tell,
+    )
 
 
 def _folder(cache):
@@ -222,17 +239,25 @@ def _folder(cache):
     return Path(cache)
 
 
+def _outputs(encoder):
+    """How many scores a row has."""
+    return len(encoder.classes) if encoder.task == "multiclass" else 1
+
+
+def _nobody(share, what):
+    """Listens to progress where nobody else does."""
+
+
 def _scaled(progress, begin, end):
     """The same listener, for a stretch of the work."""
     if progress is None:
-        return lambda share, what: None
+        return _nobody
     return lambda share, what: progress(begin + share * (end - begin), what)
 
 
-def _monitors(judging, limit, tell):
+def _monitors(judging, limits, tell):
     judges = [] if judging is None else [Validation(judging)]
     quantity = "objective" if judging is None else "validation_loss"
-    limits = [] if limit is None else [TimeLimit(limit)]
     return [LongEpochs(), *judges, KeepBest(quantity), *limits, Interrupt(), Tell(tell)]
 
 

@@ -20,7 +20,7 @@ from fallline.settings import (
     rows_per_batch,
 )
 
-__all__ = ["Recipe", "class_loss", "regression_loss"]
+__all__ = ["Recipe", "class_loss", "regression_loss", "task_for"]
 
 # As many epochs as make so many visits to rows, within limits: small data need many passes, large ones few.
 _ROW_VISITS = 2_000_000
@@ -30,6 +30,17 @@ _ROWS_A_BATCH, _BATCHES_AN_EPOCH = 128, 32
 
 _LOSS_PARAMETERS = {"epsilon": 0.1, "quantile": 0.5, "power": 1.5}
 _SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
+
+
+def task_for(task: str | None, loss: Any) -> str | None:
+    """The task that was asked for, also by asking for a loss; None if neither says."""
+    if task is not None:
+        # Whether classes are two or more need not be said.
+        return "multiclass" if task == "classification" else task
+    kind = LOSSES.get(loss) if isinstance(loss, str) else type(loss)
+    if kind not in LOSSES.values():
+        return None
+    return "multiclass" if kind.domain.classes else "regression"
 
 
 def regression_loss(loss: Any) -> Any:
@@ -89,5 +100,3 @@ class Recipe(NamedTuple):
             batch_size=batch_size,
             penalty=make_penalty(self.penalty, alpha, self.l1_ratio),
         )
-
-

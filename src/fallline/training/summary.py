@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from typing import Any
 
@@ -72,7 +71,7 @@ def _training(recipe, run):
         "seed": run.order.seed,
         "epochs": state.epoch,
         "updates": state.updates,
-        "loss_at_end": state.history[-1]["loss"] if state.history else math.nan,
+        "loss_at_end": state.history[-1]["loss"] if state.history else None,
         "rows_a_second": state.rows / max(state.seconds, 1e-9),
     }
 
