@@ -14,7 +14,16 @@ import pyarrow.types as is_
 from fallline.data.sources.base import Batch
 from fallline.kernels.encode import NUMBER_TYPES
 
-__all__ = ["NumberColumns", "as_strings", "at", "bytes_of", "is_number", "missing", "positions_in", "row_number"]
+__all__ = [
+    "NumberColumns",
+    "as_strings",
+    "at",
+    "bytes_of",
+    "is_number",
+    "missing",
+    "positions_in",
+    "row_number",
+]
 
 _address = ctypes.pythonapi.PyCapsule_GetPointer
 _address.restype, _address.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)

@@ -147,4 +147,6 @@ def _glance(array):
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
         return Glance(len(array), int(absent.sum()), 0, ())
     examples = tuple(there[:1000].unique()[:_EXAMPLES].to_pylist())
+    if is_.is_floating(array.type):
+        examples = tuple(f"{float(example):.6g}" for example in examples)
     return Glance(len(array), int(absent.sum()), Counts.of(there).distinct(), examples)
