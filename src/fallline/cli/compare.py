@@ -1,10 +1,12 @@
 """Batch, stochastic and mini-batch side by side on your data.
 
 Trains batch, stochastic and mini-batch gradient descent side by side, beside scikit-learn, PyTorch and L-BFGS; writes one
-page that shows how each learned and what it cost, and a JSON file with every number.
+page that shows how each learned and what it cost, and a JSON file with every number. Takes all data that `fallline train`
+takes; where not all of it can be held in memory several times, a random part of the rows.
 
 Examples: fallline compare --demo digits
           fallline compare houses.csv --target price --ignore id
+          fallline compare "flights/*.csv.gz" --target arr_delay
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import argparse
 from typing import Any
 
 import fallline
-from fallline.cli.parsing import decimal, some_number, whole
+from fallline.cli.parsing import add_memory, add_reading, decimal, reading_options, some_number, whole
 from fallline.cli.screen import console, progress_shown, say
 
 __all__ = ["add_arguments", "run"]
@@ -22,13 +24,10 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
     add = parser.add_argument
-    add("data", nargs="?", metavar="FILE", help="a CSV or Parquet file; numeric columns only")
+    add("data", nargs="*", metavar="DATA", help="files, patterns, folders; local, s3:// or gs://")
     add("--target", metavar="COLUMN", help="the column to predict")
-    add("--demo", metavar="NAME", help="instead of a file: digits, breast_cancer, diabetes or wine")
-    add("--ignore", metavar="COLUMN", action="append", default=[], help="leave a column out; may be repeated")
-    add(
-        "--task", metavar="TASK", help="classification or regression (default: by what the target looks like)"
-    )
+    add("--demo", metavar="NAME", help="instead of data: digits, breast_cancer, diabetes or wine")
+    _add_columns(parser)
     add(
         "--output",
         metavar="PAGE",
@@ -81,9 +80,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=whole,
         default=0,
-        help="chooses the split and the orders (default: %(default)s)",
+        help="chooses rows, the split and the orders (default: %(default)s)",
     )
+    add_memory(parser)
+    add_reading(parser)
     add("--verbose", action="store_true", help="one line a stage, on standard error")
+
+
+def _add_columns(parser):
+    """How columns are to be taken; weights and offsets are not among it, because not all contenders know them."""
+    add = parser.add_argument
+    named = {"metavar": "COLUMN", "action": "append", "default": []}
+    add("--ignore", **named, help="leave a column out; may be repeated")
+    add("--categorical", **named, help="take a column of numbers as categories; may be repeated")
+    add("--text", **named, help="take a column as text, word by word; may be repeated")
+    add(
+        "--task",
+        metavar="TASK",
+        help="classification, binary, multiclass or regression (default: by the target)",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -95,6 +110,8 @@ def run(options: argparse.Namespace) -> None:
         "target",
         "demo",
         "ignore",
+        "categorical",
+        "text",
         "task",
         "batch_sizes",
         "epochs",
@@ -103,10 +120,14 @@ def run(options: argparse.Namespace) -> None:
         "time_limit",
         "test_fraction",
         "seed",
+        "memory",
     )
     with progress_shown(lines=options.verbose) as progress:
         found = fallline.compare(
-            options.data, progress=progress, **{name: getattr(options, name) for name in passed_on}
+            options.data or None,
+            options=reading_options(options),
+            progress=progress,
+            **{name: getattr(options, name) for name in passed_on},
         )
         found.command = options.command_line
         found.save(*outputs)
@@ -119,13 +140,13 @@ def _batch_sizes(text):
 
 def _show(found: Any, outputs: Any) -> None:
     """The table, the verdict, and where the page is."""
+    from fallline.comparison.method import rows_words
     from fallline.comparison.summary import summary_table
 
     screen, data = console(), found.data
-    say(
-        screen,
-        f"{data.name}: {data.rows:,} rows, {len(data.columns):,} columns; {data.target} taken as {data.task} ({data.why_task})",
-    )
+    say(screen, f"{data.name}: {rows_words(data)}; {data.target!r} taken as {data.task} ({data.why_task}).")
+    for sentence in data.notes:
+        say(screen, sentence)
     screen.print(summary_table(found))
     for sentence in [*found.verdict, *found.absent]:
         screen.print(f"- {sentence}", markup=False, highlight=False)

@@ -2,9 +2,9 @@
 
 ::
 
-    table ──▶ task ──▶ problem ──▶ contenders ──▶ experiment ──▶ results ──▶ verdict ──▶ page
-    rows and  classes  split,      who takes      rates, runs,   all the     in plain    charts,
-    a target  or not   scale       part           noise, memory  numbers     words       tables
+    table ────▶ draw ─────▶ problem ──▶ contenders ──▶ experiment ──▶ results ──▶ verdict ──▶ page
+    source,     how many,   split,      who takes      rates, runs,   all the     in plain    charts,
+    encoder     and which   scale       part           noise, memory  numbers     words       tables
 """
 
 from __future__ import annotations

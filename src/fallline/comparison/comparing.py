@@ -18,11 +18,12 @@ from fallline.comparison.memory import measure_memory
 from fallline.comparison.noise import measure_noise
 from fallline.comparison.optimum import find_optimum
 from fallline.comparison.problem import split
-from fallline.comparison.results import Comparison, Facts, Settings
+from fallline.comparison.results import Comparison, Encoding, Facts, Settings
 from fallline.comparison.table import read
-from fallline.comparison.task import understand
 from fallline.comparison.throughput import measure_throughput
 from fallline.comparison.verdict import find_winners, judge
+from fallline.data.encoder import describe
+from fallline.data.sources import ReadOptions
 from fallline.errors import ParameterError
 from fallline.settings import integer, number, rows_per_batch
 
@@ -40,6 +41,8 @@ def compare(
     target: str | None = None,
     demo: str | None = None,
     ignore: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    text: Sequence[str] = (),
     task: str | None = None,
     batch_sizes: Sequence[int | float | str] | None = None,
     epochs: int | None = None,
@@ -48,28 +51,37 @@ def compare(
     time_limit: float = 300.0,
     test_fraction: float = 0.2,
     seed: int = 0,
+    memory: str | int | None = None,
+    options: ReadOptions = ReadOptions(),
     progress: Callable[[float, str], None] | None = None,
 ) -> Comparison:
     """Train batch, stochastic and mini-batch gradient descent side by side on your data, and say which serves best.
 
-    All minimise the same convex objective, a linear model's mean loss plus an L2 penalty, on the same standardised
-    training rows, from zero weights, at a constant rate; each chooses its rate from the same list, with the same number of
-    row visits to try each. scikit-learn's SGD, a plain PyTorch loop (where PyTorch is installed) and L-BFGS run beside.
+    All minimise the same convex objective, a linear model's mean loss plus an L2 penalty, on the same encoded training rows,
+    from zero weights, at a constant rate; each chooses its rate from the same list, with the same number of row visits to
+    try each. scikit-learn's SGD, a plain PyTorch loop (where PyTorch is installed) and L-BFGS run beside.
+
+    What `train` takes is taken, and encoded as there. The contenders want all rows in memory, with a number for each feature:
+    where that is too much, they are compared on a random part of the rows, and the result says so.
 
     Parameters
     ----------
-    data : path, data frame, Arrow table, or array of shape (n, columns)
-        A CSV or Parquet file, or rows in memory. Every column but the target has to hold numbers.
+    data : path, list of paths, data frame, table, array or sparse matrix
+        Files (Parquet, CSV, Arrow, JSON lines, NPY, libsvm), patterns or folders, local or on object storage; or rows in memory.
     y : array of shape (n,), optional
-        The values to predict, where `data` does not hold them.
+        The values to predict, where `data` are in memory and do not hold them.
     target : str, optional
-        The column to predict, where `data` is a file or a data frame.
+        The column to predict.
     demo : {"digits", "breast_cancer", "diabetes", "wine"}, optional
         A data set that comes with scikit-learn, instead of `data`.
     ignore : sequence of str
         Columns to leave out.
-    task : {"classification", "regression"}, optional
-        By default words, booleans and up to 20 whole numbers are classes; all else is regression.
+    categorical : sequence of str
+        Columns of numbers to take as categories.
+    text : sequence of str
+        Columns to take as text, word by word.
+    task : {"binary", "multiclass", "classification", "regression"}, optional
+        By default by what the target looks like. "classification" is either of the two before it.
     batch_sizes : sequence of int, float or "full", optional
         By default 1, 8, 32, 128 and 512 (those below half of the rows) and "full".
     epochs : int, optional
@@ -83,7 +95,12 @@ def compare(
     test_fraction : float
         Share of the rows kept aside to test on.
     seed : int
-        Chooses the split and the orders. The same seed gives the same numbers, timings and memory apart.
+        Chooses the rows, where there are too many, the split and the orders. The same seed gives the same numbers, timings and
+        memory apart.
+    memory : str or int, optional
+        How much to use beyond the interpreter's own, such as "1GB"; by default half of what is free.
+    options : ReadOptions
+        How to read files.
     progress : callable, optional
         Told from time to time the share of the work that is done, and what is being done.
 
@@ -108,23 +125,44 @@ def compare(
     """
     settings = _checked(epochs, seeds, alpha, time_limit, test_fraction, seed)
     tell = progress or (lambda *_: None)
-    tell(0.0, "reading the data")
-    table = read(data, y, target=target, demo=demo, ignore=ignore)
-    understood = understand(table.y, table.target, task)
-    problem, test = split(table, understood, settings.test_fraction, settings.alpha, seed)
-    facts = Facts(
-        name=table.name,
-        target=table.target,
-        task=understood.task,
-        why_task=understood.why,
-        rows=len(table.y),
-        columns=table.columns,
-        classes=understood.classes,
-        train_rows=problem.n,
-        test_rows=len(test.y),
-    )
+    tell(0.0, "reading: what the data are")
+    table = read(
+        data, y, target=target, demo=demo, ignore=ignore, categorical=categorical, text=text, task=task, options=options,
+        memory=memory, seed=seed, tell=_within(tell, 0.0, 0.1),
+    )  # fmt: skip
+    problem, test = split(table, settings.test_fraction, settings.alpha, seed)
+    facts = _facts(table, problem.n, len(test.y))
+    # It would be one more copy of all rows.
+    del table
     _complete(settings, problem, batch_sizes)
     return _experiment(facts, settings, problem, test, tell)
+
+
+def _facts(table, train_rows, test_rows):
+    """What is told about the data, without the data."""
+    encoder = table.encoder
+    target, *others = describe(encoder)
+    encoding = [
+        Encoding(one.column, one.type, one.kind, one.becomes, one.features or 0, one.missing)
+        for one in others
+    ]
+    return Facts(
+        name=table.name,
+        target=target.column,
+        task=table.task,
+        why_task=encoder.target.reason,
+        rows=train_rows + test_rows,
+        rows_found=encoder.counts.used,
+        rows_without_target=encoder.counts.without_target,
+        rows_skipped=encoder.counts.skipped,
+        columns=[one.column for one in encoding if one.features],
+        features=encoder.feature_names,
+        encoding=encoding,
+        classes=table.classes,
+        train_rows=train_rows,
+        test_rows=test_rows,
+        notes=table.notes,
+    )
 
 
 def _checked(epochs, seeds, alpha, time_limit, test_fraction, seed):
@@ -160,7 +198,7 @@ def _complete(settings, problem, batch_sizes):
 def _experiment(facts, settings, problem, test, tell):
     contenders, absent = line_up(problem.n, settings.batch_sizes)
     for i, contender in enumerate(contenders):
-        tell(0.15 * i / len(contenders), f"compiling for {contender.label}")
+        tell(0.1 + 0.05 * i / len(contenders), f"compiling for {contender.label}")
         warm_up(contender, problem)
     # One thread for everyone: what is compared are methods; and threads that wait for each other spoil small problems.
     with threadpool_limits(1):

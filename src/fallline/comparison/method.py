@@ -7,7 +7,7 @@ from html import escape
 from fallline.comparison.results import Comparison, Facts, Settings
 from fallline.comparison.words import joined, sentence_case
 
-__all__ = ["counted", "method_list", "remarks", "task_words"]
+__all__ = ["counted", "method_list", "remarks", "rows_words", "task_words"]
 
 _SOME = 12
 _LOSSES = {
@@ -22,6 +22,17 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
+def rows_words(data: Facts) -> str:
+    """How many rows of what: 1,797 rows of 64 columns; or 9,000 of 32,561 rows of 108 features, made from 14 columns."""
+    rows = f"{data.rows:,} rows"
+    if data.rows < data.rows_found:
+        rows = f"{data.rows:,} of {data.rows_found:,} rows, drawn at random,"
+    columns = counted(len(data.columns), "column")
+    if data.features == data.columns:
+        return f"{rows} of {columns}"
+    return f"{rows} of {counted(len(data.features), 'feature')}, made from {columns}"
+
+
 def task_words(data: Facts) -> str:
     """What is to be predicted."""
     if data.task == "regression":
@@ -33,13 +44,19 @@ def method_list(comparison: Comparison) -> str:
     """What anyone needs to judge the numbers, or to get them again, as a definition list."""
     settings, data = comparison.settings, comparison.data
     items = {
-        "Data": f"{data.name}: {data.rows:,} rows, {counted(len(data.columns), 'column')}",
+        "Data": f"{data.name}: {rows_words(data)}",
         "Target": f"{data.target}, {task_words(data)}: {data.why_task}{_classes(data)}",
         "Split": _split(data, settings),
         "Objective": f"{_LOSSES[data.task]}, plus an L2 penalty (alpha = {settings.alpha:g}) on all weights but the intercepts. "
         "It is convex: there is one best value, and it can be computed",
-        "Scale": "Every column has mean 0 and standard deviation 1 on the training rows"
-        + ("" if data.classes else ", and so has the target"),
+        "Scale": "Numbers have mean 0 and standard deviation 1 on the training rows"
+        + ("" if data.classes else ", and so has the target")
+        + (
+            ""
+            if data.features == data.columns
+            else "; features that are no numbers but stand for a category, a word or a missing value are 0 or 1, and sparse ones "
+            "are divided by their largest magnitude"
+        ),
         "Runs": f"{settings.epochs} epochs from zero weights, once for each of the seeds "
         f"{', '.join(map(str, settings.seeds))}, which change the order of the rows",
         "Learning rate": _rates(data, settings),
@@ -52,6 +69,8 @@ def method_list(comparison: Comparison) -> str:
         "Made": comparison.made,
         "Command": comparison.command,
     }
+    if data.notes:
+        items["Notes"] = " ".join(data.notes)
     if remarks(comparison):
         items["Remarks"] = " ".join(remarks(comparison))
     return f"<dl>{''.join(f'<dt>{name}</dt><dd>{escape(text)}</dd>' for name, text in items.items())}</dl>"

@@ -13,13 +13,15 @@ import numpy as np
 
 from fallline.comparison import words
 from fallline.comparison.charts import figures
-from fallline.comparison.method import counted, method_list, remarks, task_words
+from fallline.comparison.method import counted, method_list, remarks, rows_words, task_words
 from fallline.comparison.palette import styles
 from fallline.comparison.results import Comparison
-from fallline.comparison.tables import numbers_table, table_note, trials_table
+from fallline.comparison.tables import columns_table, numbers_table, table_note, trials_table
 from fallline.comparison.verdict import AXES, axis_sentence
 
 __all__ = ["render"]
+
+_MOST_FEATURES = 500
 
 
 def render(comparison: Comparison) -> str:
@@ -68,12 +70,24 @@ def _data(comparison):
     return {
         "title": f"Gradient descent on {escape(data.name)}: batch, stochastic, mini-batch",
         "heading": f"Batch, stochastic and mini-batch gradient descent on {escape(data.name)}",
-        "lead": f"{data.rows:,} rows of {counted(len(data.columns), 'column')}, to predict "
-        f"<strong>{escape(data.target)}</strong>: {task_words(data)}.",
+        "lead": f"{rows_words(data)}, to predict <strong>{escape(data.target)}</strong>: {task_words(data)}.",
         "train_rows": f"{data.train_rows:,}",
-        "columns": ", ".join(f"<code>{escape(column)}</code>" for column in data.columns),
-        "data_size": words.megabytes(4 * data.train_rows * (len(data.columns) + 1)),
+        "notes": _notes(data.notes),
+        "columns": columns_table(data),
+        "features": _feature_list(data.features),
+        "data_size": words.megabytes(4 * data.train_rows * (len(data.features) + 1)),
     }
+
+
+def _notes(notes):
+    """What to know about the rows and columns; those of whom there is much to say show the first of it."""
+    return f'<p class="note">{escape(" ".join(notes))}</p>' if notes else ""
+
+
+def _feature_list(features):
+    shown = ", ".join(f"<code>{escape(feature)}</code>" for feature in features[:_MOST_FEATURES])
+    more = len(features) - _MOST_FEATURES
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def _verdict(comparison):

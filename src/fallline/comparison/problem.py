@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fallline.comparison.draw import FEWEST_ROWS
 from fallline.comparison.objective import LOG_LOSS, SQUARED_ERROR, Objective
 from fallline.comparison.table import Table
-from fallline.comparison.task import Target
 from fallline.errors import InputError
 from fallline.objective.losses.log_loss import LogLoss
 from fallline.objective.losses.one_versus_rest import OneVersusRest
@@ -18,7 +18,7 @@ from fallline.objective.losses.squared_error import SquaredError
 
 __all__ = ["Problem", "Test", "split"]
 
-_FEWEST_ROWS = 20
+_CHUNK = 2**14
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Problem:
     Parameters
     ----------
     X : ndarray of shape (n, columns), float32
-        Standardised.
+        Numbers standardised, other features as the encoder made them.
     y : ndarray of shape (n,), float32
         -1 and 1, the numbers of the classes, or standardised amounts.
     task : str
@@ -106,59 +106,57 @@ class Test:
         return float(1.0 - np.square(self.y - scores[:, 0]).sum() / spread) if spread > 0 else float("nan")
 
 
-def split(
-    table: Table, target: Target, test_fraction: float, alpha: float, seed: int
-) -> tuple[Problem, Test]:
-    """Part the rows at random, class by class, and standardise by what the training rows say."""
-    n = len(target.numbers)
-    if n < _FEWEST_ROWS:
+def split(table: Table, test_fraction: float, alpha: float, seed: int) -> tuple[Problem, Test]:
+    """Part the rows at random, class by class, and standardise numbers by what the training rows say.
+
+    Features that are no numbers (ones and zeros for categories, sparse ones) stay as the encoder made them: brought to
+    deviation 1, those that are rarely not zero would become huge where they are not.
+    """
+    n = len(table.X)
+    if n < FEWEST_ROWS:
         raise InputError(
-            f"The data have {n} rows, but at least {_FEWEST_ROWS} are needed to train and test on. Give more."
+            f"The data have {n} rows with a target, but at least {FEWEST_ROWS} are needed to train and test on. Give more."
         )
-    testing = _chosen_for_testing(target, test_fraction, np.random.default_rng(seed))
-    scale = _Standardiser.of(table.X[~testing])
-    X = scale(table.X).astype(np.float32)
-    y = target.numbers
-    if target.task == "regression":
-        if np.ptp(y[~testing]) == 0:
+    testing = _chosen_for_testing(table, test_fraction, np.random.default_rng(seed))
+    training, held_out = (_Rows(table.X[part], table.y[part]) for part in (~testing, testing))
+    numbers = table.encoder.layout.n_numbers
+    _standardise(training.X[:, :numbers], held_out.X[:, :numbers])
+    if table.task == "regression":
+        if np.ptp(training.y) == 0:
             raise InputError(
-                f"The target {table.target!r} is the same in every training row. Choose another seed or target."
+                f"The target {table.encoder.target.name!r} is the same in every training row. Choose another seed or target."
             )
-        y = _Standardiser.of(y[~testing])(y)
-    y = y.astype(np.float32)
-    outputs = len(target.classes) if target.task == "multiclass" else 1
-    return Problem(X[~testing], y[~testing], target.task, outputs, alpha), Test(
-        X[testing], y[testing], target.task
-    )
+        _standardise(training.y[:, np.newaxis], held_out.y[:, np.newaxis])
+    outputs = len(table.classes) if table.task == "multiclass" else 1
+    return Problem(*training, table.task, outputs, alpha), Test(*held_out, table.task)
 
 
-def _chosen_for_testing(target, fraction, generator):
-    """A mask of the rows to test on: of each class so many, at least one and not all."""
-    groups = (
-        np.unique(target.numbers, return_inverse=True)[1]
-        if target.classes
-        else np.zeros(len(target.numbers), int)
-    )
-    testing = np.zeros(len(groups), bool)
+class _Rows(NamedTuple):
+    X: np.ndarray
+    y: np.ndarray
+
+
+def _chosen_for_testing(table, fraction, generator):
+    """A mask of the rows to test on: of each class so many, at least one and not all; of a class's only row none."""
+    n = len(table.y)
+    groups = np.unique(table.y, return_inverse=True)[1] if table.classes else np.zeros(n, int)
+    testing = np.zeros(n, bool)
     for group in range(groups.max() + 1):
         rows = generator.permutation(np.flatnonzero(groups == group))
         testing[rows[: min(max(1, round(fraction * len(rows))), len(rows) - 1)]] = True
     return testing
 
 
-class _Standardiser(NamedTuple):
-    """Makes the mean 0 and the standard deviation 1; columns that are constant become 0."""
-
-    mean: np.ndarray
-    deviation: np.ndarray
-    constant: np.ndarray
-
-    @classmethod
-    def of(cls, values):
-        # A constant's computed deviation is a rounding error, not a scale: so ask for the range.
-        constant = np.ptp(values, axis=0) == 0
-        deviation = np.where(constant, 1.0, values.std(axis=0, dtype=np.float64))
-        return cls(values.mean(axis=0, dtype=np.float64), deviation, constant)
-
-    def __call__(self, values):
-        return np.where(self.constant, 0.0, (values - self.mean) / self.deviation)
+def _standardise(training, held_out):
+    """Bring training columns to mean 0 and standard deviation 1, in place, and the others along. Constant ones become 0."""
+    # In chunks: in float64 all of it would be several times as much.
+    chunks = [training[start : start + _CHUNK] for start in range(0, len(training), _CHUNK)]
+    mean = sum(chunk.sum(axis=0, dtype=np.float64) for chunk in chunks) / len(training)
+    variance = sum(np.square(chunk - mean).sum(axis=0) for chunk in chunks) / len(training)
+    # A constant's computed deviation is a rounding error, not a scale: so ask for the range.
+    varies = training.min(axis=0) < training.max(axis=0)
+    deviation = np.where(varies, np.sqrt(variance), 1.0)
+    for values in (training, held_out):
+        for start in range(0, len(values), _CHUNK):
+            chunk = values[start : start + _CHUNK]
+            chunk[:] = np.where(varies, (chunk - mean) / deviation, 0.0)

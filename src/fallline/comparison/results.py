@@ -10,24 +10,45 @@ from typing import Any
 
 from fallline.comparison.outputs import write_whole
 
-__all__ = ["Comparison", "Curves", "Facts", "Noise", "Result", "Settings", "Throughput", "Trial"]
+__all__ = ["Comparison", "Curves", "Encoding", "Facts", "Noise", "Result", "Settings", "Throughput", "Trial"]
 
 FORMAT = "fallline-comparison-1"
 
 
 @dataclass
+class Encoding:
+    """What the encoder made of a column; `missing` is the share of rows without a value, None where nobody looked."""
+
+    column: str
+    type: str
+    kind: str
+    becomes: str
+    features: int
+    missing: float | None
+
+
+@dataclass
 class Facts:
-    """The data, as compared on."""
+    """The data, as compared on.
+
+    `rows` are those of the comparison, `rows_found` all that have a target; `columns` those that there are features of.
+    """
 
     name: str
     target: str
     task: str
     why_task: str
     rows: int
+    rows_found: int
+    rows_without_target: int
+    rows_skipped: int
     columns: list[str]
+    features: list[str]
+    encoding: list[Encoding]
     classes: list[str]
     train_rows: int
     test_rows: int
+    notes: list[str]
 
 
 @dataclass

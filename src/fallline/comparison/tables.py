@@ -9,10 +9,10 @@ import numpy as np
 
 from fallline.comparison import words
 from fallline.comparison.palette import styles
-from fallline.comparison.results import Comparison, Result
+from fallline.comparison.results import Comparison, Facts, Result
 from fallline.comparison.verdict import score_words
 
-__all__ = ["numbers_table", "table_note", "trials_table"]
+__all__ = ["columns_table", "numbers_table", "table_note", "trials_table"]
 
 
 def numbers_table(comparison: Comparison) -> str:
@@ -65,6 +65,17 @@ def trials_table(comparison: Comparison) -> str:
         cells += [_trial(comparison, found.get(rate), rate == result.rate) for rate in settings.rates]
         rows.append("".join(cells))
     return _table(("Contender", *(f"{rate:g}" for rate in settings.rates)), rows)
+
+
+def columns_table(data: Facts) -> str:
+    """What became of each column."""
+    rows = [
+        f"<td><code>{escape(one.column)}</code></td>"
+        + "".join(f"<td class=text>{escape(word)}</td>" for word in (one.type, one.kind, one.becomes))
+        + f"<td>{one.features:,}</td><td>{'–' if one.missing is None else words.share(one.missing)}</td>"
+        for one in data.encoding
+    ]
+    return _table(("Column", "Type", "Kind", "Becomes", "Features", "Missing"), rows)
 
 
 def _trial(comparison, objective, chosen):

@@ -130,8 +130,17 @@ def _other_method(comparison):
     )
     return (
         f"Another method serves better here: {what} came within {gap} in {time(its)}; {beside}. "
-        "For a linear model on data of this size, use L-BFGS."
+        + _size_to_use_it_on(comparison.data)
     )
+
+
+def _size_to_use_it_on(data):
+    if data.rows < data.rows_found:
+        return (
+            f"For a linear model on {data.rows:,} rows, use L-BFGS; all {data.rows_found:,} it would have to hold in memory, "
+            "where gradient descent holds a batch."
+        )
+    return "For a linear model on data of this size, use L-BFGS."
 
 
 def _end(result):

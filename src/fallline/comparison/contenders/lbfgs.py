@@ -11,6 +11,8 @@ from fallline.comparison.problem import Problem
 
 __all__ = ["LBFGS", "lbfgs"]
 
+_MOST_ITERATIONS = 1_000
+
 
 class LBFGS(Contender):
     """SciPy's L-BFGS on all rows at once, in float64. It chooses its own steps."""
@@ -34,6 +36,8 @@ class LBFGS(Contender):
         watch, evaluations = Stopwatch(), 0
         snapshots: list[Snapshot] = []
         objective = problem.objective
+        # Early iterations all, later ones fewer and fewer: weights can be large.
+        kept, iteration = set(marks(_MOST_ITERATIONS, 3 * records)), 0
 
         def value_and_gradient(flat):
             nonlocal evaluations
@@ -42,12 +46,14 @@ class LBFGS(Contender):
             return value, gradient.ravel()
 
         def look(flat):
+            nonlocal iteration
+            iteration += 1
+            if snapshots and snapshots[-1].updates not in kept:
+                snapshots.pop()
             rows = evaluations * problem.n
-            snapshots.append(
-                Snapshot(len(snapshots) + 1, rows, watch.so_far(), flat.reshape(objective.shape).copy())
-            )
+            snapshots.append(Snapshot(iteration, rows, watch.so_far(), flat.reshape(objective.shape).copy()))
 
-        options = {"maxiter": 1000, "maxcor": 10, "ftol": 1e-12, "gtol": 1e-8}
+        options = {"maxiter": _MOST_ITERATIONS, "maxcor": 10, "ftol": 1e-12, "gtol": 1e-8}
         with watch.running():
             minimize(
                 value_and_gradient,
@@ -57,8 +63,9 @@ class LBFGS(Contender):
                 callback=look,
                 options=options,
             )
-        for iteration in marks(len(snapshots), records):
-            yield snapshots[iteration - 1]
+        updates = [snapshot.updates for snapshot in snapshots]
+        for place in np.unique(np.searchsorted(updates, marks(iteration, records))):
+            yield snapshots[place]
 
 
 def lbfgs() -> LBFGS:

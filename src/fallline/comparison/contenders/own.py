@@ -12,11 +12,11 @@ from fallline.comparison.problem import Problem
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.linear import LinearEngine
+from fallline.loop import train
 from fallline.monitors.base import Run
 from fallline.objective.penalties import L2
 from fallline.optim.optimizers.sgd import SGD
 from fallline.optim.schedules.constant import Constant
-from fallline.loop import train
 
 __all__ = ["Own", "own"]
 

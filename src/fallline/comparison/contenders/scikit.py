@@ -51,7 +51,9 @@ def _model(problem, rate, seed):
     }
     if problem.task == "regression":
         return SGDRegressor(loss="squared_error", **common), {}
-    return SGDClassifier(loss="log_loss", **common), {"classes": np.unique(problem.y)}
+    # All of them: a part of the rows need not have every class.
+    classes = np.arange(problem.outputs) if problem.task == "multiclass" else np.array([-1, 1])
+    return SGDClassifier(loss="log_loss", **common), {"classes": classes}
 
 
 def _weights(model):
