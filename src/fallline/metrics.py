@@ -8,8 +8,9 @@ import numpy as np
 
 __all__ = ["ClassMetrics", "NumberMetrics"]
 
-# Scores are counted in so many classes of equal width to find the area under the ROC curve: exact to about 1e-4.
-_BINS = 2**16
+# Log odds are counted in so many bins between these limits, to find the area under the ROC curve without sorting: exact to about
+# 1e-5, however rare one of the classes.
+_BINS, _FAR = 2**18, 32.0
 
 
 class ClassMetrics:
@@ -52,7 +53,7 @@ class ClassMetrics:
         self._known += float(weight[known].sum())
         self._log_loss -= float(weight[known] @ np.log(own))
         if self._histogram is not None:
-            bins = np.minimum((probabilities[:, 1] * _BINS).astype(np.intp), _BINS - 1)
+            bins = _binned(probabilities)
             for number in (0, 1):
                 rows = truth == number
                 self._histogram[number] += np.bincount(bins[rows], weight[rows], _BINS)
@@ -77,11 +78,11 @@ class NumberMetrics:
 
     def add(self, truth: np.ndarray, predicted: np.ndarray, weight: np.ndarray) -> None:
         """Take some rows into account: arrays of shape (n,)."""
-        if len(truth) == 0 or not weight.any():
+        self._rows += len(truth)
+        if not weight.any():
             return
         truth, weight = truth.astype(np.float64), weight.astype(np.float64)
         error = truth - predicted
-        self._rows += len(truth)
         self._squared += float(weight @ np.square(error))
         self._absolute += float(weight @ np.abs(error))
         # Means and sums of squares of two parts make those of both (Chan, Golub and LeVeque, 1979).
@@ -101,6 +102,14 @@ class NumberMetrics:
             "r2": 1.0 - _ratio(self._squared, self._spread),
         }
         return {name: value for name, value in found.items() if not math.isnan(value)}
+
+
+def _binned(probabilities):
+    """The bin of each row's log odds; they are spread evenly where probabilities crowd near 0 or 1."""
+    with np.errstate(divide="ignore"):
+        odds = np.log(probabilities[:, 1]) - np.log(probabilities[:, 0])
+    shares = (np.clip(odds, -_FAR, _FAR) + _FAR) / (2 * _FAR)
+    return np.minimum((shares * _BINS).astype(np.intp), _BINS - 1)
 
 
 def _area(zeros, ones):
