@@ -11,6 +11,10 @@ arrive as arguments and choose their code at compile time (see `verbs`).
 `blocks`       the block types and what each can do: score its rows, add up their gradient
 `sweep`        the mini-batch updates; and the same walk without updates
 `order`        the permutation of the rows
+`text`         where records of a table of text end
+`libsvm`       the numbers in libsvm text
+`encode`       columns: their statistics, and rows of them
+`hashing`      MurmurHash of strings and of words
 =============  =================================================================================
 
 This package imports NumPy and Numba only.

@@ -263,9 +263,9 @@ class Encoder:
         return weight
 
     def _offset(self, rows):
-        """The offset in a list, empty where there is none."""
+        """The offset, in units of y, in a list; empty where there is none."""
         name = self.plan.offset
-        return [] if name is None else [_plain_numbers(rows.column(name), name)]
+        return [] if name is None else [_plain_numbers(rows.column(name), name) / np.float32(self.target_scale)]
 
     def _rows(self, rows, y, weight):
         """Encoded features with these targets and weights."""
