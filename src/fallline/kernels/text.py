@@ -45,11 +45,15 @@ def cut(data, delimiter, quote, end):
     """
     after, i, n = 0, 0, data.size
     while True:
-        outside = i
-        i = _find(data, quote, i)
-        while i < n and not _begins_field(data, i, delimiter):
-            i = _find(data, quote, i + 1)
-        after = _last_end(data, end, outside, i, after)
+        if i + 1 < n and data[i] == delimiter and data[i + 1] == quote:
+            # One quoted field after another: nothing to search for.
+            i += 1
+        else:
+            outside = i
+            i = _find(data, quote, i)
+            while i < n and not _begins_field(data, i, delimiter):
+                i = _find(data, quote, i + 1)
+            after = _last_end(data, end, outside, i, after)
         if i == n:
             return after, -1
         opened = i
