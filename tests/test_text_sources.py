@@ -28,6 +28,11 @@ from fallline.errors import FalllineWarning, InputError
 UTC = dt.UTC
 
 
+def naive(*numbers):
+    """A time without a zone."""
+    return dt.datetime(*numbers)  # noqa: DTZ001
+
+
 def rows_of(source, **settings):
     return pa.Table.from_batches([batch.rows for batch in source.batches(**settings)], source.schema)
 
@@ -193,7 +198,7 @@ def test_what_is_said_is_not_guessed(opened):
         (
             ["2020-01-31 10:30:00.5", "2020-01-31"],
             pa.timestamp("us"),
-            [dt.datetime(2020, 1, 31, 10, 30, 0, 500000), dt.datetime(2020, 1, 31)],  # noqa: DTZ001
+            [naive(2020, 1, 31, 10, 30, 0, 500000), naive(2020, 1, 31)],
         ),
         (
             ["2020-01-31T10:30:00Z", "2020-01-31T10:30:00+02:00"],
@@ -206,13 +211,13 @@ def test_what_is_said_is_not_guessed(opened):
         (
             ["1/31/2020 1:02:03 PM", "12/1/2020 12:00:00 AM"],
             pa.timestamp("us"),
-            [dt.datetime(2020, 1, 31, 13, 2, 3), dt.datetime(2020, 12, 1)],  # noqa: DTZ001
+            [naive(2020, 1, 31, 13, 2, 3), naive(2020, 12, 1)],
         ),
         (
             ["31/1/20", "1/2/20"],
             pa.timestamp("us"),
-            [dt.datetime(2020, 1, 31), dt.datetime(2020, 2, 1)],
-        ),  # noqa: DTZ001
+            [naive(2020, 1, 31), naive(2020, 2, 1)],
+        ),
         (["10:30", "23:59:59"], pa.time32("s"), [dt.time(10, 30), dt.time(23, 59, 59)]),
         (["1", "x"], pa.string(), ["1", "x"]),
         (["+", "-", "?"], pa.string(), ["+", "-", None]),
@@ -311,6 +316,18 @@ def test_conversion_leaves_no_value_behind(values, type_):
         assert found.null_count == array.null_count
 
 
+def test_each_column_of_dates_has_a_notation_of_its_own(opened):
+    """Month before day in one column and day before month in the next do not mix; a date in a third way is an error."""
+    rows = "".join(f"1/{day}/2020,{day}/1/2020,{day}-Jan-2020,t{day}\n" for day in range(1, 29))
+    found = read(opened, "a,b,c,d\n" + rows)
+    days = [naive(2020, 1, day) for day in range(1, 29)]
+    assert found == {"a": days, "b": days, "c": days, "d": [f"t{day}" for day in range(1, 29)]}
+    lines = [f"1/{1 + i % 28}/2020,{1 + i % 28}/1/2020\n" for i in range(300_000)]
+    lines[100_000] = "1/1/2020,1/31/2020\n"
+    said = error(opened, "a,b\n" + "".join(lines))
+    assert "row 100,001: column 'b': '1/31/2020' is not a date and time" in said
+
+
 # What cannot be read
 
 
@@ -361,6 +378,14 @@ def test_a_quote_that_never_closes(opened, monkeypatch):
     rows, left_out = skipped(opened, content)
     assert left_out == [40_001]
     assert len(rows["a"]) == 49_999
+
+
+def test_a_line_without_an_end(opened, monkeypatch):
+    """What is too long for a row is not read into memory in the hope of its end."""
+    monkeypatch.setattr(text, "LONGEST_RECORD", 1 << 18)
+    content = "a,b\n" + "1,x\n" * 100_000 + "x" * (1 << 20) + "\n"
+    for options in ({}, {"on_error": "skip"}):
+        assert "row 100,001: a line of more than" in error(opened, content, **options)
 
 
 def test_bytes_that_are_not_utf8(opened):
@@ -547,9 +572,10 @@ def test_libsvm_numbers(values, data):
     np.testing.assert_array_max_ulp(found, expected, 1)
 
 
-def test_several_labels_of_libsvm_in_words(opened):
+def test_libsvm_is_recognised(opened):
     """A file without an ending is known for libsvm by its lines."""
     assert read(opened, "-1 3:1 11:1 \n+1 5:1 7:1 \n", "a9a")["label"] == [-1, 1]
+    assert read(opened, "\ufeff-1 3:1\n", "a.svm")["label"] == [-1]
 
 
 # Real files

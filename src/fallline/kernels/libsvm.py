@@ -17,8 +17,8 @@ __all__ = [
     "BAD_VALUE",
     "LARGE_INDEX",
     "NEGATIVE_INDEX",
-    "NO_COLON",
     "NOT_FINITE",
+    "NO_COLON",
     "REPEATED_INDEX",
     "SEVERAL_LABELS",
     "UNSORTED_INDEX",
@@ -138,10 +138,8 @@ def _entry(data, i):
     while i < n and _is_digit(data[i]):
         index = min(index * 10 + np.int64(data[i] - _ZERO), np.int64(_LARGEST_INDEX + 1))
         i += 1
-    if i >= n or data[i] != _COLON:
+    if i >= n or data[i] != _COLON or i == first:
         return (BAD_INDEX if _has_colon(data, i) else NO_COLON), index, 0.0, i
-    if i == first:
-        return BAD_INDEX, index, 0.0, i
     if negative:
         return NEGATIVE_INDEX, index, 0.0, start
     if index > _LARGEST_INDEX:
@@ -263,7 +261,7 @@ def _is_digit(c):
 
 @inlined
 def _ends_row(c):
-    return c == _FEED or c == _RETURN or c == _HASH
+    return c in (_FEED, _RETURN, _HASH)
 
 
 @inlined

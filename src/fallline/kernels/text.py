@@ -118,11 +118,11 @@ def squeeze(data, quote, out):
     pending, begins = False, True
     while i < n:
         c = data[i]
-        if c == _SPACE or c == _TAB:
+        if c in (_SPACE, _TAB):
             pending = True
             i += 1
             continue
-        ends = c == _FEED or c == _RETURN
+        ends = c in (_FEED, _RETURN)
         begins = begins or pending
         if pending and not ends and size and out[size - 1] != _FEED and out[size - 1] != _RETURN:
             out[size] = _SPACE
@@ -180,7 +180,7 @@ def _begins_field(data, i, delimiter):
     if i == 0:
         return True
     before = data[i - 1]
-    return before == delimiter or before == _FEED or before == _RETURN
+    return before in (delimiter, _FEED, _RETURN)
 
 
 @inlined

@@ -129,7 +129,7 @@ def squeezed(dialect: Dialect, data: bytes | memoryview) -> bytes | memoryview:
         return data
     array = as_bytes(data)
     out = np.empty(array.size, np.uint8)
-    return memoryview(out[: squeeze(array, dialect.quote, out)])
+    return memoryview(out[: squeeze(array, dialect.quote, out)].data)
 
 
 def texts(dialect: Dialect, records: Records, names: Sequence[str], include: Sequence[str]) -> pa.RecordBatch:

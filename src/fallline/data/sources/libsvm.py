@@ -1,7 +1,7 @@
 """libsvm, also called svmlight: lines of `label index:value index:value ...`.
 
-Indices stay what they are in the file: feature 5 is what the file calls 5, whether its author counts from 0 or from 1. Where nothing
-has index 0 there is a feature without values, and no harm; guessing would shift a test file against the one trained on.
+Indices stay what they are in the file: feature 5 is what the file calls 5, whether its author counts from 0 or from 1. Where
+nothing has index 0 there is a feature without values, and no harm; guessing would shift a test file against the one trained on.
 """
 
 from __future__ import annotations
@@ -66,17 +66,17 @@ class LibSVM(FileFormat):
 
     def probe(self, file: File, options: ReadOptions, rows: int) -> Probe:
         """The schema is always the same; that there is a row has to be seen."""
-        find_encoding(file, options.encoding)
-        parsed = self._head(file)
+        encoding = find_encoding(file, options.encoding)
+        parsed = self._head(file, encoding)
         if parsed is None or not parsed.records:
             raise InputError(f"{file.name!r} is empty. Give a file with rows, such as `1 3:0.5 7:2`.")
-        return Probe(pa.schema([LABEL, FEATURES]), None, parsed.records)
+        return Probe(pa.schema([LABEL, FEATURES]), None, parsed.records, encoding)
 
     def sample(
         self, file: File, probe: Probe, schema: pa.Schema, options: ReadOptions, rows: int
     ) -> pa.Table:
         """The first rows."""
-        parsed = self._head(file)
+        parsed = self._head(file, probe.details)
         return pa.Table.from_batches([parsed.rows[:rows]]).select(schema.names)
 
     def pieces(
@@ -92,15 +92,16 @@ class LibSVM(FileFormat):
     ) -> Iterator[Piece]:
         """The rows, parsed on several threads, in order."""
         parse = partial(parse_chunk, columns=columns)
-        with open_text(file, None) as text:
-            stretches = chunks(text, _lines, offset, formats.BATCH_BYTES)
+        with open_text(file, probe.details) as text:
+            stretches = chunks(text, _lines, max(offset, text.begin), formats.BATCH_BYTES)
             parsed = mapped_ahead(parse, stretches, min(THREADS, in_flight), in_flight)
             yield from in_order(file, parsed, options, row)
 
     @staticmethod
-    def _head(file):
-        with open_text(file, None) as text:
-            for chunk in chunks(text, _lines, 0, _HEAD):
+    def _head(file, encoding):
+        """The first rows, if there are any."""
+        with open_text(file, encoding) as text:
+            for chunk in chunks(text, _lines, text.begin, _HEAD):
                 if (parsed := parse_chunk(chunk)).records:
                     return parsed
         return None

@@ -31,6 +31,8 @@ __all__ = ["Head", "look_at_head", "look_at_lines", "look_at_rows"]
 _HEAD = 256 << 10
 # Lines before a table that are taken for its title or the like.
 _PREAMBLE = 10
+# Columns that are looked at to tell a header.
+_TELLING = 100
 # Places of a file that rows are sampled from.
 _PLACES = 8
 # How far a file is unpacked, for a look at it, that can only be read from its beginning.
@@ -168,9 +170,9 @@ def _is_header(dialect, first, body, usual, options):
         return len(first) == usual - 1 and not any(_fits(value, pa.float64(), (), dialect) for value in first)
     rows = body.take(np.arange(min(len(body.starts), 1000)))
     names = [str(column) for column in range(usual)]
-    columns = [trimmed(column) for column in texts(dialect, rows, names, names).columns]
+    columns = [trimmed(column) for column in texts(dialect, rows, names, names[:_TELLING]).columns]
     strange = []
-    for value, column in zip(first, columns, strict=True):
+    for value, column in zip(first, columns, strict=False):
         guess = guess_type(column.filter(_present(column, options)), ".", whole=True)
         if not (is_.is_string(guess.type) or is_.is_null(guess.type)) and value not in options.missing:
             strange.append(not _fits(value, guess.type, (guess.format,) if guess.format else (), dialect))
@@ -179,7 +181,7 @@ def _is_header(dialect, first, body, usual, options):
     once = len(set(first)) == len(first) and not any(value in options.missing for value in first)
     return once and not any(
         _fits(value, pa.float64(), (), dialect) or value in column.to_pylist()
-        for value, column in zip(first, columns, strict=True)
+        for value, column in zip(first, columns, strict=False)
     )
 
 

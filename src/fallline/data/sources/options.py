@@ -32,8 +32,8 @@ class ReadOptions(NamedTuple):
     missing : tuple of str
         Texts that mean a missing value; in text files only.
     quotes : bool
-        Whether a value that begins with a quote ends with the next one, whatever is between them; in tables only. Without, a quote
-        is a character like any other.
+        Whether a value that begins with a quote ends with the next one, whatever is between them; in tables only. Without, a
+        quote is a character like any other.
     text_columns : tuple of str
         Columns of tables to read as text, whatever they look like: codes with leading zeros, say.
     """
@@ -57,9 +57,9 @@ class ReadOptions(NamedTuple):
         """
         if self.on_error not in {"stop", "skip"}:
             raise ParameterError(f"on_error is {self.on_error!r}, but it takes 'stop' or 'skip'.")
-        if self.delimiter is not None and len(self.delimiter) != 1:
+        if self.delimiter is not None and len(self.delimiter.encode()) != 1:
             raise ParameterError(
-                f"delimiter is {self.delimiter!r}, but one character is wanted, such as ',' or '\\t'."
+                f"delimiter is {self.delimiter!r}, but one character of ASCII is wanted, such as ',' or '\\t'."
             )
         if self.encoding is not None:
             _require_known_encoding(self.encoding)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -72,7 +72,7 @@ class Text:
     def __init__(self, stream, compression, encoding, begin, size):
         self._file = stream
         self._bytes = stream if compression is None else pa.CompressedInputStream(stream, compression)
-        self._decoder = None if encoding is None else codecs.getincrementaldecoder(encoding)()
+        self._decoder: Any = None if encoding is None else codecs.getincrementaldecoder(encoding)()
         self._rest = b""
         self._rest_at = 0
         self._ended = False
@@ -233,7 +233,7 @@ def _records(text, cutter, start, size):
             after = len(data)
         if after or complete or size >= LONGEST_RECORD:
             return data, after, opened, complete
-        size *= 4
+        size = min(4 * size, LONGEST_RECORD)
 
 
 def _first_line(data):
