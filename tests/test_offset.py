@@ -74,5 +74,5 @@ def test_an_offset_passes_on_what_its_loss_is():
 def test_data_without_the_offset_are_refused():
     """Targets of which the offset is missing are an error before training, not a wrong model."""
     X, y = data_for("poisson")
-    with pytest.raises(StateError, match="2 target columns, but the data have 1"):
+    with pytest.raises(StateError, match="The data have 1 targets, but 2 belong to Offset"):
         trained(Offset(LOSSES["poisson"]()), X, y, 8, 1)

@@ -89,8 +89,8 @@ class LinearEngine:
         targets = (1 if self.loss.domain == CLASSES else outputs) + isinstance(self.loss, Offset)
         if source.n_targets != targets:
             raise StateError(
-                f"A state with {outputs} outputs and {type(self.loss).__name__} want {targets} target columns, but the data have "
-                f"{source.n_targets}. Keep their number, or begin anew."
+                f"The data have {source.n_targets} targets, but {targets} belong to {type(self.loss).__name__} and a state of "
+                f"{outputs} outputs. Keep their number, or begin anew."
             )
 
     def block_rows(self, state: State, source: TrainingSource) -> int:
