@@ -35,7 +35,8 @@ MINIMUM = 128 * 10**6
 _WRITING = 3 * BUFFER_BYTES
 # A batch is held as it was read, decoded, and encoded, and by what is half-way.
 _COPIES = 4
-_MOST_IN_FLIGHT = 32
+# Enough for every core to find work; more would only wait.
+_MOST_IN_FLIGHT = max(8, 4 * (os.cpu_count() or 1))
 
 
 @dataclass(frozen=True)
