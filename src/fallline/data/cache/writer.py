@@ -103,7 +103,8 @@ def _write_named(folder, key, chunks, header, tensors, shuffle):
     try:
         _write_file(file, key, chunks, header, tensors, shuffle, folder)
         with explained(folder):
-            os.fsync(file.fileno())
+            # Not flushed to the disk, which could take as long as all the rest: what a power failure spoils has a wrong checksum,
+            # and is written anew.
             if sys.platform == "win32":  # where a file that is open cannot be renamed
                 file.close()
             os.replace(temporary, path)
