@@ -7,11 +7,9 @@ in Python, so that every row that cannot be read is found and the others are not
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -25,36 +23,17 @@ from fallline.data.sources.agree import no_rows
 from fallline.data.sources.dialect import Dialect, cut_records
 from fallline.data.sources.files import File
 from fallline.data.sources.formats import FileFormat, Piece, Probe
+from fallline.data.sources.json_fields import Field, at, find_fields, guess_field
 from fallline.data.sources.look import Head, look_at_lines
 from fallline.data.sources.options import ReadOptions
 from fallline.data.sources.parsed import Parsed, all_but, in_order, misfit
 from fallline.data.sources.text import Chunk, chunks, find_encoding, open_text
-from fallline.data.sources.typed import DASHES, convert, guess_type, is_missing, is_usual, trimmed
+from fallline.data.sources.typed import DASHES, convert, is_missing, trimmed
 from fallline.errors import InputError
 
 __all__ = ["JSONLines"]
 
 _HEAD = 256 << 10
-# What Python makes of the values of a type.
-_TYPES = ((pa.float64(), (int, float)), (pa.bool_(), (bool,)), (pa.string(), (str,)))
-
-
-class Field(NamedTuple):
-    """How a column is written.
-
-    Parameters
-    ----------
-    path : tuple of str
-        Keys that lead to it: one, or two for a column `a.b` of objects in objects.
-    written : DataType
-        What stands in the file: a number, text, true or false, a list.
-    format : str
-        For dates and times written otherwise than in ISO 8601.
-    """
-
-    path: tuple[str, ...]
-    written: pa.DataType
-    format: str = ""
 
 
 class JSONLines(FileFormat):
@@ -79,8 +58,8 @@ class JSONLines(FileFormat):
                 f"{file.name!r}, row 1: {lines[0][:80].decode(errors='replace')!r} is not a JSON object. JSON is read as one "
                 "object a line; `jq -c '.[]'` makes such lines of a list."
             )
-        fields = _fields(objects)
-        guesses = {name: _guess(name, field, objects, whole, options) for name, field in fields.items()}
+        fields = find_fields(objects)
+        guesses = {name: guess_field(name, field, objects, whole, options) for name, field in fields.items()}
         schema = pa.schema([(name, type_) for name, (type_, _) in guesses.items()])
         told = {name: fields[name]._replace(format=format_) for name, (_, format_) in guesses.items()}
         return Probe(schema, None, len(objects), (head, told))
@@ -141,66 +120,6 @@ def _loaded(line):
         return error
 
 
-def _fields(objects):
-    """The columns of objects, in the order in which they come up, each with what is written there."""
-    paths: dict[tuple[str, ...], None] = {}
-    for value in objects:
-        for key, inner in value.items():
-            if isinstance(inner, dict):
-                paths.update(dict.fromkeys((key, name) for name in inner))
-            else:
-                paths.setdefault((key,))
-    # An object may be null in some rows: that is no column of its own.
-    outer = {path[0] for path in paths if len(path) == 2}
-    kept = [path for path in paths if len(path) == 2 or path[0] not in outer]
-    return {".".join(path): Field(path, _written([_at(value, path) for value in objects])) for path in kept}
-
-
-def _at(value, path):
-    """What stands at a path; None where it does not lead anywhere."""
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-def _written(values):
-    """The type of values from JSON; text where they have none in common. A few mistakes among many do not count."""
-    counts = Counter(type(value) for value in values if value is not None)
-    if not counts:
-        return pa.null()
-    for type_, kinds in _TYPES:
-        if is_usual(sum(counts[kind] for kind in kinds), counts.total()):
-            return _number_type(values) if int in kinds else type_
-    if set(counts) <= {list, dict}:
-        with suppress(pa.ArrowInvalid, pa.ArrowTypeError):
-            return pa.infer_type(values)
-    return pa.string()
-
-
-def _number_type(values):
-    """int64, if nothing but whole numbers were seen and they fit."""
-    numbers = [value for value in values if type(value) in {int, float}]
-    whole = all(isinstance(value, int) and abs(value) < 2**63 for value in numbers)
-    return pa.int64() if whole else pa.float64()
-
-
-def _guess(name, field, objects, whole, options):
-    """The type of a column, and the format of its dates: what is written as text may be numbers or dates."""
-    if name in options.text_columns:
-        return pa.string(), ""
-    values = [_at(value, field.path) for value in objects]
-    if is_.is_integer(field.written):
-        return guess_type(
-            pa.array([str(value) for value in values if value is not None]), ".", whole
-        ).type, ""
-    if not is_.is_string(field.written) or not all(isinstance(value, str | None) for value in values):
-        return field.written, ""
-    texts = trimmed(pa.array(values, pa.string()))
-    guess = guess_type(texts.filter(pc.invert(is_missing(texts, (*options.missing, *DASHES)))), ".", whole)
-    # Text of nothing but texts like "NA" is text.
-    return (pa.string() if is_.is_null(guess.type) else guess.type), guess.format
-
-
 class Reader:
     """Parses chunks of one file.
 
@@ -251,7 +170,7 @@ class Reader:
         for field in self._schema:
             array, bad = self._column(objects, field)
             for row in bad:
-                value = _at(objects[row], self._fields[field.name].path)
+                value = at(objects[row], self._fields[field.name].path)
                 reasons.setdefault(row, misfit(field, value if isinstance(value, str) else json.dumps(value)))
             arrays.append(array)
         rows = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
@@ -308,7 +227,7 @@ class Reader:
     def _column(self, objects, field):
         """A column of parsed objects, and the rows whose value does not fit."""
         written, path = self._written[field.name], self._fields[field.name].path
-        values = [_at(value, path) for value in objects]
+        values = [at(value, path) for value in objects]
         bad = {row for row, value in enumerate(values) if value is not None and not _fits(value, written)}
         plain = [None if row in bad else _plain(value, written) for row, value in enumerate(values)]
         array, misfits = self._typed(pa.array(plain, written), field)
