@@ -47,11 +47,36 @@ def test_compare_writes_a_page_and_numbers(table, tmp_path, capsys):
     assert page.read_text().startswith("<!doctype html>")
 
 
+def test_compare_takes_files_as_train_does(tmp_path, capsys):
+    """Several files, without a header, with a delimiter, a text for missing values and bad rows of their own; all is told."""
+    for part in range(2):
+        rows = [f"{i % 7}|{'red' if i % 3 else 'blue'}|-9|note {i}|{i % 2}" for i in range(50)]
+        rows[5] = "1|red|0|note|-9"
+        rows[9] = "too|few"
+        (tmp_path / f"{part}.txt").write_text("\n".join(rows) + "\n")
+    page = tmp_path / "r.html"
+    options = ["--target", "x4", "--format", "csv", "--delimiter", "|", "--no-header", "--missing", "-9", "--on-error", "skip",
+               "--categorical", "x0", "--ignore", "x2", "--text", "x3", "--task", "classification", "--memory", "1GB",
+               "--epochs", "2", "--seeds", "1", "--batch-sizes", "8", "--output", str(page)]  # fmt: skip
+    assert main(["compare", str(tmp_path / "*.txt"), *options]) == 0
+    out, _ = capsys.readouterr()
+    assert out.startswith("*.txt: 96 rows of ")
+    assert "'x4' taken as binary (as asked for)." in out
+    assert "Left out: 2 rows without a target and 2 rows that could not be read." in out
+    numbers = json.loads(page.with_suffix(".json").read_text())
+    kinds = {one["column"]: one["kind"] for one in numbers["data"]["encoding"]}
+    assert kinds == {"x0": "category", "x1": "category", "x2": "ignore", "x3": "text"}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ([], "nothing to compare"),
-        (["nothing.csv", "--target", "y"], "no file 'nothing.csv'"),
+        (["nothing.csv", "--target", "y"], "'nothing.csv'"),
+        (["--demo", "wine", "--task", "clustering"], "task='clustering' is not one of"),
+        (["--demo", "wine", "--memory", "lots"], "memory='lots'"),
+        (["--demo", "wine", "--on-error", "ignore"], "on_error is 'ignore'"),
+        (["--demo", "wine", "--ignore", "alcohl"], "Did you mean 'alcohol'"),
         (["--demo", "digts"], "Did you mean 'digits'"),
         (["--demo", "wine", "--output", "missing/r.html"], "no folder"),
         (["--demo", "wine", "--epochs", "many"], "epochs='many'"),

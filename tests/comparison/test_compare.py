@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from html import escape
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import fallline
 from fallline.comparison import Comparison
 from fallline.comparison.experiment import _crossing
+from fallline.comparison.verdict import _size_to_use_it_on
 from fallline.errors import ParameterError
 
 
@@ -149,3 +151,39 @@ def test_the_page_needs_no_network(comparison):
     assert "http://" not in rest
     assert "https://" not in rest
     assert "default-src 'none'" in rest
+
+
+def test_what_the_encoder_did_is_shown(told):
+    """Rows left out, columns dropped and how many rows were drawn are in the page, in the JSON and among the notes."""
+    data = told.data
+    assert (data.rows, data.rows_found, data.rows_without_target) == (100, 396, 4)
+    assert data.columns == ["number", "word"]
+    assert data.features == ["number", "number is missing", "word=a", "word=b", "word=c"]
+    assert [one.features for one in data.encoding] == [2, 3, 0, 0]
+    for sentence in (
+        "Compared on 100 rows, drawn at random from 396",
+        "Left out: 4 rows without a target",
+        "'constant'",
+        "'id'",
+    ):
+        assert sentence in " ".join(data.notes)
+    page = told.to_html()
+    assert "100 of 396 rows, drawn at random, of 5 features, made from 2 columns" in page
+    assert "word=c" in page
+    for sentence in data.notes:
+        assert escape(sentence) in page
+    numbers = json.loads(told.to_json())["data"]
+    assert numbers["notes"] == data.notes
+    assert numbers["encoding"][1] == {
+        **{"column": "word", "type": "string", "kind": "category", "becomes": "one-hot of 3 values"},
+        **{"features": 3, "missing": 0.0},
+    }
+    assert data.why_task in page
+
+
+def test_the_verdict_does_not_recommend_for_all_what_holds_for_a_part(told):
+    """Where L-BFGS is best on the rows drawn, the verdict says how many those were, and what all would take."""
+    advice = _size_to_use_it_on(told.data)
+    assert "100 rows" in advice
+    assert "396" in advice
+    assert "memory" in advice

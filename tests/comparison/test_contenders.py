@@ -11,7 +11,6 @@ from fallline.comparison.contenders.pytorch import pytorch
 from fallline.comparison.optimum import find_optimum
 from fallline.comparison.problem import split
 from fallline.comparison.table import read
-from fallline.comparison.task import understand
 
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
 
@@ -19,8 +18,7 @@ needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is no
 @pytest.fixture(scope="module", params=["wine", "breast_cancer", "diabetes"])
 def problem(request):
     """Several classes, two classes, regression; a penalty large enough to converge quickly."""
-    table = read(None, demo=request.param)
-    return split(table, understand(table.y, table.target, None), 0.2, 0.1, 0)[0]
+    return split(read(None, demo=request.param), 0.2, 0.1, 0)[0]
 
 
 def _key(contender):

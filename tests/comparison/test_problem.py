@@ -1,87 +1,90 @@
-"""Task, split, objective and optimum."""
+"""Split, objective and optimum."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
+from fallline.comparison.contenders import line_up
 from fallline.comparison.objective import LOG_LOSS, SQUARED_ERROR, Objective
 from fallline.comparison.optimum import find_optimum
 from fallline.comparison.problem import split
-from fallline.comparison.table import Table, read
-from fallline.comparison.task import understand
+from fallline.comparison.table import read
 from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.linear import LinearEngine
-from fallline.errors import InputError, ParameterError
+from fallline.errors import InputError
 from fallline.objective.penalties import L2
 from fallline.optim.optimizers.sgd import SGD
 from fallline.optim.schedules.constant import Constant
 
 
-@pytest.mark.parametrize(
-    ("y", "task"),
-    [
-        (np.array(["a", "b"] * 5), "binary"),
-        (np.array([True, False] * 5), "binary"),
-        (np.array([0, 1, 2] * 5), "multiclass"),
-        (np.array([0.0, 1.0] * 5), "binary"),
-        (np.array([0.5, 1.0] * 5), "regression"),
-        (np.arange(30), "regression"),
-    ],
-)
-def test_the_task_is_inferred(y, task):
-    """Words, booleans and few whole numbers are classes; all else is an amount."""
-    assert understand(y, "t", None).task == task
-
-
-def test_the_task_can_be_told():
-    """`task` overrides what the target looks like."""
-    assert understand(np.array([0, 1] * 5), "t", "regression").task == "regression"
-    assert understand(np.arange(60) % 30, "t", "classification").task == "multiclass"
-
-
-@pytest.mark.parametrize(
-    ("y", "task", "message"),
-    [
-        (np.full(9, "a"), None, "nothing to learn"),
-        (np.full(9, 2.5), None, "nothing to learn"),
-        (np.array(["a"] * 9 + ["b"]), None, "Class 'b'.*single row"),
-        (np.arange(200) % 60, "classification", "60 classes.*task='regression'"),
-        (np.array(["a", "b"]), "regression", "holds words"),
-        (np.array([1, 2]), "clustering", "not one of"),
-    ],
-)
-def test_targets_that_cannot_be_used(y, task, message):
-    """A constant target, lone classes, too many of them: each is explained."""
-    with pytest.raises((InputError, ParameterError), match=message):
-        understand(y, "t", task)
-
-
 def _problem(name):
-    table = read(None, demo=name)
-    return split(table, understand(table.y, table.target, None), 0.2, 1e-3, 0)
+    return split(read(None, demo=name), 0.2, 1e-3, 0)
 
 
 def test_the_split_keeps_classes_and_standardises_by_the_training_rows():
-    """Every class is on both sides; training columns have mean 0 and deviation 1."""
+    """Every class is on both sides; training numbers have mean 0 and deviation 1, test rows the same scale."""
     problem, test = _problem("wine")
     assert set(problem.y) == set(test.y) == {0, 1, 2}
     np.testing.assert_allclose(problem.X.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(problem.X.std(axis=0), 1, atol=1e-5)
+    assert (problem.n, len(test.y)) == (142, 36)
+    assert np.abs(test.X.mean(axis=0)).max() > 0.01
 
 
-def test_constant_columns_become_zero():
-    """A column that says nothing does no harm, whatever its value."""
-    X = np.column_stack([np.full(40, 1e6 + 0.1), np.arange(40.0)])
-    table = Table("t", X, np.arange(40) % 2, ["a", "b"], "y")
-    problem, _ = split(table, understand(table.y, "y", None), 0.2, 0.0, 0)
-    assert not problem.X[:, 0].any()
+def test_amounts_are_standardised_by_the_training_rows():
+    """So is the target of a regression."""
+    problem, test = _problem("diabetes")
+    assert (problem.n, len(test.y)) == (354, 88)
+    assert problem.y.mean(dtype=float) == pytest.approx(0, abs=1e-6)
+    assert problem.y.std(dtype=float) == pytest.approx(1, abs=1e-5)
+
+
+def test_ones_and_zeros_stay_what_they_are():
+    """Features of categories are not brought to deviation 1: rare ones would become huge."""
+    word = np.where(np.arange(200) < 4, "rare", "usual")
+    word[50:] = np.where(np.arange(150) % 2, "a", "b")
+    data = {"word": word, "number": np.arange(200.0), "t": np.arange(200) % 2}
+    problem, test = split(read(data, "t"), 0.2, 0.0, 0)
+    assert set(np.unique(problem.X[:, 1:])) == set(np.unique(test.X[:, 1:])) == {0, 1}
+    assert problem.X[:, 0].std(dtype=float) == pytest.approx(1, abs=1e-5)
+
+
+def test_columns_that_are_constant_in_training_become_zero():
+    """A column that varies in no training row does no harm, whatever its value."""
+    y = np.arange(40) % 2
+    X = np.column_stack([np.zeros(40), np.arange(40.0)])
+    # One row is odd, each in its turn: some of them are among those that are tested on.
+    for odd in range(40):
+        X[:, 0] = 1e6 + (np.arange(40) == odd)
+        problem, test = split(read(X, y), 0.2, 0.0, 0)
+        if not problem.X[:, 0].any():
+            assert not test.X[:, 0].any()
+            break
+    else:
+        pytest.fail("no row is tested on")
+
+
+def test_a_class_of_a_single_row_is_trained_on():
+    """It is in no test row, the result says so, and contenders know all classes even where a part of the rows has not."""
+    y = np.array(["a", "b", "c"])[[2, *(np.arange(60) % 2)]]
+    table = read(np.random.default_rng(0).normal(size=(61, 2)), y)
+    assert table.notes == ["Classes of a single row are trained on, and never tested: 'c'."]
+    problem, test = split(table, 0.2, 1e-3, 0)
+    assert set(problem.y) == {0, 1, 2}
+    assert set(test.y) == {0, 1}
+    few = replace(problem, X=problem.X[problem.y < 2], y=problem.y[problem.y < 2])
+    for contender in line_up(few.n, [8])[0]:
+        [end] = contender.trace(few, 0.01, 0, 2, 1)
+        assert end.weights.shape == (3, 3)
 
 
 def test_too_few_rows():
     """Nineteen rows are too few to say anything."""
-    table = Table("t", np.eye(19), np.arange(19) % 2, list("abcdefghijklmnopqrs"), "y")
-    with pytest.raises(InputError, match="19 rows, but at least 20"):
-        split(table, understand(table.y, "y", None), 0.2, 0.0, 0)
+    table = read(np.arange(19.0)[:, np.newaxis], np.arange(19) % 2)
+    with pytest.raises(InputError, match="19 rows with a target, but at least 20"):
+        split(table, 0.2, 0.0, 0)
 
 
 @pytest.mark.parametrize("loss", [LOG_LOSS, SQUARED_ERROR])

@@ -35,6 +35,12 @@ def test_numbers_are_written_for_people(write, value, text):
     assert write(value) == text
 
 
+def test_nouns_are_counted():
+    """One column, several columns."""
+    assert words.counted(1, "column") == "1 column"
+    assert words.counted(1_234, "row") == "1,234 rows"
+
+
 def test_lists_read_as_sentences():
     """a, b and c."""
     assert words.joined(["a"]) == "a"

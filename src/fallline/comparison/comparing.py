@@ -157,6 +157,7 @@ def _facts(table, train_rows, test_rows):
         rows_skipped=encoder.counts.skipped,
         columns=[one.column for one in encoding if one.features],
         features=encoder.feature_names,
+        standardised=encoder.layout.n_numbers,
         encoding=encoding,
         classes=table.classes,
         train_rows=train_rows,

@@ -38,12 +38,12 @@ class Draw(NamedTuple):
     ----------
     rows : ndarray of int64, ascending
         Their numbers, among the rows that have a target.
-    why : str
+    why : list of str
         Why they are not all, in a sentence; empty if they are.
     """
 
     rows: np.ndarray
-    why: str
+    why: list[str]
 
 
 def draw(n: int, features: int, outputs: int, budget: Budget, seed: int) -> Draw:
@@ -65,9 +65,9 @@ def draw(n: int, features: int, outputs: int, budget: Budget, seed: int) -> Draw
         )
     most = min(by_memory, by_time)
     if n <= most:
-        return Draw(np.arange(n), "")
+        return Draw(np.arange(n), [])
     rows = np.sort(Order(seed_from(seed)).rows(n, 0, 0, most)).astype(np.int64)
-    return Draw(rows, _why(n, most, by_memory < by_time, features, outputs, budget))
+    return Draw(rows, [_why(n, most, by_memory < by_time, features, outputs, budget)])
 
 
 def _why(n, most, memory_decides, features, outputs, budget):

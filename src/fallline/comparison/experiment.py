@@ -49,7 +49,7 @@ def observe(
         else ([], [])
     )
     rate = _best(trials)
-    runs = []
+    runs: list[list[tuple[Snapshot, float]]] = []
     for i, seed in enumerate(settings.seeds):
         tell(0.5 + 0.5 * i / len(settings.seeds), f"{contender.label}, seed {seed}")
         left = (deadline - time.perf_counter()) / (len(settings.seeds) - i)

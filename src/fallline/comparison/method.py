@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from fallline.comparison.results import Comparison, Facts, Settings
-from fallline.comparison.words import joined, sentence_case
+from fallline.comparison.words import counted, joined, sentence_case
 
-__all__ = ["counted", "method_list", "remarks", "rows_words", "task_words"]
+__all__ = ["method_list", "remarks", "rows_words", "task_words"]
 
 _SOME = 12
 _LOSSES = {
@@ -15,11 +15,6 @@ _LOSSES = {
     "multiclass": "Logistic regression, each class against the rest: the mean of the sum of the classes’ log losses",
     "regression": "Linear regression: half the mean squared error",
 }
-
-
-def counted(count: int, noun: str) -> str:
-    """1 column, 64 columns."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def rows_words(data: Facts) -> str:
@@ -49,14 +44,7 @@ def method_list(comparison: Comparison) -> str:
         "Split": _split(data, settings),
         "Objective": f"{_LOSSES[data.task]}, plus an L2 penalty (alpha = {settings.alpha:g}) on all weights but the intercepts. "
         "It is convex: there is one best value, and it can be computed",
-        "Scale": "Numbers have mean 0 and standard deviation 1 on the training rows"
-        + ("" if data.classes else ", and so has the target")
-        + (
-            ""
-            if data.features == data.columns
-            else "; features that are no numbers but stand for a category, a word or a missing value are 0 or 1, and sparse ones "
-            "are divided by their largest magnitude"
-        ),
+        "Scale": _scale(data),
         "Runs": f"{settings.epochs} epochs from zero weights, once for each of the seeds "
         f"{', '.join(map(str, settings.seeds))}, which change the order of the rows",
         "Learning rate": _rates(data, settings),
@@ -100,6 +88,24 @@ def _split(data, settings):
     return (
         f"{data.train_rows:,} rows to train on and {data.test_rows:,} to test on, drawn at random{how} "
         f"(seed {settings.split_seed}); the same for everyone"
+    )
+
+
+def _scale(data):
+    target = "" if data.classes else ", and so has the target"
+    others = len(data.features) - data.standardised
+    if not others:
+        return f"Every feature has mean 0 and standard deviation 1 on the training rows{target}"
+    kept = (
+        "that are categories, words, flags or sparse stay as the encoder makes them (see the columns below)"
+    )
+    if not data.standardised:
+        return f"Features {kept}" + (
+            target and "; the target has mean 0 and standard deviation 1 on the training rows"
+        )
+    return (
+        f"The {counted(data.standardised, 'feature')} made of numbers and times: mean 0 and standard deviation 1 on the training "
+        f"rows{target}. The {counted(others, 'feature')} {kept}"
     )
 
 

@@ -13,11 +13,12 @@ import numpy as np
 
 from fallline.comparison import words
 from fallline.comparison.charts import figures
-from fallline.comparison.method import counted, method_list, remarks, rows_words, task_words
+from fallline.comparison.method import method_list, remarks, rows_words, task_words
 from fallline.comparison.palette import styles
 from fallline.comparison.results import Comparison
 from fallline.comparison.tables import columns_table, numbers_table, table_note, trials_table
 from fallline.comparison.verdict import AXES, axis_sentence
+from fallline.comparison.words import counted
 
 __all__ = ["render"]
 

@@ -31,7 +31,8 @@ class Encoding:
 class Facts:
     """The data, as compared on.
 
-    `rows` are those of the comparison, `rows_found` all that have a target; `columns` those that there are features of.
+    `rows` are those of the comparison, `rows_found` all that have a target; `columns` those that there are features of; the
+    first so many `features` are `standardised`.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Facts:
     rows_skipped: int
     columns: list[str]
     features: list[str]
+    standardised: int
     encoding: list[Encoding]
     classes: list[str]
     train_rows: int

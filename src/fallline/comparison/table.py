@@ -20,6 +20,7 @@ from scipy.sparse import csr_array
 
 from fallline.comparison.demos import demo_frame
 from fallline.comparison.draw import draw
+from fallline.comparison.words import counted
 from fallline.data.ahead import THREADS, mapped_ahead
 from fallline.data.arrays import as_array
 from fallline.data.budget import memory_budget
@@ -117,12 +118,12 @@ def read(
         progress=lambda done, size: tell(0.5 * done / max(size, 1), "reading: what the columns hold"),
     )
     _require_few_classes(encoder)
-    outputs = len(encoder.classes) if encoder.task == "multiclass" else 1
+    outputs = len(encoder.classes or ()) if encoder.task == "multiclass" else 1
     rows, why = draw(encoder.counts.used, encoder.n_columns, outputs, budget, seed)
     X, found = _encoded(source, encoder, rows, in_flight, lambda share, what: tell(0.5 + 0.5 * share, what))
-    numbers, task, classes, absent = _labelled(found, encoder)
-    notes = [sentence for sentence in (why, _left_out(encoder), absent) if sentence]
-    return Table(name, X, numbers, task, classes, encoder, [*notes, *encoder.warnings])
+    numbers, task, classes, remarks = _labelled(found, encoder)
+    notes = [*why, *_left_out(encoder), *remarks, *encoder.warnings]
+    return Table(name, X, numbers, task, classes, encoder, notes)
 
 
 def _opened(data, y, target, demo, options):
@@ -206,30 +207,33 @@ def _write(rows: Rows, out: np.ndarray) -> None:
 
 
 def _labelled(y, encoder):
-    """Targets, task, names of classes, and a sentence about those that no row drawn is of."""
+    """Targets, task, names of classes, and sentences about classes of hardly any row."""
     if encoder.classes is None:
-        return y, "regression", [], ""
+        return y, "regression", [], []
     codes = ((y + 1) / 2 if encoder.task == "binary" else y).astype(np.int64)
-    present, numbers = np.unique(codes, return_inverse=True)
+    present, numbers, counts = np.unique(codes, return_inverse=True, return_counts=True)
     classes = [str(encoder.classes[code]) for code in present]
     if len(classes) < 2:
         raise TargetError(
             f"The target {encoder.target.name!r} is {classes[0]!r} in all {len(y):,} rows that were drawn, so there is nothing "
             "to tell apart. Give more memory, or another seed."
         )
-    gone = [str(name) for code, name in enumerate(encoder.classes) if code not in set(present.tolist())]
-    absent = f"No row that was drawn is of these classes, which are left out: {listed(gone)}." if gone else ""
+    remarks = []
+    if gone := [str(name) for code, name in enumerate(encoder.classes) if code not in present]:
+        remarks.append(f"Classes that no row drawn is of were left out: {listed(gone)}.")
+    if lone := [name for name, count in zip(classes, counts, strict=True) if count == 1]:
+        remarks.append(f"Classes of a single row are trained on, and never tested: {listed(lone)}.")
     if len(classes) == 2:
-        return (2 * numbers - 1).astype(np.float32), "binary", classes, absent
-    return numbers.astype(np.float32), "multiclass", classes, absent
+        return (2 * numbers - 1).astype(np.float32), "binary", classes, remarks
+    return numbers.astype(np.float32), "multiclass", classes, remarks
 
 
 def _left_out(encoder):
-    """A sentence about the rows that were not used."""
+    """A sentence about the rows that were not used, if there are any."""
     counts = encoder.counts
     reasons = []
     if counts.without_target:
-        reasons.append(f"{counts.without_target:,} rows without a target")
+        reasons.append(f"{counted(counts.without_target, 'row')} without a target")
     if counts.skipped:
-        reasons.append(f"{counts.skipped:,} rows that could not be read")
-    return f"Left out: {' and '.join(reasons)}." if reasons else ""
+        reasons.append(f"{counted(counts.skipped, 'row')} that could not be read")
+    return [f"Left out: {' and '.join(reasons)}."] if reasons else []

@@ -71,11 +71,11 @@ def columns_table(data: Facts) -> str:
     """What became of each column."""
     rows = [
         f"<td><code>{escape(one.column)}</code></td>"
-        + "".join(f"<td class=text>{escape(word)}</td>" for word in (one.type, one.kind, one.becomes))
+        + "".join(f"<td>{escape(word)}</td>" for word in (one.type, one.kind, one.becomes))
         + f"<td>{one.features:,}</td><td>{'–' if one.missing is None else words.share(one.missing)}</td>"
         for one in data.encoding
     ]
-    return _table(("Column", "Type", "Kind", "Becomes", "Features", "Missing"), rows)
+    return _table(("Column", "Type", "Kind", "Becomes", "Features", "Missing"), rows, "columns")
 
 
 def _trial(comparison, objective, chosen):
@@ -85,9 +85,10 @@ def _trial(comparison, objective, chosen):
     return f"<td{' class=best' if chosen else ''}>{escape(words.share(gap))}</td>"
 
 
-def _table(heads, rows):
+def _table(heads, rows, kind=""):
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody></table>"
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _fastest(comparison, gap):

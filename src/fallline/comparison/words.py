@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["amount", "joined", "megabytes", "multiple", "percent", "sentence_case", "share", "short", "time"]
+__all__ = [
+    "amount",
+    "counted",
+    "joined",
+    "megabytes",
+    "multiple",
+    "percent",
+    "sentence_case",
+    "share",
+    "short",
+    "time",
+]
 
 
 def amount(value: float) -> str:
@@ -16,6 +27,11 @@ def amount(value: float) -> str:
     if value >= 10 or value == round(value):
         return f"{value:,.0f}"
     return np.format_float_positional(value, precision=2, fractional=False, trim="-")
+
+
+def counted(count: int, noun: str) -> str:
+    """1 column, 64 columns."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def short(value: float) -> str:
