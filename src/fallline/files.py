@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,20 +17,42 @@ __all__ = ["require_writable", "written_whole"]
 
 @contextmanager
 def written_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Open a file for writing that appears under its name only when complete; otherwise nothing changes."""
+    """Open a file for writing that appears under its name only when complete; otherwise nothing changes.
+
+    Where the system has files without a name, not even a process that is killed leaves anything behind.
+    """
     path = Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, temporary = _new_file(path)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+            os.chmod(file.fileno(), 0o666 & ~_umask())
+            if not temporary.exists():
+                _give_name(file.fileno(), temporary)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
-            os.unlink(temporary)
+            temporary.unlink()
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            # Writing to a file that is open fails without saying which.
+            error.filename = str(path)
         raise
+
+
+def _new_file(path: Path) -> tuple[int, Path]:
+    """A new file in the folder of a path, if possible without a name; and the name that it has or may be given."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    if hasattr(os, "O_TMPFILE") and Path("/proc/self/fd").is_dir():
+        with suppress(OSError):  # a file system that has only files with names
+            return os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o600), temporary
+    return os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), temporary
+
+
+def _give_name(descriptor, path):
+    # Given a folder, though it needs none, Python asks the system to follow the link.
+    os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor)
 
 
 def require_writable(path: str | os.PathLike, name: str, endings: tuple[str, ...] = ()) -> Path:

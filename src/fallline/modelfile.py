@@ -5,10 +5,9 @@ what                   where
 =====================  ===========================================================================================
 weights                tensor "weights" (outputs, features + 1), float32; the last column holds the intercepts
 the encoder's arrays   tensors "encoder.<name>"; texts as UTF-8 bytes with offsets
-all else               metadata "fallline": one JSON text: loss, encoder, summary, history
-format                 metadata "format": "fallline-model-1"
-written by             metadata "version": the version of fallline
-checksum               metadata "checksum": CRC-32 of the document and of every tensor's name, type, shape and bytes
+all else               metadata "fallline": eight hexadecimal digits, a space, and one JSON text
+- the digits           CRC-32 of the JSON text and of every tensor's name, type, shape and bytes
+- in the JSON          "format": "fallline-model-1"; "version": that of fallline; loss, encoder, summary, history
 =====================  ===========================================================================================
 
 Nothing in it is ever executed: safetensors holds numbers and text only.
@@ -42,14 +41,8 @@ def write_model(
     from safetensors.numpy import save
 
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    text = json.dumps(document)
-    metadata = {
-        "format": _FORMAT,
-        "version": fallline.__version__,
-        "fallline": text,
-        "checksum": _checksum(text, tensors),
-    }
-    content = save(tensors, metadata)
+    text = json.dumps({"format": _FORMAT, "version": fallline.__version__, **document})
+    content = save(tensors, {"fallline": f"{_checksum(text, tensors)} {text}"})
     with written_whole(path) as file:
         file.write(content)
 
@@ -79,24 +72,26 @@ def is_model(path: str | os.PathLike) -> bool:
             head = file.read(1 << 16)
     except OSError:
         return False
-    return head[8:9] == b"{" and b'"fallline-model-' in head
+    return head[8:9] == b"{" and b"fallline-model-" in head
 
 
 def _read(path):
     tensors, metadata = _contents(path)
-    found = metadata.get("format", "")
+    if "fallline" not in metadata:
+        raise ModelError(
+            f"{str(path)!r} is a safetensors file, but not one of fallline's. Give one that `fallline train` wrote."
+        )
+    checksum, _, text = metadata["fallline"].partition(" ")
+    document = json.loads(text)
+    found, version = document["format"], document["version"]
     if found != _FORMAT:
-        version = metadata.get("version", "(unknown)")
         raise ModelError(
             f"{str(path)!r} has format {found!r}, written by fallline {version}, but this version reads {_FORMAT!r}. Install "
             "that version, or train again."
-            if found
-            else f"{str(path)!r} is a safetensors file, but not one of fallline's. Give one that `fallline train` wrote."
         )
-    text = metadata["fallline"]
-    if metadata["checksum"] != _checksum(text, tensors):
+    if checksum != _checksum(text, tensors):
         raise _damaged(path, "its checksum does not match")
-    return tensors, json.loads(text)
+    return tensors, document
 
 
 def _contents(path):

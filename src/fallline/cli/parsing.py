@@ -95,6 +95,12 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         help="whether the first line names the columns (default: found out)",
     )
     add(
+        "--quotes",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether quotes enclose values of text files (default: they do)",
+    )
+    add(
         "--missing",
         metavar="TEXT",
         action="append",
@@ -122,6 +128,7 @@ def reading_options(options: argparse.Namespace) -> ReadOptions:
         delimiter=delimiter,
         header=options.header,
         missing=(*MISSING, *options.missing),
+        quotes=options.quotes,
     ).checked()
 
 

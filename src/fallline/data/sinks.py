@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+from pyarrow import types
 
+from fallline.errors import ParameterError
 from fallline.files import written_whole
 
 __all__ = ["SINKS", "writing"]
@@ -26,22 +28,22 @@ def _parquet(file: BinaryIO, schema: pa.Schema) -> Any:
     return parquet.ParquetWriter(file, schema)
 
 
-def _csv(file: BinaryIO, schema: pa.Schema) -> Any:
+def _csv(file: BinaryIO, schema: pa.Schema, delimiter: str = ",") -> Any:
     from pyarrow import csv
 
-    return csv.CSVWriter(file, schema)
+    _require_text(schema)
+    return csv.CSVWriter(file, schema, write_options=csv.WriteOptions(delimiter=delimiter))
 
 
 def _tsv(file: BinaryIO, schema: pa.Schema) -> Any:
-    from pyarrow import csv
-
-    return csv.CSVWriter(file, schema, write_options=csv.WriteOptions(delimiter="\t"))
+    return _csv(file, schema, "\t")
 
 
 class _JsonLines:
     """One JSON object a line."""
 
-    def __init__(self, file: BinaryIO, schema: pa.Schema):  # noqa: ARG002 (every line names its columns)
+    def __init__(self, file: BinaryIO, schema: pa.Schema):
+        _require_text(schema, nested=True)
         self._file = file
 
     def __enter__(self):
@@ -53,6 +55,17 @@ class _JsonLines:
     def write_batch(self, batch):
         for row in batch.to_pylist():
             self._file.write(json.dumps(_plain(row), default=str, ensure_ascii=False).encode() + b"\n")
+
+
+def _require_text(schema, nested=False):
+    """Raise `ParameterError` for columns that a format of text does not hold."""
+    for column in schema:
+        type_ = column.type
+        binary = types.is_binary(type_) or types.is_large_binary(type_) or types.is_fixed_size_binary(type_)
+        if binary or (types.is_nested(type_) and not nested):
+            raise ParameterError(
+                f"The column {column.name!r} holds {type_}, which a file of text does not. Do not keep it, or write Parquet."
+            )
 
 
 def _plain(row):

@@ -37,10 +37,10 @@ def task_for(task: str | None, loss: Any) -> str | None:
     if task is not None:
         # Whether classes are two or more need not be said.
         return "multiclass" if task == "classification" else task
-    kind = LOSSES.get(loss) if isinstance(loss, str) else type(loss)
-    if kind not in LOSSES.values():
+    asked = LOSSES[loss]() if loss in LOSSES else loss
+    if type(asked) not in LOSSES.values():
         return None
-    return "multiclass" if kind.domain.classes else "regression"
+    return "multiclass" if asked.domain.classes else "regression"
 
 
 def regression_loss(loss: Any) -> Any:
