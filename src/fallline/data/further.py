@@ -12,13 +12,17 @@ from fallline.data.sources.options import ReadOptions
 from fallline.errors import InputError
 from fallline.names import did_you_mean
 
-__all__ = ["open_further", "require_columns"]
+__all__ = ["open_further", "require_columns", "text_columns"]
 
 
 def open_further(data: Any, plan: Plan, options: ReadOptions) -> Source:
     """More data with the columns of a plan: those that were text stay text, whatever they look like here."""
-    text = [column.name for column in plan.features() if "string" in column.type]
-    return open_source(data, options=options._replace(text_columns=(*options.text_columns, *text)))
+    return open_source(data, options=options.as_text(text_columns(plan)))
+
+
+def text_columns(plan: Plan) -> list[str]:
+    """The columns that a plan knows as text."""
+    return [column.name for column in plan.features() if "string" in column.type]
 
 
 def require_columns(source: Source, names: Iterable[str | None], why: str) -> None:

@@ -15,6 +15,7 @@ from fallline.data.arrays import as_array
 from fallline.data.budget import memory_budget
 from fallline.data.cache import default_folder
 from fallline.data.encoder import Plan, make_plan
+from fallline.data.further import text_columns
 from fallline.data.order import Order
 from fallline.data.prepared import Preparing, prepare
 from fallline.data.sources import open_source
@@ -159,7 +160,6 @@ def train(
     recipe.check()
     limits = [] if time_limit is None else [TimeLimit(number("time_limit", time_limit, above=0))]
     order, budget = Order(seed_from(seed)), memory_budget(memory)
-    source, target = _opened(data, target, options)
     asked = {
         "weight": weight,
         "offset": offset,
@@ -168,6 +168,10 @@ def train(
         "text": text,
         "task": task,
     }
+    if plan is not None and not isinstance(plan, Plan):
+        plan = Plan.from_json(plan)
+    text_there = [*categorical, *text] if plan is None else text_columns(plan)
+    source, target = _opened(data, target, options.as_text(text_there))
     made = _planned(source, plan, target, asked, loss)
     held_out = HeldOut.of(validation, order.seed, made, options)
     how = _preparing(made, loss, budget, _folder(cache), _scaled(progress, 0.0, 0.5))
@@ -209,12 +213,11 @@ def _planned(source, plan, target, asked, loss):
         raise ParameterError(
             f"{given[0]}= and plan= both say what becomes of columns. Change it in the plan."
         )
-    found = plan if isinstance(plan, Plan) else Plan.from_json(plan)
-    if target not in (None, found.target):
+    if target not in (None, plan.target):
         raise ParameterError(
-            f"target={target!r} is not the plan's ({found.target!r}). Leave it out, or change the plan."
+            f"target={target!r} is not the plan's ({plan.target!r}). Leave it out, or change the plan."
         )
-    return found
+    return plan
 
 
 def _preparing(plan, loss, budget, folder, tell):

@@ -37,6 +37,7 @@ class Delimited(FileFormat):
     name: ClassVar[str] = "csv"
     endings: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".tab", ".psv")
     compressible: ClassVar[bool] = True
+    guesses_types: ClassVar[bool] = True
 
     def recognises(self, head: bytes) -> bool:
         """Whether it may be text: the format of what is no other."""

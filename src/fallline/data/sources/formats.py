@@ -90,11 +90,14 @@ class FileFormat(ABC):
         In lower case, with the dot.
     compressible : bool
         Whether an ending such as .gz may follow; `file.compression` then says which, and the format undoes it.
+    guesses_types : bool
+        Whether types are found by looking at values. A column in which none was seen may then hold any, as text.
     """
 
     name: ClassVar[str]
     endings: ClassVar[tuple[str, ...]]
     compressible: ClassVar[bool] = False
+    guesses_types: ClassVar[bool] = False
 
     @abstractmethod
     def recognises(self, head: bytes) -> bool:

@@ -62,6 +62,8 @@ class JoinedSource(Source):
             (file.name, plain_schema(probe.schema, file.name))
             for file, probe in zip(files, self._probes, strict=True)
         )
+        if file_format.guesses_types:
+            self._own = _nothing_as_text(self._own)
         self._keys = _key_columns(files, self._own.names)
         self.schema = pa.schema(
             [*self._own, *(pa.field(key, values.type) for key, values in self._keys.items())]
@@ -162,6 +164,11 @@ class JoinedSource(Source):
     def _key(self, key, part, n):
         """The value of a key in the folders of a file, for so many rows."""
         return self._keys[key].take(pa.nulls(n, pa.int32()).fill_null(part))
+
+
+def _nothing_as_text(schema):
+    """The schema with columns of text where no value was seen."""
+    return pa.schema([field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in schema])
 
 
 def _key_columns(files, own):

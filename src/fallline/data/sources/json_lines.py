@@ -42,6 +42,7 @@ class JSONLines(FileFormat):
     name: ClassVar[str] = "json"
     endings: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".json")
     compressible: ClassVar[bool] = True
+    guesses_types: ClassVar[bool] = True
 
     def recognises(self, head: bytes) -> bool:
         """Whether it begins with an object."""

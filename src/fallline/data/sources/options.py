@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from fallline.errors import ParameterError
@@ -46,6 +47,10 @@ class ReadOptions(NamedTuple):
     missing: tuple[str, ...] = MISSING
     quotes: bool = True
     text_columns: tuple[str, ...] = ()
+
+    def as_text(self, columns: Iterable[str]) -> ReadOptions:
+        """The same options, with these columns read as text, too."""
+        return self._replace(text_columns=(*self.text_columns, *columns))
 
     def checked(self) -> ReadOptions:
         """The same options, if they can be followed.
