@@ -175,8 +175,12 @@ def test_what_the_encoder_did_is_shown(told):
     numbers = json.loads(told.to_json())["data"]
     assert numbers["notes"] == data.notes
     assert numbers["encoding"][1] == {
-        **{"column": "word", "type": "string", "kind": "category", "becomes": "one-hot of 3 values"},
-        **{"features": 3, "missing": 0.0},
+        "column": "word",
+        "type": "string",
+        "kind": "category",
+        "becomes": "one-hot of 3 values",
+        "features": 3,
+        "missing": 0.0,
     }
     assert data.why_task in page
 
