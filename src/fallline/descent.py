@@ -12,12 +12,12 @@ from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.linear import LinearEngine
 from fallline.errors import TargetError
+from fallline.loop import train
 from fallline.monitors.base import Run
 from fallline.objective.domains import CLASSES
 from fallline.optim.optimizers.sgd import SGD
 from fallline.optim.schedules.constant import Constant
 from fallline.settings import flag, integer, make_loss, number, rows_per_batch, seed_from
-from fallline.loop import train
 
 __all__ = ["mini_batch_gradient_descent"]
 

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
-__all__ = ["did_you_mean", "listed"]
+__all__ = ["did_you_mean", "listed", "nearest", "which_one"]
 
 
-def did_you_mean(given: str, names: Iterable[str]) -> str:
-    """A sentence that suggests the nearest of the names, or lists them."""
+def nearest(given: Any, names: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The name that was probably meant, whatever the case of its letters; None if none is near."""
+    folded = {name.casefold(): name for name in reversed(list(names))}
+    found = difflib.get_close_matches(str(given).casefold(), folded, n=1, cutoff=cutoff)
+    return folded[found[0]] if found else None
+
+
+def did_you_mean(given: Any, names: Iterable[str]) -> str:
+    """A question to end a message with, a blank before it, if some name is near; otherwise nothing."""
+    near = nearest(given, names)
+    return "" if near is None else f" Did you mean {near!r}?"
+
+
+def which_one(given: Any, names: Iterable[str]) -> str:
+    """The same, but where none is near, all the names."""
     names = list(names)
-    nearest = difflib.get_close_matches(given, names, n=1)
-    return f"Did you mean {nearest[0]!r}?" if nearest else f"There are: {listed(names)}."
+    return did_you_mean(given, names) or f" There are: {listed(names)}."
 
 
 def listed(names: Iterable[str], most: int = 20) -> str:

@@ -5,7 +5,6 @@ Each function takes a setting as a user gives it, returns what the engine needs,
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
@@ -15,6 +14,7 @@ import numpy as np
 
 from fallline.errors import ParameterError
 from fallline.kernels.verbs import differentiate, rate, step, value
+from fallline.names import did_you_mean
 from fallline.objective.losses import LOSSES
 from fallline.objective.penalties import PENALTIES
 from fallline.optim.averaging import NoAveraging, Polyak
@@ -47,9 +47,9 @@ def choose(name: str, given: Any, choices: Iterable[str]) -> str:
     choices = list(choices)
     if isinstance(given, str) and given in choices:
         return given
-    near = difflib.get_close_matches(str(given), choices, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ParameterError(f"{name}={given!r} is not one of {', '.join(map(repr, choices))}.{hint}")
+    raise ParameterError(
+        f"{name}={given!r} is not one of {', '.join(map(repr, choices))}.{did_you_mean(given, choices)}"
+    )
 
 
 def number(name: str, value: Any, *, above: float = -math.inf, at_least: float = -math.inf, below: float = math.inf,

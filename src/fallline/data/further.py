@@ -10,7 +10,7 @@ from fallline.data.sources import open_source
 from fallline.data.sources.base import Source
 from fallline.data.sources.options import ReadOptions
 from fallline.errors import InputError
-from fallline.names import did_you_mean
+from fallline.names import which_one
 
 __all__ = ["open_further", "require_columns", "text_columns"]
 
@@ -30,4 +30,4 @@ def require_columns(source: Source, names: Iterable[str | None], why: str) -> No
     known = source.schema.names
     for name in names:
         if name is not None and name not in known:
-            raise InputError(f"{source.name!r} has no column {name!r}, {why}. {did_you_mean(name, known)}")
+            raise InputError(f"{source.name!r} has no column {name!r}, {why}.{which_one(name, known)}")

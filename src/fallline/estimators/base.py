@@ -17,6 +17,7 @@ from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.linear import LinearEngine
 from fallline.errors import InputError, InterruptedWarning, ParameterError
 from fallline.history import History
+from fallline.loop import train
 from fallline.monitors.base import Run
 from fallline.monitors.interrupt import Interrupt
 from fallline.monitors.keep_best import KeepBest
@@ -37,7 +38,6 @@ from fallline.settings import (
     rows_per_batch,
     seed_from,
 )
-from fallline.loop import train
 
 __all__ = ["LinearSGD"]
 

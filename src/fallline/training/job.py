@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from fallline.data.order import Order
 from fallline.data.prepared import Preparing, prepare
 from fallline.data.sources import open_source
 from fallline.data.sources.options import ReadOptions
-from fallline.errors import InterruptedWarning, ParameterError
+from fallline.errors import CacheError, FalllineWarning, InterruptedWarning, ParameterError
 from fallline.loop import train as run_loop
 from fallline.model import Model
 from fallline.monitors.base import Run
@@ -237,9 +238,23 @@ def _preparing(plan, loss, budget, folder, tell):
 
 def _folder(cache):
     """Where encoded rows are kept; None for nowhere."""
-    if isinstance(cache, bool):
-        return default_folder() if cache else None
-    return Path(cache)
+    if cache is False:
+        return None
+    folder = default_folder() if cache is True else Path(cache)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        found = f"Encoded rows cannot be kept in the folder {str(folder)!r} ({error.strerror})."
+        if cache is not True:
+            raise CacheError(f"{found} Choose another one, or do without with --no-cache.") from error
+        warnings.warn(
+            f"{found} They are not kept; choose another folder with --cache DIR.",
+            FalllineWarning,
+            stacklevel=3,
+        )
+        return None
+    return folder
 
 
 def _outputs(encoder):

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from fallline.data.encoder.arrow import NumberColumns, at, is_number, missing
 from fallline.data.encoder.kinds import COLUMNS, KINDS
-from fallline.data.encoder.kinds.base import BadValue, Column, did_you_mean
+from fallline.data.encoder.kinds.base import BadValue, Column
 from fallline.data.encoder.kinds.number import as_number
 from fallline.data.encoder.layout import Layout
 from fallline.data.encoder.plan import Plan
@@ -23,6 +23,7 @@ from fallline.data.rows import DenseRows, SparseRows
 from fallline.data.sources.base import Batch
 from fallline.errors import InputError, StateError
 from fallline.kernels.encode import count, fill, one_hot, scatter, standardise
+from fallline.names import did_you_mean
 
 __all__ = ["Counted", "Encoder", "Profile", "refused", "too_large", "without_missing_target"]
 
@@ -265,7 +266,9 @@ class Encoder:
     def _offset(self, rows):
         """The offset, in units of y, in a list; empty where there is none."""
         name = self.plan.offset
-        return [] if name is None else [_plain_numbers(rows.column(name), name) / np.float32(self.target_scale)]
+        return (
+            [] if name is None else [_plain_numbers(rows.column(name), name) / np.float32(self.target_scale)]
+        )
 
     def _rows(self, rows, y, weight):
         """Encoded features with these targets and weights."""

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from fallline.data.encoder.kinds import KINDS
-from fallline.data.encoder.kinds.base import did_you_mean
 from fallline.data.encoder.target import TASKS, require_target_type
 from fallline.errors import InputError, ParameterError
+from fallline.names import did_you_mean, which_one
 
 __all__ = ["ColumnPlan", "Glance", "Plan", "known_column"]
 
@@ -211,11 +211,7 @@ def known_column(given: str, known: Iterable[str], what: str) -> str:
     """The name, if there is such a column; `what` begins the message otherwise."""
     known = list(known)
     if given not in known:
-        hint = (
-            did_you_mean(given, known)
-            or f" There are: {', '.join(map(repr, known[:20]))}{', ...' if len(known) > 20 else ''}."
-        )
-        raise ParameterError(f"{what}.{hint}")
+        raise ParameterError(f"{what}.{which_one(given, known)}")
     return given
 
 

@@ -10,12 +10,12 @@ import pyarrow.types as is_
 
 from fallline.data.encoder.arrow import as_strings, missing
 from fallline.data.encoder.kinds import KINDS
-from fallline.data.encoder.kinds.base import did_you_mean
 from fallline.data.encoder.plan import ColumnPlan, Glance, Plan, known_column, require_no_twins
 from fallline.data.encoder.statistics import Counts
 from fallline.data.encoder.target import TASKS, TargetSeen, infer_task, require_target_type
 from fallline.data.sources.base import Source
 from fallline.errors import ParameterError, TargetError
+from fallline.names import did_you_mean
 
 __all__ = ["make_plan"]
 

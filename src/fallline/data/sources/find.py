@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import glob
 import os
 import re
@@ -16,6 +15,7 @@ from pyarrow import fs
 
 from fallline.data.sources.files import COMPRESSIONS, File, stamp
 from fallline.errors import InputError
+from fallline.names import nearest
 
 __all__ = ["find_files", "natural"]
 
@@ -224,9 +224,9 @@ def _nothing(place):
     siblings = []
     if place.local and Path(folder).is_dir():
         siblings = sorted(entry.name for entry in Path(folder).iterdir())
-    near = difflib.get_close_matches(path.name, siblings, n=1, cutoff=0.75)
-    if near:
-        return f"There is no file {place.given!r}. Did you mean {str(PurePosixPath(folder, near[0]))!r}?"
+    near = nearest(path.name, siblings, cutoff=0.75)
+    if near is not None:
+        return f"There is no file {place.given!r}. Did you mean {str(PurePosixPath(folder, near))!r}?"
     return f"There is no file {place.given!r}. Check the path." + _where(place)
 
 

@@ -13,9 +13,8 @@ A column of any kind becomes up to three sorts of features, which is all that th
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -34,7 +33,6 @@ __all__ = [
     "Observed",
     "Option",
     "Scaled",
-    "did_you_mean",
     "flagged",
     "whole_number",
     "yes_or_no",
@@ -235,12 +233,6 @@ class Kind(ABC):
 def flagged(name: str) -> str:
     """The name of the feature that tells that a column's value is missing."""
     return f"{name} is missing"
-
-
-def did_you_mean(given: Any, known: Iterable[str]) -> str:
-    """A question to end a message with, if some name is near; otherwise nothing."""
-    near = difflib.get_close_matches(str(given), [str(name) for name in known], n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def whole_number(lowest: int, highest: int, *, automatic: bool = False) -> Any:
