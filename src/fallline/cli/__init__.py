@@ -44,13 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.command_line = shlex.join(["fallline", *given])
             return options.run(options) or 0
     except KeyboardInterrupt as interruption:
-        return _complain("Interrupted; nothing was written.", 143 if interruption.args else 130)
+        code = 143 if isinstance(interruption, _Terminated) else 130
+        return _complain("Interrupted; nothing was written.", code)
     except BrokenPipeError:
         return 1
     except Exception as error:
         if "--debug" in given:
             raise
         return _complain(*_explained(error))
+
+
+class _Terminated(KeyboardInterrupt):
+    """An end that is asked for by SIGTERM. A type of its own: Python remembers the other one, and ends as if by Ctrl-C."""
 
 
 @contextlib.contextmanager
@@ -69,7 +74,7 @@ def _termination_heard():
 def _terminate(number, frame):  # noqa: ARG001 (what Python calls it with)
     # Once is enough: a second time would interrupt the cleaning up.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt("SIGTERM")
+    raise _Terminated
 
 
 def _warn(message, category, filename, lineno, file=None, line=None):  # noqa: ARG001 (what Python calls it with)

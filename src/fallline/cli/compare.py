@@ -140,12 +140,12 @@ def _batch_sizes(text):
 
 def _show(found: Any, outputs: Any) -> None:
     """The table, the verdict, and where the page is."""
-    from fallline.comparison.method import rows_words
+    from fallline.comparison.method import first_notes, rows_words
     from fallline.comparison.summary import summary_table
 
     screen, data = console(), found.data
     say(screen, f"{data.name}: {rows_words(data)}; {data.target!r} taken as {data.task} ({data.why_task}).")
-    for sentence in data.notes:
+    for sentence in first_notes(data.notes, "the end of the page"):
         say(screen, sentence)
     screen.print(summary_table(found))
     for sentence in [*found.verdict, *found.absent]:

@@ -76,7 +76,9 @@ def _show_plan(options):
 
     if options.output is not None:
         require_writable(options.output, "output")
-    source = open_source(options.data, options=reading_options(options).as_text([*options.categorical, *options.text]))
+    source = open_source(
+        options.data, options=reading_options(options).as_text([*options.categorical, *options.text])
+    )
     if options.target is None:
         raise ParameterError(
             f"Which column is to be predicted? Give --target, one of: {listed(source.schema.names)}."
