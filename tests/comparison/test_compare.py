@@ -11,6 +11,7 @@ import pytest
 import fallline
 from fallline.comparison import Comparison
 from fallline.comparison.experiment import _crossing
+from fallline.comparison.method import first_notes
 from fallline.comparison.verdict import _size_to_use_it_on
 from fallline.errors import ParameterError
 
@@ -183,6 +184,13 @@ def test_what_the_encoder_did_is_shown(told):
         "missing": 0.0,
     }
     assert data.why_task in page
+
+
+def test_many_notes_are_cut_short():
+    """At the head of the page are the first few, and where the others are."""
+    notes = [f"Note {i}." for i in range(50)]
+    assert first_notes(notes[:7], "here") == notes[:7]
+    assert first_notes(notes, "here") == [*notes[:6], "44 more such notes are at here."]
 
 
 def test_the_verdict_does_not_recommend_for_all_what_holds_for_a_part(told):

@@ -50,13 +50,16 @@ def observe(
     )
     rate = _best(trials)
     runs: list[list[tuple[Snapshot, float]]] = []
+    took = 0.0
     for i, seed in enumerate(settings.seeds):
         tell(0.5 + 0.5 * i / len(settings.seeds), f"{contender.label}, seed {seed}")
         left = (deadline - time.perf_counter()) / (len(settings.seeds) - i)
-        if runs and left <= 0 and not contender.needs_rate:
+        if runs and left < took and not contender.needs_rate:
             runs.append(runs[0])  # who has no rate knows no seed either: it would only do the same again
-        else:
-            runs.append(_run(contender, problem, rate, seed, settings.epochs, left))
+            continue
+        began = time.perf_counter()
+        runs.append(_run(contender, problem, rate, seed, settings.epochs, left))
+        took = time.perf_counter() - began
     if len({len(run) for run in runs}) > 1 or _updates(runs) < _updates_wanted(
         contender, problem, settings.epochs
     ):

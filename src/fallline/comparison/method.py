@@ -7,9 +7,10 @@ from html import escape
 from fallline.comparison.results import Comparison, Facts, Settings
 from fallline.comparison.words import counted, joined, sentence_case
 
-__all__ = ["method_list", "remarks", "rows_words", "task_words"]
+__all__ = ["first_notes", "method_list", "remarks", "rows_words", "task_words"]
 
 _SOME = 12
+_MOST_NOTES = 6
 _LOSSES = {
     "binary": "Logistic regression: the mean log loss",
     "multiclass": "Logistic regression, each class against the rest: the mean of the sum of the classes’ log losses",
@@ -62,6 +63,12 @@ def method_list(comparison: Comparison) -> str:
     if remarks(comparison):
         items["Remarks"] = " ".join(remarks(comparison))
     return f"<dl>{''.join(f'<dt>{name}</dt><dd>{escape(text)}</dd>' for name, text in items.items())}</dl>"
+
+
+def first_notes(notes: list[str], where: str) -> list[str]:
+    """The first few, the most important ones, and where the others are."""
+    more = len(notes) - _MOST_NOTES
+    return notes if more <= 1 else [*notes[:_MOST_NOTES], f"{more:,} more such notes are at {where}."]
 
 
 def remarks(comparison: Comparison) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from fallline.comparison import words
 from fallline.comparison.charts import figures
-from fallline.comparison.method import method_list, remarks, rows_words, task_words
+from fallline.comparison.method import first_notes, method_list, remarks, rows_words, task_words
 from fallline.comparison.palette import styles
 from fallline.comparison.results import Comparison
 from fallline.comparison.tables import columns_table, numbers_table, table_note, trials_table
@@ -81,8 +81,9 @@ def _data(comparison):
 
 
 def _notes(notes):
-    """What to know about the rows and columns; those of whom there is much to say show the first of it."""
-    return f'<p class="note">{escape(" ".join(notes))}</p>' if notes else ""
+    """What to know about the rows and columns, if it is not too much for the head of a page."""
+    shown = first_notes(notes, "the end of this page")
+    return f'<p class="note">{escape(" ".join(shown))}</p>' if notes else ""
 
 
 def _feature_list(features):
