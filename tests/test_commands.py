@@ -517,7 +517,7 @@ def test_ctrl_c_before_the_work_has_begun():
 @pytest.mark.parametrize(
     ("arguments", "least"),
     [
-        (["adult/adult.data", "--target", "c14"], {"accuracy": 0.84}),
+        (["adult/adult.data", "--target", "x14"], {"accuracy": 0.84}),
         (["a9a/a9a", "--target", "label", "--format", "libsvm"], {"accuracy": 0.84}),
         (["nycflights13/flights.csv.gz", "--target", "arr_delay"], {"r2": 0.8}),
     ],
