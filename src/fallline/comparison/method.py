@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from fallline.comparison.optimum import MOST_COLUMNS
 from fallline.comparison.results import Comparison, Facts, Settings
 from fallline.comparison.words import counted, joined, sentence_case
 
@@ -51,7 +52,7 @@ def method_list(comparison: Comparison) -> str:
         "Learning rate": _rates(data, settings),
         "Clock": "Compiling, loading and looking on do not count: everyone warms up first, and the clock stands still while "
         "the objective is evaluated. Everyone runs on one thread",
-        "Optimum": f"Found by L-BFGS and Newton’s method to a gradient of length {comparison.optimum_gradient_norm:.0e}: "
+        "Optimum": f"Found by {_solver(data)} to a gradient of length {comparison.optimum_gradient_norm:.0e}: "
         f"objective {comparison.optimum:.6g}, from {comparison.start:.6g} at zero weights",
         "Machine": "; ".join(comparison.machine[key] for key in ("processor", "system")),
         "Versions": _versions(comparison.machine),
@@ -96,6 +97,10 @@ def _split(data, settings):
         f"{data.train_rows:,} rows to train on and {data.test_rows:,} to test on, drawn at random{how} "
         f"(seed {settings.split_seed}); the same for everyone"
     )
+
+
+def _solver(data):
+    return "L-BFGS and Newton’s method" if len(data.features) < MOST_COLUMNS else "L-BFGS"
 
 
 def _scale(data):

@@ -8,9 +8,11 @@ import numpy as np
 
 from fallline.comparison.objective import Objective
 
-__all__ = ["Optimum", "find_optimum"]
+__all__ = ["MOST_COLUMNS", "Optimum", "find_optimum"]
 
-_MOST_COLUMNS = 1500
+MOST_COLUMNS = 1500
+"""Weights of an output, up to which there are Newton steps; beyond, their equations take too long to solve."""
+
 _STEPS = 50
 
 
@@ -42,7 +44,7 @@ class Optimum:
 def find_optimum(objective: Objective, weights: np.ndarray) -> Optimum:
     """Go on from good weights by Newton's method, an output at a time, until nothing improves any more."""
     value, gradient = objective.value_and_gradient(weights)
-    for _ in range(_STEPS if objective.shape[1] <= _MOST_COLUMNS else 0):
+    for _ in range(_STEPS if objective.shape[1] <= MOST_COLUMNS else 0):
         better, its_value = _newton_step(objective, weights, value, gradient)
         if not its_value < value:
             break
