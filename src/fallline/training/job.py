@@ -38,7 +38,7 @@ from fallline.objective.losses import name_of
 from fallline.objective.losses.offset import Offset
 from fallline.settings import number, seed_from
 from fallline.training.held_out import HeldOut
-from fallline.training.recipe import Recipe, class_loss, regression_loss, task_for
+from fallline.training.recipe import Extent, Recipe, class_loss, regression_loss, task_for
 from fallline.training.summary import judged, summarised
 
 __all__ = ["train"]
@@ -60,7 +60,7 @@ def train(
     alpha: float | None = None,
     l1_ratio: float = 0.15,
     optimizer: Any = "adam",
-    learning_rate: float = 0.03,
+    learning_rate: float = 0.01,
     schedule: Any = "cosine",
     batch_size: float | str | None = None,
     epochs: int | None = None,
@@ -115,9 +115,9 @@ def train(
         How the rate develops: a name in `fallline.optim.schedules`, or a schedule.
     batch_size : int, float or "full", optional
         Rows an update sees: 1 is stochastic, a whole number or a fraction of the rows mini-batch, "full" batch gradient descent.
-        By default 128, and fewer where there are fewer than 4,096 rows.
+        By default 128; fewer where there are fewer than 4,096 rows, and up to 1,024 where rows are sparse and features many.
     epochs : int, optional
-        Passes over the rows; by default as many as make two million visits to rows, from 5 to 100.
+        Passes over the rows; by default as many as make four million visits to rows, from 5 to 100.
     validation : float, path or table, optional
         A fraction of the rows to hold out, or other data, target included, to measure on after every epoch and at the end.
     seed : int
@@ -180,7 +180,7 @@ def train(
     training, judging = held_out.parts(prepared, how._replace(tell=_nobody))
     encoder = prepared.encoder
     chosen = class_loss(loss, len(encoder.classes)) if encoder.classes else regression_loss(loss)
-    engine = recipe.engine(Offset(chosen) if made.offset is not None else chosen, training.n_rows)
+    engine = recipe.engine(Offset(chosen) if made.offset is not None else chosen, Extent.of(training))
     state = engine.start(training.n_columns, _outputs(encoder), np.float32)
     run = Run(engine, training, order, state, recipe.epochs_for(training.n_rows))
     stop = run_loop(run, _monitors(judging, limits, _scaled(progress, 0.5 * (not prepared.found), 1.0)))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fallline.data.rows import TrainingSource
 from fallline.engines.linear import LinearEngine
 from fallline.objective.domains import CLASSES
 from fallline.objective.losses import LOSSES, OneVersusRest
@@ -20,13 +21,14 @@ from fallline.settings import (
     rows_per_batch,
 )
 
-__all__ = ["Recipe", "class_loss", "regression_loss", "task_for"]
+__all__ = ["Extent", "Recipe", "class_loss", "regression_loss", "task_for"]
 
 # As many epochs as make so many visits to rows, within limits: small data need many passes, large ones few.
-_ROW_VISITS = 2_000_000
+_ROW_VISITS = 4_000_000
 _FEWEST_EPOCHS, _MOST_EPOCHS = 5, 100
-# Enough rows for a batch to be quick, and enough batches for an epoch to come somewhere.
-_ROWS_A_BATCH, _BATCHES_AN_EPOCH = 128, 32
+# Enough rows for a batch to be quick; more where an update, which visits all coefficients, would take longer than its gradient,
+# which visits what is not zero; and enough batches for an epoch to come somewhere.
+_ROWS_A_BATCH, _MOST_ROWS_A_BATCH, _BATCHES_AN_EPOCH = 128, 1024, 32
 
 _LOSS_PARAMETERS = {"epsilon": 0.1, "quantile": 0.5, "power": 1.5}
 _SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
@@ -57,6 +59,26 @@ def class_loss(loss: Any, n_classes: int) -> Any:
     return found if found.domain == CLASSES else OneVersusRest(found, np.ones(n_classes))
 
 
+class Extent(NamedTuple):
+    """How large data are.
+
+    Parameters
+    ----------
+    rows, columns : int
+    numbers_a_row : float
+        Numbers that a row holds on average, zeros of sparse rows not counted.
+    """
+
+    rows: int
+    columns: int
+    numbers_a_row: float
+
+    @classmethod
+    def of(cls, source: TrainingSource) -> Extent:
+        """That of a source."""
+        return cls(source.n_rows, source.n_columns, source.numbers_a_row)
+
+
 class Recipe(NamedTuple):
     """What was given; see `fallline.train`."""
 
@@ -71,7 +93,7 @@ class Recipe(NamedTuple):
 
     def check(self) -> None:
         """Raise `ParameterError` for what cannot be used, before any work is done."""
-        self.engine(LOSSES["log_loss"](), 1000)
+        self.engine(LOSSES["log_loss"](), Extent(1000, 10, 10.0))
 
     def alpha_for(self, rows: int) -> float:
         """Strength of the penalty for so many rows."""
@@ -83,14 +105,19 @@ class Recipe(NamedTuple):
             return integer("epochs", self.epochs)
         return min(max(math.ceil(_ROW_VISITS / rows), _FEWEST_EPOCHS), _MOST_EPOCHS)
 
-    def batch_size_for(self, rows: int) -> int:
-        """Rows an update sees, of so many."""
-        usual = max(1, min(_ROWS_A_BATCH, rows // _BATCHES_AN_EPOCH))
-        return rows_per_batch(usual if self.batch_size is None else self.batch_size, rows)
+    def batch_size_for(self, extent: Extent) -> int:
+        """Rows an update sees."""
+        if self.batch_size is not None:
+            return rows_per_batch(self.batch_size, extent.rows)
+        usual = _ROWS_A_BATCH
+        while usual < min(extent.columns / max(extent.numbers_a_row, 1.0), _MOST_ROWS_A_BATCH):
+            usual *= 2
+        return max(1, min(usual, extent.rows // _BATCHES_AN_EPOCH))
 
-    def engine(self, loss: Any, rows: int) -> LinearEngine:
-        """The engine for a loss and so many rows."""
-        batch_size, alpha = self.batch_size_for(rows), self.alpha_for(rows)
+    def engine(self, loss: Any, extent: Extent) -> LinearEngine:
+        """The engine for a loss and data of such an extent."""
+        rows = extent.rows
+        batch_size, alpha = self.batch_size_for(extent), self.alpha_for(rows)
         given = {**_SCHEDULE_PARAMETERS, "eta0": self.learning_rate, "alpha": alpha}
         updates = -(-rows // batch_size)
         return LinearEngine(

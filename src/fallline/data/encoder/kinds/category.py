@@ -130,7 +130,7 @@ class Category(Kind):
     name = "category"
     column = CategoryColumn
     options: ClassVar[Mapping[str, Option]] = {
-        "most_values": Option(256, whole_number(1, 2**15)),
+        "most_values": Option(2**15, whole_number(1, 2**15)),
         "rare_below": Option(None, whole_number(1, 2**31, automatic=True)),
         "buckets": Option(None, whole_number(0, 2**24, automatic=True)),
         "drop_if_unique": Option(default=True, check=yes_or_no),

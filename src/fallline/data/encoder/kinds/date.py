@@ -1,7 +1,12 @@
-"""Dates and times: how long ago, standardised, and the parts of the calendar and the clock that recur."""
+"""Dates and times: how long ago, standardised, and the parts of the calendar and the clock that recur.
+
+A date without a time of day that many rows share is a category, too: what was special about that day (a holiday, a storm) is more
+than its place in the calendar tells. A day that the pass has not seen is left to the other features.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,8 +24,16 @@ from fallline.data.encoder.statistics import Counts
 
 __all__ = ["Date", "DateColumn"]
 
+
+def _day(dates):
+    """Days since 1970."""
+    return dates.cast(pa.date32()).cast(pa.int32())
+
+
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_PARTS = {"month": pc.month, "weekday": pc.day_of_week, "hour": pc.hour}
+_PARTS = {"month": pc.month, "weekday": pc.day_of_week, "hour": pc.hour, "day": _day}
+# A day needs so many rows for a feature of its own, and so do all days on average.
+_ROWS_A_DAY = 10
 _HOUR_A_UNIT = {"s": 3600.0, "ms": 3600e3, "us": 3600e6, "ns": 3600e9}
 
 
@@ -37,6 +50,8 @@ class DateColumn(Column):
         A deviation of 0 stands for years that do not vary, which are left out.
     months, weekdays, hours : list of int
         Those that were seen, with a feature each; empty if not more than one was.
+    days : list of int
+        Days since 1970 with a feature each, in order.
     flag : bool
         Whether values were missing in the pass.
     """
@@ -49,6 +64,7 @@ class DateColumn(Column):
     months: list[int]
     weekdays: list[int]
     hours: list[int]
+    days: list[int]
     flag: bool
 
     @property
@@ -56,7 +72,11 @@ class DateColumn(Column):
         """See `Column`."""
         parts = ["standardised"] + ["year"] * (self.year_deviation > 0)
         parts += ["month"] * bool(self.months) + ["weekday"] * bool(self.weekdays)
-        parts += ["hour"] * bool(self.hours) + ["missing ones flagged"] * self.flag
+        parts += (
+            ["hour"] * bool(self.hours)
+            + [f"one-hot of {len(self.days):,} days"] * bool(self.days)
+            + ["missing ones flagged"] * self.flag
+        )
         return ", ".join(parts)
 
     @property
@@ -71,16 +91,16 @@ class DateColumn(Column):
     @property
     def groups(self) -> Sequence[Sequence[str]]:
         """See `Column`."""
-        named = {"weekday": _WEEKDAYS}
+        named = {"weekday": _WEEKDAYS.__getitem__, "day": lambda day: dt.date(1970, 1, 1) + dt.timedelta(day)}
         return [
-            [f"{self.name} {part}={named[part][value] if part in named else value}" for value in values]
+            [f"{self.name} {part}={named.get(part, int)(value)}" for value in values]
             for part, values in self._parts.items()
         ]
 
     @cached_property
     def _parts(self):
         """The parts with features, and their values."""
-        parts = {"month": self.months, "weekday": self.weekdays, "hour": self.hours}
+        parts = {"month": self.months, "weekday": self.weekdays, "hour": self.hours, "day": self.days}
         return {part: values for part, values in parts.items() if values}
 
     def encode(self, array: pa.Array) -> Encoded:
@@ -91,10 +111,11 @@ class DateColumn(Column):
 
 
 def _codes(part, values):
-    """The place of each among the values, -1 for others and missing ones."""
-    table = np.full(33, -1, np.int32)
-    table[values] = np.arange(len(values), dtype=np.int32)
-    return table[pc.fill_null(part, 32).to_numpy()]
+    """The place of each among the values, which ascend; -1 for others and missing ones."""
+    low, high = values[0] - 1, values[-1] + 1
+    table = np.full(high - low + 1, -1, np.int32)
+    table[np.array(values) - low] = np.arange(len(values), dtype=np.int32)
+    return table[np.clip(pc.fill_null(part, low).to_numpy(), low, high) - low]
 
 
 class Date(Kind):
@@ -114,7 +135,7 @@ class Date(Kind):
         years = pc.year(array) if dated else pa.nulls(len(array), pa.int64())
         parts = [
             part(array) if wanted else pa.nulls(0, pa.int64())
-            for part, wanted in zip(_PARTS.values(), (dated, dated, timed), strict=True)
+            for part, wanted in zip(_PARTS.values(), (dated, dated, timed, dated and not timed), strict=True)
         ]
         return Observed([_amount(array), years], [Counts.of(part) for part in parts])
 
@@ -124,10 +145,22 @@ class Date(Kind):
         amount, year = scaled(name, found.moments, 0, flag=flag), scaled(name, found.moments, 1, flag=False)
         if amount is None:
             return without_variation(name, found, "the same")
-        seen = [sorted(map(int, counts.most_common()[0])) for counts in found.statistics]
+        *clock, days = found.statistics
+        seen = [sorted(map(int, counts.most_common()[0])) for counts in clock]
         months, weekdays, hours = (values if len(values) > 1 else [] for values in seen)
         mean, deviation = (year.mean, year.deviation) if year else (0.0, 0.0)
-        return DateColumn(name, amount.mean, amount.deviation, mean, deviation, months, weekdays, hours, flag)
+        own = _frequent(days)
+        return DateColumn(
+            name, amount.mean, amount.deviation, mean, deviation, months, weekdays, hours, own, flag
+        )
+
+
+def _frequent(days):
+    """The days that get features of their own."""
+    if not days.exact() or days.total < _ROWS_A_DAY * days.distinct():
+        return []
+    values, counts = days.most_common()
+    return sorted(int(day) for day, count in zip(values, counts, strict=True) if count >= _ROWS_A_DAY)
 
 
 def as_time(array: pa.Array) -> pa.Array:
