@@ -220,7 +220,9 @@ def test_a_number_that_becomes_text_late(capsys):
         _train(data="late.csv"), "'late.csv', row 290,001: column 'x': 'oops' is not a number", capsys=capsys
     )
     assert main([*_train("--on-error", "skip", "--no-cache", "--epochs", "1", data="late.csv")]) == 0
-    assert "1 rows that could not be read" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "Left out: 1 row that could not be read." in out
+    assert "1 row was left out that could not be read: 'late.csv', row 290,001: column 'x'" in err
 
 
 def test_two_encodings_in_one_file(capsys):
@@ -364,6 +366,8 @@ def test_models_that_are_none(model, capsys):
         (["evaluate", "MODEL", "d.csv", "--json", "nowhere/s.json"], "There is no folder 'nowhere'"),
         (["predict", "MODEL", "d.csv", "-o", "p.xlsx"], "does not end in .parquet"),
         (["predict", "MODEL", "d.csv", "-o", "p.csv", "--keep", "idd"], "Did you mean 'id'"),
+        (["predict", "MODEL", "*.csv", "-o", "./d.csv"], "would be overwritten"),
+        (["train", "d.csv", "--target", "y", "-o", "d.csv"], "would be overwritten"),
     ],
 )
 def test_mistakes_end_with_2_and_a_sentence(arguments, message, model, capsys):

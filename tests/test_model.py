@@ -342,7 +342,7 @@ def test_rows_that_cannot_be_read_are_left_out_and_reported(frame, two, tmp_path
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(InputError, match=r"d\.csv', row 100"):
         two.predict(path)
-    with pytest.warns(FalllineWarning, match=r"1 rows? .*left out.*row 100"):
+    with pytest.warns(FalllineWarning, match=r"1 row was left out that could not be read: .*row 100"):
         assert len(two.predict(path, options=fallline_options(on_error="skip"))) == len(frame) - 1
 
 

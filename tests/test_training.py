@@ -178,12 +178,11 @@ def test_weights_are_rows_that_repeat(frame):
     data = _only(frame, "price").assign(times=np.arange(len(frame)) % 3)
     repeated = data.loc[data.index.repeat(data["times"])].drop(columns="times")
     # Columns are standardised by rows, whatever they weigh, so the ways differ; without a penalty they end in one place.
-    settings = {"epochs": 200, "batch_size": "full", "alpha": 0.0, "cache": False}
+    settings = {"epochs": 1000, "batch_size": "full", "alpha": 0.0, "cache": False}
     weighted = fallline.train(data, "price", weight="times", **settings)
     rows = fallline.train(repeated, "price", **settings)
-    assert weighted.predict(data) == pytest.approx(rows.predict(data), rel=2e-2)
-    one, other = weighted.evaluate(data), rows.evaluate(repeated)
-    assert one["rmse"] == pytest.approx(other["rmse"], rel=1e-2)
+    assert weighted.predict(data) == pytest.approx(rows.predict(data), abs=0.01 * data["price"].std())
+    assert weighted.evaluate(data)["rmse"] == pytest.approx(rows.evaluate(repeated)["rmse"], rel=1e-3)
 
 
 @pytest.mark.parametrize("offset", [False, True])
@@ -404,7 +403,7 @@ def test_settings_are_refused_before_any_work(frame, tmp_path, folder, setting):
     _only(frame, "sold").to_csv(path, index=False)
     with pytest.raises((ParameterError, TargetError)):
         fallline.train(path, "sold", **setting)
-    assert not folder.exists()
+    assert not folder.exists() or not list(folder.iterdir())
 
 
 def test_larger_than_memory_trains(tmp_path, folder):

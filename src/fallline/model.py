@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -16,14 +15,14 @@ import pyarrow as pa
 from fallline.data.ahead import THREADS, mapped_ahead
 from fallline.data.budget import memory_budget
 from fallline.data.encoder import Effects, Encoder
-from fallline.data.further import open_further, require_columns
+from fallline.data.further import open_further, require_columns, warn_of_skipped
 from fallline.data.rows import ArraySource, Rows
 from fallline.data.sinks import SINKS, writing
-from fallline.data.sources.base import Batch, Skipped
+from fallline.data.sources.base import Batch
 from fallline.data.sources.formats import BATCH_BYTES
 from fallline.data.sources.options import ReadOptions
 from fallline.engines.linear import LinearEngine
-from fallline.errors import FalllineWarning, InputError, ParameterError
+from fallline.errors import InputError, ParameterError
 from fallline.files import require_writable
 from fallline.kernels.blocks import Block
 from fallline.metrics import ClassMetrics, NumberMetrics
@@ -294,8 +293,7 @@ class Model:
             if progress is not None:
                 progress(found.batch.done / max(source.size, 1), f"{read:,} rows")
             yield found
-        if skipped:
-            warnings.warn(_left_out(skipped), FalllineWarning, stacklevel=4)
+        warn_of_skipped(skipped)
 
     def _write(self, output, keep, scored):
         """Write predictions to a file; return how many."""
@@ -366,8 +364,3 @@ def load(path: str | os.PathLike) -> Model:
 def _highest(scores):
     """The number of the class with the highest score."""
     return (scores[:, 0] > 0).astype(np.intp) if scores.shape[1] == 1 else scores.argmax(axis=1)
-
-
-def _left_out(skipped: Sequence[Skipped]) -> str:
-    first = "; ".join(f"{row.file!r}, row {row.row:,}: {row.reason}" for row in skipped[:3])
-    return f"{len(skipped):,} rows could not be read and were left out. The first: {first}."

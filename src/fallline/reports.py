@@ -53,10 +53,14 @@ def bytes_in_words(count: float) -> str:
 def _left_out(data):
     reasons = []
     if data["rows_without_target"]:
-        reasons.append(f"{data['rows_without_target']:,} rows without a target")
+        reasons.append(f"{_rows(data['rows_without_target'])} without a target")
     if data["rows_skipped"]:
-        reasons.append(f"{data['rows_skipped']:,} rows that could not be read")
+        reasons.append(f"{_rows(data['rows_skipped'])} that could not be read")
     return [f"Left out: {' and '.join(reasons)}."] if reasons else []
+
+
+def _rows(count):
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def _validation(summary):

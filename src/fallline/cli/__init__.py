@@ -20,6 +20,7 @@ import fallline
 from fallline.errors import (
     DivergenceError,
     FalllineError,
+    FalllineWarning,
     InputError,
     MissingDependencyError,
     ModelError,
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _termination_heard(), warnings.catch_warnings():
             warnings.showwarning = _warn
+            warnings.simplefilter("always", FalllineWarning)
             options = _parser().parse_args(given)
             options.command_line = shlex.join(["fallline", *given])
             return options.run(options) or 0

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import glob
 import json
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from fallline.data.sources.options import MISSING, ReadOptions
+from fallline.errors import ParameterError
 from fallline.files import require_writable, written_whole
 
 __all__ = [
@@ -18,6 +22,7 @@ __all__ = [
     "learning_data",
     "reading_options",
     "require_json_writable",
+    "require_not_read",
     "some_number",
     "whole",
     "write_json",
@@ -130,6 +135,17 @@ def reading_options(options: argparse.Namespace) -> ReadOptions:
         missing=(*MISSING, *options.missing),
         quotes=options.quotes,
     ).checked()
+
+
+def require_not_read(output: str, places: Sequence[str]) -> None:
+    """Raise `ParameterError` if what is written would take the place of a file that is read."""
+    path = Path(output)
+    for place in places:
+        for found in glob.iglob(place, recursive=True) if path.exists() else ():  # noqa: PTH207 (Path.glob takes no absolute pattern)
+            if path.samefile(found):
+                raise ParameterError(
+                    f"output={output!r} is one of the files that are read, and would be overwritten. Choose another name."
+                )
 
 
 def require_json_writable(path: str | None) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 
 import fallline
-from fallline.cli.parsing import add_memory, add_reading, reading_options
+from fallline.cli.parsing import add_memory, add_reading, reading_options, require_not_read
 from fallline.cli.screen import console, progress_shown, say
 
 __all__ = ["add_arguments", "run"]
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Predict, and say how many rows were written."""
+    require_not_read(options.output, [options.model, *options.data])
     model = fallline.load(options.model)
     with progress_shown(lines=options.verbose) as progress:
         written = model.predict(

@@ -20,6 +20,7 @@ from fallline.cli.parsing import (
     learning_data,
     reading_options,
     require_json_writable,
+    require_not_read,
     some_number,
     whole,
     write_json,
@@ -78,7 +79,7 @@ def _add_training(group):
         "--learning-rate",
         metavar="RATE",
         type=decimal,
-        default=0.03,
+        default=0.01,
         help="the first, or highest, rate (default: %(default)s)",
     )
     add("--schedule", metavar="NAME", default="cosine", help="how the rate develops (default: %(default)s)")
@@ -113,6 +114,7 @@ def _add_training(group):
 def run(options: argparse.Namespace) -> int:
     """Train, write the model, print the summary."""
     output = require_writable(options.output, "output")
+    require_not_read(options.output, options.data)
     require_json_writable(options.json)
     with progress_shown(lines=options.verbose) as progress:
         model = fallline.train(

@@ -1,15 +1,16 @@
-"""More data for columns that are known: to predict, to evaluate, to validate."""
+"""More data for columns that are known: to predict, to evaluate, to validate. And what is said about rows left out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fallline.data.encoder import Plan
 from fallline.data.sources import open_source
-from fallline.data.sources.base import Source
+from fallline.data.sources.base import Skipped, Source
 from fallline.data.sources.options import ReadOptions
-from fallline.errors import InputError
+from fallline.errors import FalllineWarning, InputError
 from fallline.names import which_one
 
 __all__ = ["open_further", "require_columns", "text_columns"]
@@ -31,3 +32,16 @@ def require_columns(source: Source, names: Iterable[str | None], why: str) -> No
     for name in names:
         if name is not None and name not in known:
             raise InputError(f"{source.name!r} has no column {name!r}, {why}.{which_one(name, known)}")
+
+
+def warn_of_skipped(skipped: Sequence[Skipped]) -> None:
+    """Warn of rows that could not be read and were left out, as asked for; say which were the first."""
+    if not skipped:
+        return
+    first = "; ".join(f"{row.file!r}, row {row.row:,}: {row.reason}" for row in skipped[:3])
+    what = "1 row was" if len(skipped) == 1 else f"{len(skipped):,} rows were"
+    warnings.warn(
+        f"{what} left out that could not be read: {first}{' ...' if len(skipped) > 3 else ''}",
+        FalllineWarning,
+        stacklevel=3,
+    )

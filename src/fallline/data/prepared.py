@@ -19,6 +19,7 @@ from fallline.data.cache.shuffle import cut
 from fallline.data.encoder import Encoder, Plan, fit
 from fallline.data.encoder.arrow import at
 from fallline.data.encoder.encoder import without_missing_target
+from fallline.data.further import warn_of_skipped
 from fallline.data.part import Part
 from fallline.data.rows import ArraySource, DenseRows, Rows, SparseRows, TrainingSource
 from fallline.data.sources.base import Batch, Source
@@ -199,12 +200,14 @@ def _chunks(source: Source, encoder: Encoder, how: Preparing, unseen: str = "err
         _require_in_domain(rows.y[:, 0], batch, encoder.plan.target, how)
         return batch, rows
 
-    total = 0
+    total, skipped = 0, []
     batches = source.batches(encoder.reads, in_flight=in_flight)
     for batch, rows in mapped_ahead(encode, batches, THREADS, in_flight):
         total += rows.n_rows
+        skipped += batch.skipped
         how.tell(batch.done / max(source.size, 1), f"encoding: {total:,} rows")
         yield rows
+    warn_of_skipped(skipped)
 
 
 def _require_in_domain(y: np.ndarray, batch: Batch, target: str, how: Preparing) -> None:
