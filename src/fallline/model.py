@@ -27,6 +27,7 @@ from fallline.files import require_writable
 from fallline.kernels.blocks import Block
 from fallline.metrics import ClassMetrics, NumberMetrics
 from fallline.modelfile import reading_model, write_model
+from fallline.names import listed
 from fallline.objective.losses import loss_from_json, loss_to_json
 from fallline.reports import training_report
 
@@ -185,6 +186,13 @@ class Model:
         if not results.get("rows"):
             raise InputError(
                 "No row has a target, so there is nothing to evaluate. Check the target's column."
+            )
+        if results["rows"] == results.get("rows_of_unknown_classes"):
+            target = self.encoder.plan.target
+            there = found.batch.rows.column(target).drop_null().unique().to_pylist()
+            raise InputError(
+                f"None of the classes in {target!r} ({listed(there, 3)}) is one that was trained on ({listed(self.classes or [], 3)}). "
+                "Check how they are written."
             )
         return results
 

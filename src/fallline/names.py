@@ -28,8 +28,8 @@ def which_one(given: Any, names: Iterable[str]) -> str:
     return did_you_mean(given, names) or f" There are: {listed(names)}."
 
 
-def listed(names: Iterable[str], most: int = 20) -> str:
-    """The first names, quoted, and how many more there are."""
+def listed(names: Iterable[Any], most: int = 20) -> str:
+    """The first names, texts quoted, and how many more there are."""
     names = list(names)
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(map(repr, names[:most])) + more

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+import fallline
 from fallline.data.ahead import THREADS, mapped_ahead
 from fallline.data.budget import Budget
 from fallline.data.cache import Cache, cache_key, default_folder, find, write
@@ -122,7 +123,13 @@ def prepare(source: Source, plan: Plan, how: Preparing) -> Prepared:
         If encoded rows cannot be written.
     """
     folder = how.folder if isinstance(source, JoinedSource) else None
-    key = cache_key(source.fingerprint, plan.to_json(), f"{how.standardise_target}", how.domain.wanted)
+    key = cache_key(
+        fallline.__version__,
+        source.fingerprint,
+        plan.to_json(),
+        f"{how.standardise_target}",
+        how.domain.wanted,
+    )
     cache = None if folder is None else find(folder, key)
     if cache is not None:
         encoder = Encoder.from_tensors(cache.tensors, cache.header["encoder"])
@@ -200,13 +207,18 @@ def _chunks(source: Source, encoder: Encoder, how: Preparing, unseen: str = "err
         _require_in_domain(rows.y[:, 0], batch, encoder.plan.target, how)
         return batch, rows
 
-    total, skipped = 0, []
+    total, weight, skipped = 0, 0.0, []
     batches = source.batches(encoder.reads, in_flight=in_flight)
     for batch, rows in mapped_ahead(encode, batches, THREADS, in_flight):
         total += rows.n_rows
+        weight += float(rows.weight.sum())
         skipped += batch.skipped
         how.tell(batch.done / max(source.size, 1), f"encoding: {total:,} rows")
         yield rows
+    if total and not weight:
+        raise InputError(
+            f"The weight {encoder.plan.weight!r} is 0 in every row, so none counts. Check the column."
+        )
     warn_of_skipped(skipped)
 
 

@@ -175,6 +175,7 @@ def train(
     source, target = _opened(data, target, options.as_text(text_there))
     made = _planned(source, plan, target, asked, loss)
     held_out = HeldOut.of(validation, order.seed, made, options)
+    opening = time.perf_counter() - began
     how = _preparing(made, loss, budget, _folder(cache), _scaled(progress, 0.0, 0.5))
     prepared = prepare(source, made, how)
     training, judging = held_out.parts(prepared, how._replace(tell=_nobody))
@@ -189,7 +190,7 @@ def train(
     model = Model(encoder, _final(run, stop), chosen, {}, state.history)
     if judging is not None:
         model.summary["validation"] = judged(model, judging)
-    seconds = time.perf_counter() - began
+    seconds = {"opening": opening, "total": time.perf_counter() - began}
     model.summary.update(summarised(source, prepared, recipe, run, stop, budget, seconds))
     return model
 

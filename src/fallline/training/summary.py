@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import fallline
@@ -28,7 +29,13 @@ def judged(model: Model, source: TrainingSource) -> dict[str, float]:
 
 
 def summarised(
-    source: Source, prepared: Prepared, recipe: Recipe, run: Run, stop: Stop, budget: Budget, seconds: float
+    source: Source,
+    prepared: Prepared,
+    recipe: Recipe,
+    run: Run,
+    stop: Stop,
+    budget: Budget,
+    seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """Data, training, why it stopped, seconds, cache, memory and notes."""
     return {
@@ -36,7 +43,12 @@ def summarised(
         "data": _data(source, prepared.encoder, run),
         "training": _training(recipe, run),
         "stop": stop._asdict(),
-        "seconds": {**prepared.seconds, "training": run.state.seconds, "total": seconds},
+        "seconds": {
+            "opening": seconds["opening"],
+            **prepared.seconds,
+            "training": run.state.seconds,
+            "total": seconds["total"],
+        },
         "cache": _cache(prepared),
         "memory": {"budget": budget.total, "peak": _peak_memory(), "shuffle": _shuffling(prepared, budget)},
         "notes": list(prepared.encoder.warnings),
@@ -72,8 +84,17 @@ def _training(recipe, run):
         "epochs": state.epoch,
         "updates": state.updates,
         "loss_at_end": state.history[-1]["loss"] if state.history else None,
-        "rows_a_second": state.rows / max(state.seconds, 1e-9),
+        "rows_a_second": _speed(state),
     }
+
+
+def _speed(state):
+    """Rows a second, the first epoch left out where there are more: it may have waited for kernels to be compiled."""
+    epochs = [(0, 0.0)] + [
+        (record["rows"], record["seconds"]) for record in state.history if "objective" in record
+    ]
+    first, began = epochs[1] if len(epochs) > 2 else epochs[0]
+    return (state.rows - first) / max(state.seconds - began, 1e-9)
 
 
 def _cache(prepared):

@@ -162,8 +162,13 @@ class Target:
         return y
 
 
+def _whole_number(text):
+    """Exactly, however large; of numbers such as 2.0 the whole part."""
+    return int(text) if text.lstrip("-").isdigit() else int(float(text))
+
+
 _CLASS: dict[str, Callable[[str], Any]] = {
-    "number": lambda text: int(float(text)),
+    "number": _whole_number,
     "text": str,
     "boolean": lambda text: text == "true",
 }

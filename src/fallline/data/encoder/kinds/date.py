@@ -7,7 +7,7 @@ than its place in the calendar tells. A day that the pass has not seen is left t
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -91,7 +91,10 @@ class DateColumn(Column):
     @property
     def groups(self) -> Sequence[Sequence[str]]:
         """See `Column`."""
-        named = {"weekday": _WEEKDAYS.__getitem__, "day": lambda day: dt.date(1970, 1, 1) + dt.timedelta(day)}
+        named: dict[str, Callable[[int], object]] = {
+            "weekday": _WEEKDAYS.__getitem__,
+            "day": lambda day: dt.date(1970, 1, 1) + dt.timedelta(day),
+        }
         return [
             [f"{self.name} {part}={named.get(part, int)(value)}" for value in values]
             for part, values in self._parts.items()
