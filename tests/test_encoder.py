@@ -202,6 +202,18 @@ def test_dates_have_the_parts_that_vary():
     assert X["when is missing"][:3].tolist() == [0, 0, 1]
 
 
+def test_days_that_many_rows_share_are_categories_too():
+    """Ten rows make a day one; a day of fewer, and one that comes later, has no feature of its own."""
+    days = [dt.date(2024, 1, 1)] * 20 + [dt.date(2024, 1, 2)] * 20 + [dt.date(2024, 2, 1)] * 5
+    data = pa.table({"day": pa.array(days, pa.date32()), "y": [0, 1, 0, 1, 1] * 9})
+    X = named(fitted(data), data)
+    assert X["day day=2024-01-01"].tolist() == [1] * 20 + [0] * 25
+    assert X["day day=2024-01-02"].tolist() == [0] * 20 + [1] * 20 + [0] * 5
+    assert "day day=2024-02-01" not in X
+    rare = data.take([0, 21, 40])
+    assert not [name for name in named(fitted(pa.concat_tables([rare] * 3)), rare) if " day=" in name]
+
+
 def test_sparse_features_are_scaled_and_later_ones_left_out():
     """Each feature is divided by its largest magnitude, and those that the pass did not see are ignored."""
     kind = pa.map_(pa.int32(), pa.float32())
@@ -302,6 +314,13 @@ def test_all_rows_have_the_last_word_about_an_inferred_task():
         fitted(data, task="binary")
 
 
+def test_large_whole_classes_stay_apart():
+    """Beyond 2**53, where float64 would join them."""
+    classes = [2**53 + 1, 2**53 + 2]
+    encoder = fitted(pa.table({"x": np.arange(20.0), "y": classes * 10}))
+    assert encoder.classes == classes
+
+
 def test_unseen_classes():
     """A class that was not trained on is an error with its row, or NaN where that is asked for."""
     encoder = fitted(pa.table({"x": np.arange(30.0), "y": ["a", "b"] * 15}))
@@ -342,6 +361,8 @@ def test_weights_and_offsets():
     assert rows.y[:2].tolist() == [[-1, 1], [1, 2]]
     assert encoder.n_targets == 2
     assert encoder.reads_features == ["x", "o"]
+    amounts = fitted(data.set_column(3, "y", [np.arange(30.0)]), offset="o")
+    assert amounts.encode_features(batch_of(data)).y[:, 1] * amounts.target_scale == pytest.approx([1, 2, 3] * 10)
     later = encoder.encode_features(batch_of(data.select(["x", "o"])))
     assert (later.y[:2].tolist(), later.weight[0]) == ([[0, 1], [0, 2]], 1)
     for name, value, message in (

@@ -383,6 +383,9 @@ def test_classes_that_training_did_not_see_are_counted(frame, three):
     found = three.evaluate(data)
     assert found["rows_of_unknown_classes"] == 50
     assert found["accuracy"] <= 0.9
+    data["three"] = "immense"
+    with pytest.raises(InputError, match=r"\('immense'\) is one that was trained on \('high', 'low', 'middle'\)"):
+        three.evaluate(data)
 
 
 def test_effects_in_units_of_the_columns_predict_by_hand(frame, numbers):
