@@ -57,8 +57,8 @@ def train(run: Run, monitors: Sequence[Monitor] = ()) -> Stop:
 def _epoch(run, monitors):
     """What is left of the epoch under way; then why to stop, or None."""
     state, source, stop = run.state, run.source, None
+    began = time.perf_counter()
     for block, position in source.blocks(run.order, state.epoch, state.position, run.block_rows):
-        began = time.perf_counter()
         sums = run.engine.sweep(block, state, last=position == source.n_rows)
         if not sums.finite:
             source.require_finite(block.rows)
@@ -69,6 +69,7 @@ def _epoch(run, monitors):
             stop = _ALL_UPDATES
         if stop is not None:
             break
+        began = time.perf_counter()
     if state.position < source.n_rows:
         return stop
     state.end_epoch(run.engine.penalise(run.weights), source.n_rows)

@@ -35,7 +35,7 @@ class State:
     rows : int
         Rows consumed in all.
     seconds : float
-        Time spent training.
+        Time spent training, waiting for rows included, and monitors left out.
     rate_factor : float
         What the schedule's rate is multiplied by.
     loss_sum : float
