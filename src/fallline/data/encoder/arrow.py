@@ -28,6 +28,9 @@ __all__ = [
 _address = ctypes.pythonapi.PyCapsule_GetPointer
 _address.restype, _address.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
 
+# By the number that Arrow gives a type, for there may be thousands of columns.
+_NUMBER_PLACES = {pa.type_for_alias(name).id: place for place, name in enumerate(NUMBER_TYPES)}
+
 
 class NumberColumns:
     """Columns of numbers where kernels find them: an address, and the type of each.
@@ -42,7 +45,7 @@ class NumberColumns:
         # The capsule owns the struct at the address, and the struct owns the columns.
         self._capsule = columns.__arrow_c_array__()[1]
         self.address = _address(self._capsule, b"arrow_array")
-        self.kinds = np.array([_place(type_) for type_ in columns.schema.types], np.uint8)
+        self.kinds = np.array([_NUMBER_PLACES[type_.id] for type_ in columns.schema.types], np.uint8)
         self.n_rows = columns.num_rows
 
     @classmethod
@@ -53,11 +56,7 @@ class NumberColumns:
 
 def is_number(type_: pa.DataType) -> bool:
     """Whether kernels can read numbers of this type."""
-    return str(type_) in NUMBER_TYPES
-
-
-def _place(type_):
-    return NUMBER_TYPES.index(str(type_))
+    return type_.id in _NUMBER_PLACES
 
 
 def missing(array: pa.Array) -> np.ndarray:

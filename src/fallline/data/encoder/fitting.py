@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -146,8 +147,10 @@ class _Pass:
         columns = plan.features()
         schema = source.schema
         # Numbers that kernels can read as they are need no Python a column.
-        self.direct = [c for c in columns if c.kind == "number" and is_number(schema.field(c.name).type)]
-        self.computed = [c for c in columns if c not in self.direct]
+        types = dict(zip(schema.names, schema.types, strict=True))
+        as_it_is = [column.kind == "number" and is_number(types[column.name]) for column in columns]
+        self.direct = list(compress(columns, as_it_is))
+        self.computed = list(compress(columns, (not plain for plain in as_it_is)))
         self.reads = [column.name for column in columns] + [
             name for name in (plan.target, plan.weight, plan.offset) if name is not None
         ]

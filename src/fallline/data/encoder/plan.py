@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,10 +12,10 @@ import pyarrow as pa
 
 from fallline.data.encoder.kinds import KINDS
 from fallline.data.encoder.target import TASKS, require_target_type
-from fallline.errors import InputError, ParameterError
+from fallline.errors import ParameterError
 from fallline.names import did_you_mean, which_one
 
-__all__ = ["ColumnPlan", "Glance", "Plan", "known_column"]
+__all__ = ["ColumnPlan", "Glance", "Plan", "require_known"]
 
 _FORMAT = 1
 
@@ -182,14 +183,13 @@ class Plan:
         TargetError
             For a target that can be none.
         """
+        types = dict(zip(schema.names, schema.types, strict=True))
         for role in (self.target, self.weight, self.offset, *(column.name for column in self.columns)):
             if role is not None:
-                known_column(
-                    role, schema.names, f"The plan speaks of a column {role!r}, but {name!r} has none"
-                )
-        require_target_type(self.target, schema.field(self.target).type)
+                require_known(role, types, f"The plan speaks of a column {role!r}, but {name!r} has none")
+        require_target_type(self.target, types[self.target])
         for column in self.columns:
-            type_ = schema.field(column.name).type
+            type_ = types[column.name]
             if not KINDS[column.kind].accepts(type_):
                 fitting = ", ".join(kind for kind, page in KINDS.items() if page.accepts(type_))
                 raise ParameterError(
@@ -199,20 +199,18 @@ class Plan:
     def require_one_role_each(self) -> None:
         """Raise `ParameterError` if a column is spoken of more than once."""
         roles = [role for role in (self.target, self.weight, self.offset) if role is not None]
-        names = roles + [column.name for column in self.columns]
-        for name in names:
-            if names.count(name) > 1:
+        times = Counter(roles + [column.name for column in self.columns])
+        for name, count in times.items():
+            if count > 1:
                 raise ParameterError(
                     f"The plan speaks of column {name!r} more than once. Give each column one role."
                 )
 
 
-def known_column(given: str, known: Iterable[str], what: str) -> str:
-    """The name, if there is such a column; `what` begins the message otherwise."""
-    known = list(known)
-    if given not in known:
-        raise ParameterError(f"{what}.{which_one(given, known)}")
-    return given
+def require_known(column: str, known: Collection[str], what: str) -> None:
+    """Raise `ParameterError`, its message beginning with `what`, if there is no such column."""
+    if column not in known:
+        raise ParameterError(f"{what}.{which_one(column, known)}")
 
 
 def _json(value):
@@ -239,11 +237,3 @@ def _require_keys(what, given, needed, allowed):
             raise ParameterError(
                 f"{what} has {key!r}, which means nothing.{did_you_mean(key, needed | allowed)}"
             )
-
-
-def require_no_twins(schema: pa.Schema, name: str) -> None:
-    """Raise `InputError` if two columns of a source have one name."""
-    names = schema.names
-    if len(set(names)) < len(names):
-        twice = next(column for column in names if names.count(column) > 1)
-        raise InputError(f"{name!r} has several columns called {twice!r}. Give each a name of its own.")

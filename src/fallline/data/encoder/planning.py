@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as is_
 
 from fallline.data.encoder.arrow import as_strings, missing
 from fallline.data.encoder.kinds import KINDS
-from fallline.data.encoder.plan import ColumnPlan, Glance, Plan, known_column, require_no_twins
-from fallline.data.encoder.statistics import Counts
+from fallline.data.encoder.plan import ColumnPlan, Glance, Plan, require_known
 from fallline.data.encoder.target import TASKS, TargetSeen, infer_task, require_target_type
 from fallline.data.sources.base import Source
 from fallline.errors import ParameterError, TargetError
@@ -57,11 +57,10 @@ def make_plan(
     TargetError
         For a target that can be none.
     """
-    require_no_twins(source.schema, source.name)
     names = source.schema.names
     for role, column in (("target", target), ("weight", weight), ("offset", offset)):
         if column is not None:
-            known_column(column, names, f"{role}={column!r}, but {source.name!r} has no such column")
+            require_known(column, names, f"{role}={column!r}, but {source.name!r} has no such column")
     if task is not None and task not in TASKS:
         raise ParameterError(f"task={task!r} is not one of {', '.join(TASKS)}.{did_you_mean(task, TASKS)}")
     require_target_type(target, source.schema.field(target).type)
@@ -106,12 +105,12 @@ def _named_kinds(names, source, ignore, categorical, text, overrides):
     )
     for setting, columns, kind in asked:
         for column in [columns] if isinstance(columns, str) else columns:
-            known_column(column, names, f"{setting}={column!r}, but {source!r} has no such column")
+            require_known(column, names, f"{setting}={column!r}, but {source!r} has no such column")
             if column in kinds:
                 raise ParameterError(f"Column {column!r} is named for two kinds. Name it for one.")
             kinds[column] = kind
     for column, kind in overrides.items():
-        known_column(column, names, f"overrides has {column!r}, but {source!r} has no such column")
+        require_known(column, names, f"overrides has {column!r}, but {source!r} has no such column")
         kinds[column] = dict(kind) if isinstance(kind, Mapping) else {"kind": kind}
     return kinds
 
@@ -143,10 +142,12 @@ def _glance(array):
     """What a column of the sample shows."""
     absent = missing(array)
     try:
-        there = as_strings(array.filter(pa.array(~absent)))
+        there = array.filter(pa.array(~absent))
+        # Adding 0 makes 0 of -0.
+        distinct = (pc.add(there, 0) if is_.is_floating(array.type) else there).unique()
+        examples = tuple(as_strings(distinct[:_EXAMPLES]).to_pylist())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
         return Glance(len(array), int(absent.sum()), 0, ())
-    examples = tuple(there[:1000].unique()[:_EXAMPLES].to_pylist())
     if is_.is_floating(array.type):
         examples = tuple(f"{float(example):.6g}" for example in examples)
-    return Glance(len(array), int(absent.sum()), Counts.of(there).distinct(), examples)
+    return Glance(len(array), int(absent.sum()), len(distinct), examples)

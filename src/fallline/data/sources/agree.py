@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
@@ -136,7 +137,7 @@ def _columns(names):
 
 def plain_schema(schema: pa.Schema, name: str) -> pa.Schema:
     """The schema with `plain_type`s, if each of its columns has a name of its own."""
-    twice = sorted({column for column in schema.names if schema.names.count(column) > 1})
+    twice = sorted(column for column, count in Counter(schema.names).items() if count > 1)
     if twice:
         raise InputError(
             f"{name!r} has several columns called {twice[0]!r}. Give each column a name of its own."

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import ipc
 
-from fallline.data.sources.agree import part_of, plain_schema, under
+from fallline.data.sources.agree import part_of, under
 from fallline.data.sources.files import File
 from fallline.data.sources.formats import FileFormat, Piece, Probe, rows_a_batch
 from fallline.data.sources.options import ReadOptions
@@ -40,11 +40,11 @@ class Arrow(FileFormat):
     def probe(self, file: File, options: ReadOptions, rows: int) -> Probe:
         """What the schema says, and how large a row of the first batch is."""
         with _opened(file) as reader:
-            schema = plain_schema(reader.schema, file.name)
             first = next((batch for batch in reader.batches() if batch.num_rows), None)
             if first is None:
-                return Probe(schema, 0, 0, 1)
-            return Probe(schema, reader.n_rows, first.num_rows, rows_a_batch(first.nbytes / first.num_rows))
+                return Probe(reader.schema, 0, 0, 1)
+            a_batch = rows_a_batch(first.nbytes / first.num_rows)
+            return Probe(reader.schema, reader.n_rows, first.num_rows, a_batch)
 
     def sample(
         self, file: File, probe: Probe, schema: pa.Schema, options: ReadOptions, rows: int

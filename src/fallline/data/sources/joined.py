@@ -168,7 +168,9 @@ class JoinedSource(Source):
 
 def _nothing_as_text(schema):
     """The schema with columns of text where no value was seen."""
-    return pa.schema([field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in schema])
+    return pa.schema(
+        [field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in schema]
+    )
 
 
 def _key_columns(files, own):

@@ -121,6 +121,7 @@ class MemorySource(Source):
 
     def __init__(self, *parts: Columns):
         self._parts = parts
+        self._part_with = {column: part for part in parts for column in part.schema.names}
         self.schema = pa.schema([field for part in parts for field in part.schema])
         self.size = sum(part.nbytes for part in parts)
         self.n_rows: int = parts[0].n_rows
@@ -157,7 +158,7 @@ class MemorySource(Source):
     def _rows(self, start, stop, columns):
         arrays: dict[str, pa.Array] = {}
         for part in self._parts:
-            own = [column for column in columns if column in part.schema.names]
+            own = [column for column in columns if self._part_with[column] is part]
             if own:
                 arrays.update(zip(own, part.rows(start, stop, own).columns, strict=True))
         return pa.RecordBatch.from_arrays(

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fallline.data.sources.agree import no_rows, part_of, plain_schema, under
+from fallline.data.sources.agree import no_rows, part_of, under
 from fallline.data.sources.base import Skipped
 from fallline.data.sources.files import File
 from fallline.data.sources.formats import FileFormat, Piece, Probe, rows_a_batch
@@ -24,6 +24,17 @@ __all__ = ["Parquet"]
 
 BUFFER = {True: 64 << 10, False: 1 << 20}
 """Bytes of each column chunk that are read at a time, from this machine or from afar, where each time costs a request."""
+
+WIDTHS = {
+    "BOOLEAN": 1,
+    "INT32": 4,
+    "INT64": 8,
+    "INT96": 8,
+    "FLOAT": 4,
+    "DOUBLE": 8,
+    "FIXED_LEN_BYTE_ARRAY": 16,
+}
+"""Bytes of a value, decoded."""
 
 TEXT_BYTES = 32
 """What a value without a fixed width is taken to need at least: dictionaries make it look smaller in the file than it is."""
@@ -45,7 +56,7 @@ class Parquet(FileFormat):
         """What the footer says."""
         with _opened(file) as parquet:
             n_rows = parquet.metadata.num_rows
-            return Probe(plain_schema(parquet.schema_arrow, file.name), n_rows, n_rows)
+            return Probe(parquet.schema_arrow, n_rows, n_rows)
 
     def sample(
         self, file: File, probe: Probe, schema: pa.Schema, options: ReadOptions, rows: int
@@ -169,16 +180,7 @@ class _Group:
 
 def _width(chunk):
     """Bytes of a decoded value."""
-    widths = {
-        "BOOLEAN": 1,
-        "INT32": 4,
-        "INT64": 8,
-        "INT96": 8,
-        "FLOAT": 4,
-        "DOUBLE": 8,
-        "FIXED_LEN_BYTE_ARRAY": 16,
-    }
-    return widths.get(chunk.physical_type, TEXT_BYTES)
+    return WIDTHS.get(chunk.physical_type, TEXT_BYTES)
 
 
 @contextmanager
