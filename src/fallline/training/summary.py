@@ -108,7 +108,7 @@ def _shuffling(prepared, budget):
     if prepared.rows is not None:
         return "all rows shuffled together"
     share = min(1.0, budget.window_bytes / 2 / prepared.nbytes)
-    return f"rows shuffled in windows of {share:.1%} of them (more with more --memory)"
+    return f"rows shuffled in windows of {share:.1%} of them (all of them with more --memory)"
 
 
 def _peak_memory():
