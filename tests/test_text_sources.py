@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import os
+import threading
 import zipfile
 from itertools import pairwise
 from pathlib import Path
@@ -551,6 +552,24 @@ def test_libsvm_that_cannot_be_read(opened, line, message):
     rows, left_out = skipped(opened, content, "a.svm")
     assert left_out == [201]
     assert [row[0][1] for row in rows["features"]] == [i for i in range(300) if i != 200]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "a,b\n" + "1,2\n" * 20_000 + "1\n"),
+        ("a.jsonl", '{"a": 1}\n' * 20_000 + "{\n"),
+        ("a.svm", "1 1:1\n" * 20_000 + "1 x\n"),
+    ],
+)
+def test_an_error_leaves_no_thread_waiting(opened, name, content):
+    """Threads that work ahead end with the error, not when the collector finds them: that could be in a thread that starts."""
+    source = opened(content, name)
+    with pytest.raises(InputError) as caught:
+        rows_of(source)
+    assert "row 20,001: " in str(caught.value)
+    # What was caught keeps every frame alive, and so whatever nobody closed.
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("fallline")]
 
 
 @settings(deadline=None)

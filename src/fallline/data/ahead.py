@@ -23,7 +23,10 @@ def mapped_ahead(
     """`map(function, items)`, with up to `in_flight` results under way or waiting, on so many threads.
 
     Results come in the order of the items, and items are taken in the caller's thread, one after the other. An error is raised
-    where its result would have come. When the caller stops, what has not begun is given up.
+    where its result would have come. When the caller closes it, what has not begun is given up and the rest waited for.
+
+    Close it (`contextlib.closing`) wherever it may be left unfinished, by an error of the caller's too. Otherwise it waits for
+    its threads when the garbage collector comes upon it, on whatever thread that is: in one that is just starting, for ever.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="fallline")
     waiting: deque = deque()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -104,8 +104,8 @@ class Source(ABC):
     @abstractmethod
     def batches(
         self, columns: Sequence[str] | None = None, start: Cursor = Cursor(), in_flight: int = 4
-    ) -> Iterator[Batch]:
-        """The rows from `start` on, in order.
+    ) -> Generator[Batch, None, None]:
+        """The rows from `start` on, in order. Close it where it may be left unfinished: see `mapped_ahead`.
 
         Parameters
         ----------

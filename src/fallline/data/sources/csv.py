@@ -8,6 +8,7 @@ value is converted alone, so that every row that cannot be read is found, and al
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import ClassVar
 
@@ -24,7 +25,7 @@ from fallline.data.sources.files import File
 from fallline.data.sources.formats import FileFormat, Piece, Probe, rows_a_batch
 from fallline.data.sources.look import Head, look_at_head, look_at_rows
 from fallline.data.sources.options import ReadOptions
-from fallline.data.sources.parsed import Parsed, all_but, in_order, misfit
+from fallline.data.sources.parsed import Parsed, all_but, in_order, misfit, not_utf8
 from fallline.data.sources.text import Chunk, chunks, open_text
 from fallline.data.sources.typed import DASHES, convert, guess_type, is_missing, trimmed
 
@@ -78,8 +79,9 @@ class Delimited(FileFormat):
         reader = Reader(dialect, probe.schema.names, schema, columns, options)
         with open_text(file, dialect.encoding) as text:
             stretches = chunks(text, partial(cut_records, dialect), max(offset, dialect.begin), dialect.size)
-            parsed = mapped_ahead(reader.parse, stretches, min(THREADS, in_flight), in_flight)
-            yield from in_order(file, parsed, options, row)
+            ahead = mapped_ahead(reader.parse, stretches, min(THREADS, in_flight), in_flight)
+            with closing(ahead) as parsed:
+                yield from in_order(file, parsed, options, row)
 
 
 def _guess_types(head, table, whole, options):
@@ -257,25 +259,18 @@ def _wrong_number(fields, columns):
 
 
 def _not_utf8(records):
-    """The rows that hold bytes which are not UTF-8."""
+    """The rows that hold bytes which are not UTF-8, and which bytes those are."""
     try:
         records.data.tobytes().decode()
     except UnicodeDecodeError:
-        return {row: _strange_byte(line) for row, line in enumerate(records.lines()) if not _is_utf8(line)}
+        reasons = {row: _strange_byte(line) for row, line in enumerate(records.lines())}
+        return {row: reason for row, reason in reasons.items() if reason}
     return {}
-
-
-def _is_utf8(line):
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _strange_byte(line):
     try:
         line.decode()
     except UnicodeDecodeError as error:
-        return f"the byte 0x{line[error.start]:02x} at character {error.start + 1:,} is not UTF-8"
+        return not_utf8(error)
     return ""

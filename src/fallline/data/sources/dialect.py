@@ -160,14 +160,11 @@ def parse_options(dialect: Dialect) -> csv.ParseOptions:
     )
 
 
-def split_fields(dialect: Dialect, records: Records) -> list[list[str]]:
-    """The fields of records that may have different numbers of them."""
-    rows = []
-    for number, count in enumerate(records.fields.tolist()):
-        names = [str(column) for column in range(count)]
-        row = texts(dialect, records.take(np.array([number])), names, names)
-        rows.append([column[0].as_py() for column in row.columns])
-    return rows
+def split_fields(dialect: Dialect, records: Records, number: int) -> list[str]:
+    """The fields of one of the records, however many it has."""
+    names = [str(column) for column in range(int(records.fields[number]))]
+    row = texts(dialect, records.take(np.array([number])), names, names)
+    return [column[0].as_py() for column in row.columns]
 
 
 def guess_delimiter(dialect: Dialect, head: bytes, given: str | None) -> Dialect:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from itertools import accumulate, repeat
 from typing import Any
@@ -83,7 +83,7 @@ class JoinedSource(Source):
 
     def batches(
         self, columns: Sequence[str] | None = None, start: Cursor = Cursor(), in_flight: int = 4
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch, None, None]:
         """The rows from `start` on, decoded on a thread ahead of their use."""
         columns = self.schema.names if columns is None else list(columns)
         # Half of what may be in flight waits here, half is for the format to work on, should it do several things at once.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any, ClassVar
 
@@ -26,7 +27,7 @@ from fallline.data.sources.formats import FileFormat, Piece, Probe
 from fallline.data.sources.json_fields import Field, at, find_fields, guess_field
 from fallline.data.sources.look import Head, look_at_lines
 from fallline.data.sources.options import ReadOptions
-from fallline.data.sources.parsed import Parsed, all_but, in_order, misfit
+from fallline.data.sources.parsed import Parsed, all_but, in_order, misfit, not_utf8
 from fallline.data.sources.text import Chunk, chunks, find_encoding, open_text
 from fallline.data.sources.typed import DASHES, convert, is_missing, trimmed
 from fallline.errors import InputError
@@ -90,8 +91,9 @@ class JSONLines(FileFormat):
         reader = Reader(fields, schema, columns, options)
         with open_text(file, head.dialect.encoding) as text:
             stretches = chunks(text, _lines, max(offset, head.dialect.begin), formats.BATCH_BYTES)
-            parsed = mapped_ahead(reader.parse, stretches, min(THREADS, in_flight), in_flight)
-            yield from in_order(file, parsed, options, row)
+            ahead = mapped_ahead(reader.parse, stretches, min(THREADS, in_flight), in_flight)
+            with closing(ahead) as parsed:
+                yield from in_order(file, parsed, options, row)
 
 
 _lines = partial(cut_records, Dialect(quotes=False))
@@ -278,7 +280,7 @@ def _plain(value, written):
 
 def _not_an_object(value):
     if isinstance(value, UnicodeDecodeError):
-        return f"the byte 0x{value.object[value.start]:02x} at character {value.start + 1:,} is not UTF-8"
+        return not_utf8(value)
     if isinstance(value, json.JSONDecodeError):
         return f"the line is not JSON: {value.msg.lower()} at character {value.pos + 1:,}"
     if isinstance(value, Exception):

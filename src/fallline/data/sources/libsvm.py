@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import ClassVar
 
@@ -22,16 +23,15 @@ from fallline.data.sources.files import File
 from fallline.data.sources.formats import FileFormat, Piece, Probe
 from fallline.data.sources.options import ReadOptions
 from fallline.data.sources.parsed import Parsed, in_order
-from fallline.data.sources.sparse import FEATURES
+from fallline.data.sources.sparse import FEATURES, as_maps
 from fallline.data.sources.text import Chunk, chunks, find_encoding, open_text
 from fallline.errors import InputError
 from fallline.kernels import libsvm as kinds
 from fallline.kernels.libsvm import parse_libsvm
 
-__all__ = ["FEATURES", "LABEL", "LibSVM"]
+__all__ = ["LABEL", "LibSVM"]
 
 LABEL = pa.field("label", pa.float64())
-
 
 _HEAD = 256 << 10
 _LINE = re.compile(rb"[ \t]*[+-]?[\d.]\S*([ \t]+(qid|\d+):\S+)+[ \t]*(#.*)?\r?")
@@ -94,8 +94,9 @@ class LibSVM(FileFormat):
         parse = partial(parse_chunk, columns=columns)
         with open_text(file, probe.details) as text:
             stretches = chunks(text, _lines, max(offset, text.begin), formats.BATCH_BYTES)
-            parsed = mapped_ahead(parse, stretches, min(THREADS, in_flight), in_flight)
-            yield from in_order(file, parsed, options, row)
+            ahead = mapped_ahead(parse, stretches, min(THREADS, in_flight), in_flight)
+            with closing(ahead) as parsed:
+                yield from in_order(file, parsed, options, row)
 
     @staticmethod
     def _head(file, encoding):
@@ -121,10 +122,8 @@ def parse_chunk(chunk: Chunk, columns: Sequence[str] = (LABEL.name, FEATURES.nam
     labels, indptr = np.empty(lines), np.empty(lines + 1, np.int32)
     indices, values = np.empty(entries, np.int32), np.empty(entries, np.float32)
     bad = np.empty((3, lines), np.int64)
-    n, wrong, size = parse_libsvm(data, labels, indptr, indices, values, *bad)
-    features = pa.MapArray.from_arrays(
-        pa.array(indptr[: n + 1]), pa.array(indices[:size]), pa.array(values[:size])
-    )
+    n, wrong, _ = parse_libsvm(data, labels, indptr, indices, values, *bad)
+    features = as_maps(indptr[: n + 1], indices, values)
     rows = pa.RecordBatch.from_arrays([pa.array(labels[:n]), features], schema=schema).select(list(columns))
     reasons = {int(row): _reason(data, int(kind), int(place)) for row, kind, place in bad[:, :wrong].T}
     return Parsed(chunk, rows, n + wrong, reasons)

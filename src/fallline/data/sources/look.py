@@ -100,7 +100,7 @@ def _understand(file, dialect, data, options):
     # Where the same records begin in the file as it is.
     begins = find_records(dialect._replace(runs=False), data, usual).starts
     first = _preamble(file, records, usual)
-    fields = split_fields(dialect, records.take(np.array([first])))[0]
+    fields = split_fields(dialect, records, first)
     below = records.take(np.arange(first + 1, len(records.starts)))
     if not _is_header(dialect, fields, _whole_rows(below, usual), usual, options):
         body = _whole_rows(records.take(np.arange(first, len(records.starts))), usual)

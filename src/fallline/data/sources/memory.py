@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -136,7 +136,7 @@ class MemorySource(Source):
 
     def batches(
         self, columns: Sequence[str] | None = None, start: Cursor = Cursor(), in_flight: int = 4
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch, None, None]:
         """Stretch after stretch; there is nothing to do ahead."""
         columns = self.schema.names if columns is None else list(columns)
         for begin in range(start.offset, self.n_rows, self._step):

@@ -16,7 +16,7 @@ from fallline.data.sources.options import ReadOptions
 from fallline.data.sources.text import Chunk
 from fallline.errors import InputError
 
-__all__ = ["Parsed", "all_but", "in_order", "misfit", "remedy"]
+__all__ = ["Parsed", "all_but", "in_order", "misfit", "not_utf8", "remedy"]
 
 _NOUNS = (
     (is_.is_integer, "a whole number"),
@@ -77,6 +77,11 @@ def misfit(field: pa.Field, value: str) -> str:
     """What to say of a value that is none of the column's type."""
     noun = next((noun for fits, noun in _NOUNS if fits(field.type)), f"of type {field.type}")
     return f"column {field.name!r}: {value.strip()[:80]!r} is not {noun}, as in the rows sampled"
+
+
+def not_utf8(error: UnicodeDecodeError) -> str:
+    """What to say of a line that is not UTF-8."""
+    return f"the byte 0x{error.object[error.start]:02x} at character {error.start + 1:,} is not UTF-8"
 
 
 def remedy(reason: str) -> str:

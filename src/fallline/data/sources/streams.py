@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,7 @@ class StreamSource(Source):
 
     def batches(
         self, columns: Sequence[str] | None = None, start: Cursor = Cursor(), in_flight: int = 4
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch, None, None]:
         """What the stream gives, in batches of one size; to go on from the middle, it is run again up to there."""
         columns = self.schema.names if columns is None else list(columns)
         wanted, at = part_of(self.schema, columns), start.offset
