@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -18,8 +19,7 @@ from fallline.data.budget import Budget
 from fallline.data.cache import Cache, cache_key, default_folder, find, write
 from fallline.data.cache.shuffle import cut
 from fallline.data.encoder import Encoder, Plan, fit
-from fallline.data.encoder.arrow import at
-from fallline.data.encoder.encoder import without_missing_target
+from fallline.data.encoder.batch import at, without_missing_target
 from fallline.data.further import warn_of_skipped
 from fallline.data.part import Part
 from fallline.data.rows import ArraySource, DenseRows, Rows, SparseRows, TrainingSource
@@ -208,13 +208,16 @@ def _chunks(source: Source, encoder: Encoder, how: Preparing, unseen: str = "err
         return batch, rows
 
     total, weight, skipped = 0, 0.0, []
-    batches = source.batches(encoder.reads, in_flight=in_flight)
-    for batch, rows in mapped_ahead(encode, batches, THREADS, in_flight):
-        total += rows.n_rows
-        weight += float(rows.weight.sum())
-        skipped += batch.skipped
-        how.tell(batch.done / max(source.size, 1), f"encoding: {total:,} rows")
-        yield rows
+    with (
+        closing(source.batches(encoder.reads, in_flight=in_flight)) as batches,
+        closing(mapped_ahead(encode, batches, THREADS, in_flight)) as ahead,
+    ):
+        for batch, rows in ahead:
+            total += rows.n_rows
+            weight += float(rows.weight.sum())
+            skipped += batch.skipped
+            how.tell(batch.done / max(source.size, 1), f"encoding: {total:,} rows")
+            yield rows
     if total and not weight:
         raise InputError(
             f"The weight {encoder.plan.weight!r} is 0 in every row, so none counts. Check the column."

@@ -14,6 +14,8 @@
 `fitting`      the pass
 `layout`       where in a row the features of each column stand
 `encoder`      from batches to rows
+`batch`        which rows of a batch have a target, and where a bad one is
+`arrow`        what has to be known of Arrow's arrays
 `tensors`      fitted values as arrays and JSON
 `units`        weights in the units of the columns
 `describe`     a plan or an encoder as a table

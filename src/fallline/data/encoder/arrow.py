@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as is_
 
-from fallline.data.sources.base import Batch
 from fallline.kernels.encode import NUMBER_TYPES
 
 __all__ = [
     "NumberColumns",
     "as_strings",
-    "at",
     "bytes_of",
     "is_number",
+    "is_text",
     "missing",
     "positions_in",
-    "row_number",
 ]
 
 _address = ctypes.pythonapi.PyCapsule_GetPointer
@@ -57,6 +54,13 @@ class NumberColumns:
 def is_number(type_: pa.DataType) -> bool:
     """Whether kernels can read numbers of this type."""
     return type_.id in _NUMBER_PLACES
+
+
+def is_text(type_: pa.DataType) -> bool:
+    """Whether values of this type are text, behind a dictionary or not."""
+    if is_.is_dictionary(type_):
+        type_ = type_.value_type
+    return is_.is_string(type_) or is_.is_large_string(type_) or is_.is_string_view(type_)
 
 
 def missing(array: pa.Array) -> np.ndarray:
@@ -98,16 +102,3 @@ def positions_in(array: pa.Array, vocabulary: pa.LargeStringArray) -> np.ndarray
         return places[pc.fill_null(array.indices.cast(pa.int64()), -1).to_numpy()]
     found = pc.index_in(as_strings(array), value_set=vocabulary, skip_nulls=True)
     return pc.fill_null(found, -1).to_numpy()
-
-
-def row_number(batch: Batch, position: int) -> int:
-    """The number in its file of the row at a position of a batch, from 1."""
-    number = batch.first + position
-    for skipped in sorted(batch.skipped, key=lambda skipped: skipped.row):
-        number += skipped.row <= number
-    return number
-
-
-def at(batch: Batch, position: Any) -> str:
-    """Where a row of a batch is, to begin a message with."""
-    return f"{batch.file!r}, row {row_number(batch, int(position)):,}"

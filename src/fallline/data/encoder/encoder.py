@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from fallline.data.encoder.arrow import NumberColumns, at, is_number, missing
+from fallline.data.encoder.arrow import NumberColumns, is_number
+from fallline.data.encoder.batch import refused, too_large, without_missing_target
 from fallline.data.encoder.kinds import COLUMNS, KINDS
 from fallline.data.encoder.kinds.base import BadValue, Column
 from fallline.data.encoder.kinds.number import as_number
@@ -25,7 +26,7 @@ from fallline.errors import InputError, StateError
 from fallline.kernels.encode import count, fill, one_hot, scatter, standardise
 from fallline.names import did_you_mean
 
-__all__ = ["Counted", "Encoder", "Profile", "refused", "too_large", "without_missing_target"]
+__all__ = ["Counted", "Encoder", "Profile"]
 
 _FORMAT = 1
 
@@ -344,32 +345,11 @@ def _as_csr(layout, dense, codes, lists):
     return indptr, indices, data
 
 
-def without_missing_target(batch: Batch, target: str) -> tuple[pa.RecordBatch, np.ndarray | None]:
-    """The rows of a batch that have a target, and where they stood in it (None: all are there)."""
-    absent = missing(batch.rows.column(target))
-    if not absent.any():
-        return batch.rows, None
-    return batch.rows.filter(pa.array(~absent)), np.flatnonzero(~absent)
-
-
-def refused(batch: Batch, kept: np.ndarray | None, error: BadValue) -> InputError:
-    """The error that names file and row."""
-    position = error.position if kept is None else kept[error.position]
-    return InputError(f"{at(batch, position)}: {error.reason}.")
-
-
 def _require_type(file, name, type_, kind):
     if not (kind.accepts(type_) or pa.types.is_null(type_)):
         raise InputError(
             f"Column {name!r} of {file!r} holds {type_}, but a {kind.name} was trained on. Convert it, or correct how it is read."
         )
-
-
-def too_large(name: str, value: float) -> str:
-    """Why a number cannot be encoded."""
-    if np.isinf(value):
-        return f"column {name!r} is infinite. Correct it, or leave it empty if it is missing"
-    return f"column {name!r} is {value:g}, too large to be standardised. Correct it, or take its logarithm"
 
 
 def _plain_numbers(array, name):

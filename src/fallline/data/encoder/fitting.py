@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from fallline.data.ahead import mapped_ahead
+from fallline.data.ahead import THREADS, mapped_ahead
 from fallline.data.encoder.arrow import NumberColumns, is_number, missing
-from fallline.data.encoder.encoder import (
-    Counted,
-    Encoder,
-    Profile,
-    refused,
-    too_large,
-    without_missing_target,
-)
+from fallline.data.encoder.batch import refused, too_large, without_missing_target
+from fallline.data.encoder.encoder import Counted, Encoder, Profile
 from fallline.data.encoder.kinds import KINDS
 from fallline.data.encoder.kinds.base import BadValue, Found
 from fallline.data.encoder.plan import ColumnPlan, Plan
@@ -74,14 +68,17 @@ def fit(
     plan.require_fit(source.schema, source.name)
     look = _Pass(plan, source)
     merged: _Seen | None = None
-    batches = source.batches(look.reads, in_flight=in_flight)
-    for seen in mapped_ahead(look, _numbered(batches), threads or os.cpu_count() or 1, in_flight):
-        if merged is None:
-            merged = seen
-        else:
-            merged.merge(seen)
-        if progress is not None:
-            progress(seen.done, source.size)
+    with (
+        closing(source.batches(look.reads, in_flight=in_flight)) as batches,
+        closing(mapped_ahead(look, _numbered(batches), threads or THREADS, in_flight)) as ahead,
+    ):
+        for seen in ahead:
+            if merged is None:
+                merged = seen
+            else:
+                merged.merge(seen)
+            if progress is not None:
+                progress(seen.done, source.size)
     if merged is None or not merged.counts.read:
         raise InputError(
             f"{source.name!r} has no rows, so there is nothing to learn from. Check how it was written."

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as is_
 
-from fallline.data.encoder.arrow import NumberColumns, as_strings, missing, positions_in
+from fallline.data.encoder.arrow import NumberColumns, as_strings, is_text, missing, positions_in
 from fallline.data.encoder.kinds.base import BadValue
 from fallline.data.encoder.kinds.number import as_number
 from fallline.data.encoder.statistics import Counts, Moments
@@ -176,12 +176,10 @@ _CLASS: dict[str, Callable[[str], Any]] = {
 
 def sort_of(type_: pa.DataType) -> str:
     """Whether targets of a type are numbers, text or booleans."""
-    if is_.is_dictionary(type_):
-        type_ = type_.value_type
-    if is_.is_boolean(type_):
+    inner = type_.value_type if is_.is_dictionary(type_) else type_
+    if is_.is_boolean(inner):
         return "boolean"
-    text = is_.is_string(type_) or is_.is_large_string(type_) or is_.is_string_view(type_)
-    return "text" if text else "number"
+    return "text" if is_text(type_) else "number"
 
 
 def require_target_type(name: str, type_: pa.DataType) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as is_
 
-from fallline.data.encoder.arrow import as_strings, bytes_of, missing, positions_in
+from fallline.data.encoder.arrow import as_strings, bytes_of, is_text, missing, positions_in
 from fallline.data.encoder.kinds.base import (
     Column,
     Encoded,
@@ -140,8 +140,7 @@ class Category(Kind):
         """See `Kind`."""
         if is_.is_dictionary(type_):
             type_ = type_.value_type
-        text = is_.is_string(type_) or is_.is_large_string(type_) or is_.is_string_view(type_)
-        return text or is_.is_primitive(type_) or is_.is_decimal(type_) or is_.is_null(type_)
+        return is_text(type_) or is_.is_primitive(type_) or is_.is_decimal(type_) or is_.is_null(type_)
 
     def observe(self, array: pa.Array, options: Mapping[str, Any]) -> Observed:  # noqa: ARG002
         """See `Kind`."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as is_
 
-from fallline.data.encoder.arrow import as_strings, bytes_of
+from fallline.data.encoder.arrow import as_strings, bytes_of, is_text
 from fallline.data.encoder.kinds.base import (
     Column,
     Encoded,
@@ -107,10 +107,7 @@ class Text(Kind):
 
     def accepts(self, type_: pa.DataType) -> bool:
         """See `Kind`."""
-        if is_.is_dictionary(type_):
-            type_ = type_.value_type
-        text = is_.is_string(type_) or is_.is_large_string(type_) or is_.is_string_view(type_)
-        return text or is_.is_null(type_)
+        return is_text(type_) or is_.is_null(type_)
 
     def observe(self, array: pa.Array, options: Mapping[str, Any]) -> Observed:
         """See `Kind`."""
