@@ -273,7 +273,28 @@ def test_targets_that_are_not_there(capsys):
     _fails(_train(target="Y"), "Did you mean 'y'", capsys=capsys)
     _fails(_train(target="color"), "Did you mean 'colour'", capsys=capsys)
     _fails(["train", "d.csv", "-o", "m.fall"], "'id', 'x', 'colour', 'y'", capsys=capsys)
-    _fails(["inspect", "d.csv"], "'id', 'x', 'colour', 'y'", capsys=capsys)
+
+
+def test_a_plan_without_a_target_takes_it_when_training(capsys):
+    """`inspect` needs none; it is no feature then; and a column made a category there keeps its leading zeros."""
+    pd.DataFrame({"zip": ["007", "07", "7"] * 20, "y": [0, 1, 1] * 20}).to_csv("z.csv", index=False)
+    assert main(["inspect", "z.csv", "-o", "plan.json"]) == 0
+    assert "The plan: plan.json" in capsys.readouterr().out
+    plan = (
+        Path("plan.json")
+        .read_text()
+        .replace('"type": "int64", "kind": "number"', '"type": "int64", "kind": "category"', 1)
+    )
+    Path("plan.json").write_text(plan)
+    _fails(
+        ["train", "z.csv", "--plan", "plan.json", "-o", "z.fall"],
+        "Give a target, one of: 'zip', 'y'",
+        capsys=capsys,
+    )
+    assert (
+        main(["train", "z.csv", "--plan", "plan.json", "--target", "y", "-o", "z.fall", "--epochs", "1"]) == 0
+    )
+    assert fallline.load("z.fall").encoder.feature_names == ["zip=007", "zip=07", "zip=7"]
 
 
 def test_columns_at_prediction(model, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain
@@ -188,11 +189,11 @@ class Model:
                 "No row has a target, so there is nothing to evaluate. Check the target's column."
             )
         if results["rows"] == results.get("rows_of_unknown_classes"):
-            target = self.encoder.plan.target
+            target = self.encoder.target.name
             there = found.batch.rows.column(target).drop_null().unique().to_pylist()
             raise InputError(
-                f"None of the classes in {target!r} ({listed(there, 3)}) is one that was trained on ({listed(self.classes or [], 3)}). "
-                "Check how they are written."
+                f"None of the classes in {target!r} ({listed(there, 3)}) is one that was trained on "
+                f"({listed(self.classes or [], 3)}). Check how they are written."
             )
         return results
 
@@ -282,7 +283,7 @@ class Model:
         columns = encoder.reads if truth else encoder.reads_features
         if truth:
             require_columns(
-                source, [encoder.plan.target], "the target that predictions are to be compared with"
+                source, [encoder.target.name], "the target that predictions are to be compared with"
             )
         require_columns(source, columns, "which the model was trained on")
         require_columns(source, keep, "which is to be kept")
@@ -293,14 +294,17 @@ class Model:
             scores = LinearEngine.predict(ArraySource(rows), self.weights, offset=self._offset)
             return _Scored(batch, rows, scores)
 
-        batches = source.batches(list(dict.fromkeys([*columns, *keep])), in_flight=in_flight)
         read, skipped = 0, []
-        for found in mapped_ahead(score, batches, THREADS, in_flight):
-            read += found.batch.rows.num_rows
-            skipped += found.batch.skipped
-            if progress is not None:
-                progress(found.batch.done / max(source.size, 1), f"{read:,} rows")
-            yield found
+        with (
+            closing(source.batches(list(dict.fromkeys([*columns, *keep])), in_flight=in_flight)) as batches,
+            closing(mapped_ahead(score, batches, THREADS, in_flight)) as scored,
+        ):
+            for found in scored:
+                read += found.batch.rows.num_rows
+                skipped += found.batch.skipped
+                if progress is not None:
+                    progress(found.batch.done / max(source.size, 1), f"{read:,} rows")
+                yield found
         warn_of_skipped(skipped)
 
     def _write(self, output, keep, scored):

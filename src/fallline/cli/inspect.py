@@ -25,7 +25,6 @@ from fallline.cli.parsing import (
 from fallline.cli.screen import console, say
 from fallline.errors import ParameterError
 from fallline.files import require_writable, written_whole
-from fallline.names import listed
 from fallline.settings import integer
 from fallline.training.recipe import task_for
 
@@ -79,10 +78,6 @@ def _show_plan(options):
     source = open_source(
         options.data, options=reading_options(options).as_text([*options.categorical, *options.text])
     )
-    if options.target is None:
-        raise ParameterError(
-            f"Which column is to be predicted? Give --target, one of: {listed(source.schema.names)}."
-        )
     chosen = ("target", "weight", "offset", "ignore", "categorical", "text")
     given = {name: getattr(options, name) for name in chosen}
     plan = make_plan(source, task=task_for(options.task, None), **given)
@@ -136,7 +131,7 @@ def _effects(model: Model, most: int) -> list[dict[str, Any]]:
 def _outputs(model):
     """What each score says something about: a class, or the target."""
     if model.classes is None:
-        return [model.encoder.plan.target]
+        return [model.encoder.target.name]
     return [str(label) for label in (model.classes[1:] if model.task == "binary" else model.classes)]
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -180,16 +181,19 @@ def _encoded(source: Source, encoder: Encoder, chosen: np.ndarray, in_flight: in
     X = np.empty((len(chosen), encoder.n_columns), np.float32)
     y = np.empty(len(chosen), np.float32)
     first = filled = 0
-    batches = source.batches(encoder.reads, in_flight=in_flight)
-    for done, rows in mapped_ahead(
-        lambda batch: (batch.done, encoder.encode(batch)), batches, THREADS, in_flight
+    with (
+        closing(source.batches(encoder.reads, in_flight=in_flight)) as batches,
+        closing(
+            mapped_ahead(lambda batch: (batch.done, encoder.encode(batch)), batches, THREADS, in_flight)
+        ) as parts,
     ):
-        stop = int(np.searchsorted(chosen, first + rows.n_rows))
-        part = rows if stop - filled == rows.n_rows else rows.take(chosen[filled:stop] - first)
-        _write(part, X[filled:stop])
-        y[filled:stop] = part.y[:, 0]
-        first, filled = first + rows.n_rows, stop
-        tell(done / max(source.size, 1), f"encoding: {filled:,} rows")
+        for done, rows in parts:
+            stop = int(np.searchsorted(chosen, first + rows.n_rows))
+            part = rows if stop - filled == rows.n_rows else rows.take(chosen[filled:stop] - first)
+            _write(part, X[filled:stop])
+            y[filled:stop] = part.y[:, 0]
+            first, filled = first + rows.n_rows, stop
+            tell(done / max(source.size, 1), f"encoding: {filled:,} rows")
     if filled < len(chosen):
         raise InputError(
             f"{source.name!r} had {encoder.counts.used:,} rows with a target when it was read first, and {first:,} now. Wait "

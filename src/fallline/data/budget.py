@@ -35,8 +35,8 @@ MINIMUM = 128 * 10**6
 _WRITING = 3 * BUFFER_BYTES
 # A batch is held as it was read, decoded, and encoded, and by what is half-way.
 _COPIES = 4
-# Of the memory for rows, what windows use. In larger ones the processor's caches hold less of what is to come, and after an epoch on
-# a sorted file models are as good as with this: measured.
+# What windows use of it. Of larger ones the processor's caches hold less, and models are no better for them, not even where files
+# are sorted: measured.
 _MOST_IN_WINDOWS = 2**26
 # Enough for every core to find work; more would only wait.
 _MOST_IN_FLIGHT = max(8, 4 * (os.cpu_count() or 1))

@@ -22,8 +22,12 @@ def open_further(data: Any, plan: Plan, options: ReadOptions) -> Source:
 
 
 def text_columns(plan: Plan) -> list[str]:
-    """The columns that a plan knows as text."""
-    return [column.name for column in plan.features() if "string" in column.type]
+    """The columns that are text to a plan, whatever they look like: codes keep their leading zeros."""
+    return [
+        column.name
+        for column in plan.features()
+        if "string" in column.type or column.kind in {"category", "text"}
+    ]
 
 
 def require_columns(source: Source, names: Iterable[str | None], why: str) -> None:

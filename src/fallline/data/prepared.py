@@ -204,7 +204,7 @@ def _chunks(source: Source, encoder: Encoder, how: Preparing, unseen: str = "err
 
     def encode(batch):
         rows = encoder.encode(batch, unseen=unseen)
-        _require_in_domain(rows.y[:, 0], batch, encoder.plan.target, how)
+        _require_in_domain(rows.y[:, 0], batch, encoder.target.name, how)
         return batch, rows
 
     total, weight, skipped = 0, 0.0, []

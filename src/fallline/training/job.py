@@ -15,7 +15,7 @@ import numpy as np
 from fallline.data.arrays import as_array
 from fallline.data.budget import memory_budget
 from fallline.data.cache import default_folder
-from fallline.data.encoder import Plan, make_plan
+from fallline.data.encoder import Plan, aimed, make_plan
 from fallline.data.further import text_columns
 from fallline.data.order import Order
 from fallline.data.prepared import Preparing, prepare
@@ -215,6 +215,8 @@ def _planned(source, plan, target, asked, loss):
         raise ParameterError(
             f"{given[0]}= and plan= both say what becomes of columns. Change it in the plan."
         )
+    if plan.target is None and target is not None:
+        return aimed(plan, source, target, task_for(None, loss))
     if target not in (None, plan.target):
         raise ParameterError(
             f"target={target!r} is not the plan's ({plan.target!r}). Leave it out, or change the plan."

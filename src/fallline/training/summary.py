@@ -58,7 +58,7 @@ def summarised(
 def _data(source, encoder, run):
     return {
         "name": source.name,
-        "target": encoder.plan.target,
+        "target": encoder.target.name,
         "task": encoder.task,
         "why_task": encoder.target.reason,
         "rows": run.source.n_rows,

@@ -28,7 +28,7 @@ from fallline.data.encoder.describe import Described, describe
 from fallline.data.encoder.encoder import Counted, Encoder
 from fallline.data.encoder.fitting import fit
 from fallline.data.encoder.plan import ColumnPlan, Plan
-from fallline.data.encoder.planning import make_plan
+from fallline.data.encoder.planning import aimed, make_plan
 from fallline.data.encoder.units import Effect, Effects
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Effects",
     "Encoder",
     "Plan",
+    "aimed",
     "describe",
     "fit",
     "make_plan",

@@ -9,7 +9,7 @@ from fallline.data.encoder.plan import ColumnPlan, Plan
 
 __all__ = ["Described", "describe"]
 
-_ROLES = {"target": "predicted", "weight": "how much a row counts", "offset": "added to the score"}
+_ROLES = {"weight": "how much a row counts", "offset": "added to the score"}
 _PLANNED = {
     "number": "standardised",
     "boolean": "1 if true",
@@ -52,18 +52,20 @@ class Described(NamedTuple):
 def describe(what: Plan | Encoder) -> list[Described]:
     """A row for each column: the target first, then those with other roles, then the others in order."""
     plan = what if isinstance(what, Plan) else what.plan
-    roles = {"target": plan.target, "weight": plan.weight, "offset": plan.offset}
-    rows = [
-        Described(name, "", role, _ROLES[role], None, None, None, "")
-        for role, name in roles.items()
-        if name is not None
+    roles = [
+        (role, name) for role, name in (("weight", plan.weight), ("offset", plan.offset)) if name is not None
     ]
-    task = plan.task if isinstance(what, Plan) else what.task
-    rows[0] = rows[0]._replace(becomes=f"predicted: {task}")
-    if isinstance(what, Encoder) and what.classes is not None:
-        shown = ", ".join(map(str, what.classes[:5])) + (", ..." if len(what.classes) > 5 else "")
-        rows[0] = rows[0]._replace(distinct=len(what.classes), examples=shown)
+    rows = [] if plan.target is None else [_target(plan.target, what)]
+    rows += [Described(name, "", role, _ROLES[role], None, None, None, "") for role, name in roles]
     return rows + ([_planned(column) for column in plan.columns] if isinstance(what, Plan) else _fitted(what))
+
+
+def _target(name: str, what: Plan | Encoder) -> Described:
+    row = Described(name, "", "target", f"predicted: {what.task}", None, None, None, "")
+    if isinstance(what, Plan) or what.classes is None:
+        return row
+    shown = ", ".join(map(str, what.classes[:5])) + (", ..." if len(what.classes) > 5 else "")
+    return row._replace(distinct=len(what.classes), examples=shown)
 
 
 def _planned(column: ColumnPlan) -> Described:

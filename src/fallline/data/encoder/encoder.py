@@ -128,7 +128,7 @@ class Encoder:
         self._kinds = {column.name: KINDS[column.kind] for column in plan.columns}
         offset = [plan.offset] if plan.offset is not None else []
         self.reads_features = [column.name for column in self.columns] + offset
-        self.reads = [*self.reads_features, plan.target] + ([plan.weight] if plan.weight is not None else [])
+        self.reads = [*self.reads_features, target.name] + ([plan.weight] if plan.weight is not None else [])
         self._fitting: dict[bool, pa.Schema] = {}
 
     @cached_property
@@ -151,10 +151,10 @@ class Encoder:
         InputError
             For a column that is not there or holds another type, and for infinite numbers, with file and row.
         """
-        self._require(batch, [self.plan.target, self.plan.weight])
-        rows, kept = without_missing_target(batch, self.plan.target)
+        self._require(batch, [self.target.name, self.plan.weight])
+        rows, kept = without_missing_target(batch, self.target.name)
         try:
-            y = self.target.encode(rows.column(self.plan.target), unseen)
+            y = self.target.encode(rows.column(self.target.name), unseen)
             weight = self._weight(rows)
             offset = self._offset(rows)
             return self._rows(rows, np.column_stack([y, *offset]), weight)
@@ -250,8 +250,8 @@ class Encoder:
                 )
         for column in self.columns:
             _require_type(batch.file, column.name, schema.field(column.name).type, self._kinds[column.name])
-        if self.plan.target in more:
-            require_target_type(self.plan.target, schema.field(self.plan.target).type)
+        if self.target.name in more:
+            require_target_type(self.target.name, schema.field(self.target.name).type)
         self._fitting[bool(more)] = schema
 
     def _weight(self, rows):

@@ -85,7 +85,7 @@ def fit(
         )
     if not merged.counts.used:
         raise TargetError(
-            f"The target {plan.target!r} is missing in all {merged.counts.read:,} rows of {source.name!r}. "
+            f"The target {plan.named_target!r} is missing in all {merged.counts.read:,} rows of {source.name!r}. "
             "Check which column it is."
         )
     return _encoder(plan, source, look, merged, standardise_target)
@@ -149,7 +149,7 @@ class _Pass:
         self.direct = list(compress(columns, as_it_is))
         self.computed = list(compress(columns, (not plain for plain in as_it_is)))
         self.reads = [column.name for column in columns] + [
-            name for name in (plan.target, plan.weight, plan.offset) if name is not None
+            name for name in (plan.named_target, plan.weight, plan.offset) if name is not None
         ]
         self.slots = self._slots_of(schema)
         self._size = max((slot.numbers.stop for slot in self.slots.values()), default=0)
@@ -159,7 +159,7 @@ class _Pass:
     def __call__(self, item: tuple[int, Batch]) -> _Seen:
         """What a batch shows, with the number of rows before it."""
         first, batch = item
-        rows, kept = without_missing_target(batch, self._plan.target)
+        rows, kept = without_missing_target(batch, self._plan.named_target)
         n = batch.rows.num_rows
         counts = Counted(n, n - len(rows), len(batch.skipped))
         if len(rows) == 0:
@@ -194,7 +194,7 @@ class _Pass:
                 np.array([missing(rows.column(column.name)).sum() for column in self.computed], np.int64),
             ]
         )
-        target = TargetSeen.of(rows.column(self._plan.target), self._target_shift)
+        target = TargetSeen.of(rows.column(self._plan.named_target), self._target_shift)
         statistics = [statistic for one in observed for statistic in one.statistics]
         return _Seen(counts, absent, numbers, sample, statistics, target, done)
 
@@ -258,7 +258,7 @@ def _encoder(plan, source, look, seen, standardise_target):
     warn += [f"Column {column.name!r} was left out: {column.note}." for column in plan.columns if column.note]
     if not columns:
         raise InputError(
-            " ".join([f"{source.name!r} has no column to learn from, besides {plan.target!r}.", *warn])
+            " ".join([f"{source.name!r} has no column to learn from, besides {plan.named_target!r}.", *warn])
         )
     return Encoder(plan, columns, target, seen.counts, warn, profiles)
 
@@ -266,12 +266,12 @@ def _encoder(plan, source, look, seen, standardise_target):
 def _target(plan, seen, standardise, warn):
     """The target; where its task was inferred, all rows have the last word."""
     if plan.task_reason is None:
-        return fit_target(plan.target, plan.task, seen, standardise=standardise)
+        return fit_target(plan.named_target, plan.task, seen, standardise=standardise)
     inferred = infer_task(seen)
-    target = fit_target(plan.target, None, seen, standardise=standardise)
+    target = fit_target(plan.named_target, None, seen, standardise=standardise)
     if inferred.task != plan.task:
         warn.append(
-            f"The target {plan.target!r} looked like {plan.task} in a sample, but all rows make it {target.task}: "
+            f"The target {plan.named_target!r} looked like {plan.task} in a sample, but all rows make it {target.task}: "
             f"{inferred.reason}."
         )
     return target

@@ -13,7 +13,7 @@ import pyarrow as pa
 from fallline.data.encoder.kinds import KINDS
 from fallline.data.encoder.target import TASKS, require_target_type
 from fallline.errors import ParameterError
-from fallline.names import did_you_mean, which_one
+from fallline.names import did_you_mean, listed, which_one
 
 __all__ = ["ColumnPlan", "Glance", "Plan", "require_known"]
 
@@ -94,10 +94,10 @@ class Plan:
 
     Parameters
     ----------
-    target : str
-        The column to predict.
-    task : str
-        "binary", "multiclass" or "regression".
+    target : str or None
+        The column to predict; None as long as that is not said.
+    task : str or None
+        "binary", "multiclass" or "regression"; None without a target.
     task_reason : str or None
         Why that one, if it was inferred; the pass over all rows may then find otherwise. None if it was asked for.
     columns : list of ColumnPlan
@@ -106,12 +106,20 @@ class Plan:
         The columns of the rows' weights, and of what is added to their scores.
     """
 
-    target: str
-    task: str
+    target: str | None
+    task: str | None
     task_reason: str | None
     columns: list[ColumnPlan]
     weight: str | None = None
     offset: str | None = None
+
+    @property
+    def named_target(self) -> str:
+        """The target; `ParameterError` if there is none."""
+        if self.target is None:
+            names = listed(column.name for column in self.columns)
+            raise ParameterError(f"Which column is to be predicted? Give a target, one of: {names}.")
+        return self.target
 
     def features(self) -> list[ColumnPlan]:
         """The columns that are looked at."""
@@ -153,12 +161,12 @@ class Plan:
                 f"The plan has format {given['format']!r}, but this version of fallline reads format {_FORMAT}. Write a new one."
             )
         task = given.get("task")
-        if task not in TASKS:
+        if task not in TASKS and not (task is None and given["target"] is None):
             raise ParameterError(
                 f"The plan's task is {task!r}, but one of {', '.join(TASKS)} is wanted.{did_you_mean(task, TASKS)}"
             )
         for key in ("target", "task_reason", "weight", "offset"):
-            if not (isinstance(given.get(key), str) or (key != "target" and given.get(key) is None)):
+            if not isinstance(given.get(key), str | None):
                 raise ParameterError(f"The plan's {key} is {given[key]!r}, but text is wanted.")
         if not isinstance(given["columns"], list):
             raise ParameterError("The plan's columns are not a list. Give one entry a column.")
@@ -187,7 +195,7 @@ class Plan:
         for role in (self.target, self.weight, self.offset, *(column.name for column in self.columns)):
             if role is not None:
                 require_known(role, types, f"The plan speaks of a column {role!r}, but {name!r} has none")
-        require_target_type(self.target, types[self.target])
+        require_target_type(self.named_target, types[self.named_target])
         for column in self.columns:
             type_ = types[column.name]
             if not KINDS[column.kind].accepts(type_):

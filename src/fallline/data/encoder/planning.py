@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -11,13 +12,14 @@ import pyarrow.types as is_
 
 from fallline.data.encoder.arrow import as_strings, missing
 from fallline.data.encoder.kinds import KINDS
+from fallline.data.encoder.kinds.base import BadValue
 from fallline.data.encoder.plan import ColumnPlan, Glance, Plan, require_known
 from fallline.data.encoder.target import TASKS, TargetSeen, infer_task, require_target_type
 from fallline.data.sources.base import Source
-from fallline.errors import ParameterError, TargetError
+from fallline.errors import InputError, ParameterError, TargetError
 from fallline.names import did_you_mean
 
-__all__ = ["make_plan"]
+__all__ = ["aimed", "make_plan"]
 
 _EXAMPLES = 3
 
@@ -25,7 +27,7 @@ _EXAMPLES = 3
 def make_plan(
     source: Source,
     *,
-    target: str,
+    target: str | None = None,
     weight: str | None = None,
     offset: str | None = None,
     ignore: Iterable[str] = (),
@@ -39,8 +41,8 @@ def make_plan(
     Parameters
     ----------
     source : Source
-    target : str
-        The column to predict.
+    target : str, optional
+        The column to predict; without one the plan is not whole: see `aimed`.
     weight, offset : str, optional
         The columns of the rows' weights, and of what is added to their scores.
     ignore, categorical, text : iterable of str
@@ -63,11 +65,10 @@ def make_plan(
             require_known(column, names, f"{role}={column!r}, but {source.name!r} has no such column")
     if task is not None and task not in TASKS:
         raise ParameterError(f"task={task!r} is not one of {', '.join(TASKS)}.{did_you_mean(task, TASKS)}")
-    require_target_type(target, source.schema.field(target).type)
     sample = source.sample()
     reason = None
-    if task is None:
-        task, reason = _task(target, sample)
+    if task is None and target is not None:
+        task, reason = _task(target, source, sample)
     kinds = _named_kinds(names, source.name, ignore, categorical, text, overrides or {})
     roles = {target, weight, offset}
     columns = [
@@ -79,19 +80,40 @@ def make_plan(
         )
     plan = Plan(target, task, reason, columns, weight, offset)
     plan.require_one_role_each()
-    plan.require_fit(source.schema, source.name)
+    if target is not None:
+        plan.require_fit(source.schema, source.name)
     return plan
 
 
-def _task(target, sample):
+def aimed(plan: Plan, source: Source, target: str, task: str | None) -> Plan:
+    """A plan that names no target, with one, which is no feature then.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such column.
+    TargetError
+        If it can be none.
+    """
+    require_known(target, source.schema.names, f"target={target!r}, but {source.name!r} has no such column")
+    found = (task, None) if task is not None else _task(target, source, source.sample())
+    columns = [column for column in plan.columns if column.name != target]
+    return replace(plan, target=target, task=found[0], task_reason=found[1], columns=columns)
+
+
+def _task(target, source, sample):
     """What the sample suggests."""
+    require_target_type(target, source.schema.field(target).type)
     values = _whole(sample, target)
     values = values.filter(pa.array(~missing(values)))
     if not len(values):
         raise TargetError(
             f"The target {target!r} is missing in every row looked at. Check which column it is."
         )
-    return infer_task(TargetSeen.of(values))
+    try:
+        return infer_task(TargetSeen.of(values))
+    except BadValue as error:
+        raise InputError(f"{source.name!r}, among the rows looked at: {error.reason}.") from error
 
 
 def _named_kinds(names, source, ignore, categorical, text, overrides):

@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from functools import cached_property
 from itertools import accumulate, repeat
 from typing import Any
 
@@ -98,6 +99,11 @@ class JoinedSource(Source):
                 yield batch
 
     def sample(self) -> pa.Table:
+        """The same rows every time, read once."""
+        return self._sample
+
+    @cached_property
+    def _sample(self):
         """A few thousand rows from several places of up to 32 files spread over all."""
         step = math.ceil(len(self._files) / SAMPLED_FILES)
         chosen = range(0, len(self._files), step)

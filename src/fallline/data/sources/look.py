@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from functools import partial
 from typing import NamedTuple
 
@@ -195,13 +196,19 @@ def _fits(value, type_, formats, dialect):
 
 def _distinct(names):
     """Names without blanks around them; those without a name called after their place, and no two alike."""
-    taken: dict[str, int] = {}
+    written = [name.strip() or f"x{column}" for column, name in enumerate(names)]
+    times: Counter[str] = Counter()
+    taken = set(written)
     distinct = []
-    for column, written in enumerate(names):
-        name = written.strip() or f"x{column}"
-        seen = taken.get(name, 0)
-        taken[name] = seen + 1
-        distinct.append(f"{name}.{seen}" if seen else name)
+    for name in written:
+        seen = times[name]
+        other = f"{name}.{seen}" if seen else name
+        while seen and other in taken:
+            seen += 1
+            other = f"{name}.{seen}"
+        times[name] = seen + 1
+        taken.add(other)
+        distinct.append(other)
     return distinct
 
 

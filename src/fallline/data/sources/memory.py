@@ -6,6 +6,7 @@ import hashlib
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -202,7 +203,7 @@ def columns_of(data: Any) -> Columns:
 
 
 def target_columns(values: Any, others: Columns) -> Columns:
-    """One value a row as the column "target", or "y" where there is one of that name.
+    """One value a row as the column "target", or another name where there is one of that name.
 
     Raises
     ------
@@ -214,8 +215,9 @@ def target_columns(values: Any, others: Columns) -> Columns:
         raise InputError(
             f"There are {others.n_rows:,} rows, but {len(column):,} values of the target. Give one a row."
         )
-    free = [name for name in ("target", "y", "target_") if name not in others.schema.names]
-    return TableColumns(pa.table({free[0]: column}), "the target")
+    names = chain(("target", "y"), (f"target_{number}" for number in count(1)))
+    free = next(name for name in names if name not in others.schema.names)
+    return TableColumns(pa.table({free: column}), "the target")
 
 
 def _table(data):
