@@ -245,7 +245,7 @@ def test_a_damaged_row_group_is_said_or_skipped(tmp_path, in_flight):
     """A row group that cannot be decoded is an error with its rows; with on_error="skip" it is left out, and counted once."""
     path = damaged(write(tmp_path / "a.parquet"), 1)
     with pytest.raises(
-        InputError, match=r"a\.parquet', row group 2 \(rows 401 to 800\) is damaged: .*on_error='skip'"
+        InputError, match=r"a\.parquet', row group 2 \(rows 401 to 800\) is damaged: .*--on-error skip"
     ):
         read(path)
     source = open_source(path, options=ReadOptions(on_error="skip"))

@@ -394,7 +394,7 @@ def test_bytes_that_are_not_utf8(opened):
     content = b"a,b\n" + b"1,x\n" * 100_000 + b"2,\xe9t\xe9\n" + b"3,z\n"
     said = error(opened, content)
     assert "row 100,001: the byte 0xe9 at character 3 is not UTF-8" in said
-    assert "encoding='latin-1'" in said
+    assert "--encoding latin-1" in said
     assert read(opened, content, encoding="latin-1")["b"][-2:] == ["été", "z"]
     assert skipped(opened, content)[1] == [100_001]
     assert "header: the text is not UTF-8" in error(opened, b"\xe9,b\n1,2\n")

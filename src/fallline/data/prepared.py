@@ -134,6 +134,7 @@ def prepare(source: Source, plan: Plan, how: Preparing) -> Prepared:
     if cache is not None:
         encoder = Encoder.from_tensors(cache.tensors, cache.header["encoder"])
         return Prepared.cached(encoder, cache, how.budget, found=True)
+    _warn_of_columns(source, len(plan.features()), how.budget)
     began = time.perf_counter()
     encoder = fit(
         plan,
@@ -148,6 +149,18 @@ def prepare(source: Source, plan: Plan, how: Preparing) -> Prepared:
     prepared = _written(_chunks(source, encoder, second), encoder, second, key, encoder.counts.used)
     prepared.seconds = {"reading": reading, "encoding": time.perf_counter() - began - reading}
     return prepared
+
+
+def _warn_of_columns(source, n, budget):
+    """Say so if the columns alone take more memory than there is to be."""
+    needed = min(n * source.bytes_a_column, 3 * source.size)
+    if needed > budget.total // 2:
+        warnings.warn(
+            f"{source.name!r} has {n:,} columns, for which reading takes up to {needed / 1e9:.2g} GB, however few rows are read at a "
+            f"time. That may be more than the {budget.total / 1e9:.2g} GB asked for: raise --memory, or --ignore columns.",
+            FalllineWarning,
+            stacklevel=3,
+        )
 
 
 def encoded(source: Source, encoder: Encoder, how: Preparing) -> Prepared:

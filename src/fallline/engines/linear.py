@@ -172,8 +172,8 @@ class LinearEngine:
         return DivergenceError(
             f"Training diverged: the loss grew beyond all bounds by update {state.updates} (epoch {state.epoch + 1}), at a "
             f"learning rate of {rate:.3g}. Columns reach {largest:.3g}, and their standard deviations run from "
-            f"{deviations.min():.3g} to {deviations.max():.3g}. Try a learning rate a tenth as large, standardise the columns "
-            "(sklearn.preprocessing.StandardScaler), or choose a loss that grows no faster than linearly."
+            f"{deviations.min():.3g} to {deviations.max():.3g}. Try a learning rate a tenth as large, columns "
+            "standardised (if they are not yet), or a loss that grows no faster than linearly."
         )
 
 

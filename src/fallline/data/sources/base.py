@@ -89,12 +89,15 @@ class Source(ABC):
         Bytes to read, by which progress is told.
     n_rows : int or None
         How many rows there are; None where only reading all of it would tell.
+    bytes_a_column : int
+        Of memory that reading takes for each column that is asked for, whatever `in_flight`.
     """
 
     name: str
     schema: pa.Schema
     size: int
     n_rows: int | None = None
+    bytes_a_column: int = 0
 
     @property
     @abstractmethod

@@ -92,12 +92,15 @@ class FileFormat(ABC):
         Whether an ending such as .gz may follow; `file.compression` then says which, and the format undoes it.
     guesses_types : bool
         Whether types are found by looking at values. A column in which none was seen may then hold any, as text.
+    bytes_a_column : int
+        Of memory that reading takes for each column, however few rows are read at a time.
     """
 
     name: ClassVar[str]
     endings: ClassVar[tuple[str, ...]]
     compressible: ClassVar[bool] = False
     guesses_types: ClassVar[bool] = False
+    bytes_a_column: ClassVar[int] = 0
 
     @abstractmethod
     def recognises(self, head: bytes) -> bool:

@@ -119,7 +119,7 @@ def _require_utf8(file, header):
         header.decode()
     except UnicodeDecodeError:
         raise InputError(
-            f"{file.name!r}, header: the text is not UTF-8. Give the encoding that it has, such as encoding='latin-1'."
+            f"{file.name!r}, header: the text is not UTF-8. Give the encoding that it has, such as --encoding latin-1."
         ) from None
 
 

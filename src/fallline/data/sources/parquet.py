@@ -47,6 +47,8 @@ class Parquet(FileFormat):
 
     name = "parquet"
     endings = (".parquet", ".pq", ".parq")
+    # A page, compressed and not, and what is decoded of it: pages are 1 MiB unless their writer says otherwise.
+    bytes_a_column = 5 << 19
 
     def recognises(self, head: bytes) -> bool:
         """By its first four bytes."""
@@ -170,11 +172,11 @@ class _Group:
         if getattr(error, "errno", None) is not None:
             raise error  # the disk or the network, not what is in the file
         rows = f"rows {self.start + 1:,} to {self.stop:,}"
-        return f"row group {self._number + 1} ({rows}) is damaged: {' '.join(str(error).split())}"
+        return f"row group {self._number + 1} ({rows}) is damaged: {' '.join(str(error).split()).rstrip('.')}"
 
     def _error(self, reason):
         return InputError(
-            f"{self._file.name!r}, {reason} Restore the file, or leave such row groups out with on_error='skip'."
+            f"{self._file.name!r}, {reason}. Restore the file, or leave out such row groups (--on-error skip)."
         )
 
 

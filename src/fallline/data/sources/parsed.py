@@ -99,12 +99,12 @@ _REMEDIES = (
     ),
     (
         "a quote opens",
-        "Close it, read quotes as characters like any other (quotes=False), or leave out such rows (--on-error skip).",
+        "Close it, read quotes as characters like any other (--no-quotes), or leave out such rows (--on-error skip).",
     ),
     ("the compressed data", "Copy or download the file again."),
     (
         "is not UTF-8",
-        "Give the encoding that the file has, such as encoding='latin-1', or leave out such rows (--on-error skip).",
+        "Give the encoding that the file has, such as --encoding latin-1, or leave out such rows (--on-error skip).",
     ),
-    ("the text here", "Give the encoding that the file has, such as encoding='latin-1'."),
+    ("the text here", "Give the encoding that the file has, such as --encoding latin-1."),
 )
