@@ -409,9 +409,9 @@ def test_settings_are_refused_before_any_work(frame, tmp_path, folder, setting):
 def test_larger_than_memory_trains(tmp_path, folder):
     """Rows that do not fit the budget are read in windows, from the cache or from a file that nobody sees."""
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(200_000, 100)).astype(np.float32)
+    X = rng.normal(size=(1_000_000, 20)).astype(np.float32)
     y = X[:, 0] > rng.logistic(size=len(X))
-    table = pa.table({**{f"x{j}": X[:, j] for j in range(100)}, "y": y})
+    table = pa.table({**{f"x{j}": X[:, j] for j in range(20)}, "y": y})
     parquet.write_table(table, tmp_path / "d.parquet")
     settings = {"epochs": 1, "memory": "128MB", "validation": 0.1}
     model = fallline.train(tmp_path / "d.parquet", "y", **settings)
@@ -427,3 +427,19 @@ def test_no_warning_without_a_reason(frame):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fallline.train(_only(frame, "price"), "price", **QUICK)
+
+
+def test_further_files_are_read_as_those_trained_on(tmp_path):
+    """Days before months where training showed it, missing columns of any type, and numbers with decimals where none had any."""
+    rng = np.random.default_rng(0)
+    days, months = rng.integers(1, 29, 400), rng.integers(1, 13, 400)
+    lines = [f"{d:02}/{m:02}/2020,{d},true,{'ab'[int(m > 6)]}" for d, m in zip(days, months, strict=True)]
+    (tmp_path / "d.csv").write_text("\n".join(["when,x,on,y", *lines]) + "\n")
+    model = fallline.train(tmp_path / "d.csv", "y", epochs=30, cache=False)
+    (tmp_path / "new.csv").write_text("when,x,on\n03/11/2020,1.5,true\n11/03/2020,2,\n")
+    assert model.predict(tmp_path / "new.csv").tolist() == ["b", "a"]
+    (tmp_path / "none.csv").write_text("when,x,on\n,,\n")
+    assert len(model.predict(tmp_path / "none.csv")) == 1
+    (tmp_path / "text.csv").write_text("when,x,on\n03/11/2020,many,true\n")
+    with pytest.raises(InputError, match=r"text\.csv', row 1: column 'x': 'many' is not a number"):
+        model.predict(tmp_path / "text.csv")

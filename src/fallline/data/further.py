@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,16 +10,20 @@ from typing import Any
 from fallline.data.encoder import Plan
 from fallline.data.sources import open_source
 from fallline.data.sources.base import Skipped, Source
-from fallline.data.sources.options import ReadOptions
+from fallline.data.sources.options import Known, ReadOptions
 from fallline.errors import FalllineWarning, InputError
 from fallline.names import which_one
 
-__all__ = ["open_further", "require_columns", "text_columns"]
+__all__ = ["known_columns", "open_further", "require_columns", "text_columns"]
+
+# Arrow's names of types that text can be read as.
+_NUMBER = re.compile(r"u?int\d+|halffloat|float|double|decimal")
+_WRITTEN = re.compile(r"bool|date32|timestamp|time32")
 
 
 def open_further(data: Any, plan: Plan, options: ReadOptions) -> Source:
     """More data with the columns of a plan: those that were text stay text, whatever they look like here."""
-    return open_source(data, options=options.as_text(text_columns(plan)))
+    return open_source(data, options=options.as_text(text_columns(plan)).with_known(known_columns(plan)))
 
 
 def text_columns(plan: Plan) -> list[str]:
@@ -28,6 +33,17 @@ def text_columns(plan: Plan) -> list[str]:
         for column in plan.features()
         if "string" in column.type or column.kind in {"category", "text"}
     ]
+
+
+def known_columns(plan: Plan) -> list[Known]:
+    """What a plan knows of how the others are written. Numbers may have decimals, even where none had when it was made."""
+    found = []
+    for column in plan.features():
+        if column.kind == "number" and _NUMBER.match(column.type):
+            found.append(Known(column.name, "double"))
+        elif column.kind in {"boolean", "date"} and _WRITTEN.match(column.type):
+            found.append(Known(column.name, column.type, column.notation))
+    return found
 
 
 def require_columns(source: Source, names: Iterable[str | None], why: str) -> None:

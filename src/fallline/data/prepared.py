@@ -156,8 +156,9 @@ def _warn_of_columns(source, n, budget):
     needed = min(n * source.bytes_a_column, 3 * source.size)
     if needed > budget.total // 2:
         warnings.warn(
-            f"{source.name!r} has {n:,} columns, for which reading takes up to {needed / 1e9:.2g} GB, however few rows "
-            f"are read at a time. That may be more than the {budget.total / 1e9:.2g} GB asked for: raise --memory, or --ignore columns.",
+            f"{source.name!r} has {n:,} columns, for which reading takes up to {needed / 1e9:.2g} GB, however few "
+            f"rows are read at a time. That may be more than the {budget.total / 1e9:.2g} GB asked for: raise "
+            "--memory, or --ignore columns.",
             FalllineWarning,
             stacklevel=3,
         )

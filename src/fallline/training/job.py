@@ -16,7 +16,7 @@ from fallline.data.arrays import as_array
 from fallline.data.budget import memory_budget
 from fallline.data.cache import default_folder
 from fallline.data.encoder import Plan, aimed, make_plan
-from fallline.data.further import text_columns
+from fallline.data.further import known_columns, text_columns
 from fallline.data.order import Order
 from fallline.data.prepared import Preparing, prepare
 from fallline.data.sources import open_source
@@ -171,8 +171,11 @@ def train(
     }
     if plan is not None and not isinstance(plan, Plan):
         plan = Plan.from_json(plan)
-    text_there = [*categorical, *text] if plan is None else text_columns(plan)
-    source, target = _opened(data, target, options.as_text(text_there))
+    if plan is None:
+        options = options.as_text([*categorical, *text])
+    else:
+        options = options.as_text(text_columns(plan)).with_known(known_columns(plan))
+    source, target = _opened(data, target, options)
     made = _planned(source, plan, target, asked, loss)
     held_out = HeldOut.of(validation, order.seed, made, options)
     opening = time.perf_counter() - began

@@ -50,6 +50,8 @@ class ColumnPlan:
         One of `KINDS`.
     options : dict
         All options of the kind.
+    notation : str
+        How its dates are written, where they are text otherwise than in ISO 8601.
     note : str
         Why it is ignored, where nobody asked for that. Not kept in JSON.
     glance : Glance, optional
@@ -60,6 +62,7 @@ class ColumnPlan:
     type: str
     kind: str
     options: dict[str, Any] = field(default_factory=dict)
+    notation: str = ""
     note: str = field(default="", compare=False)
     glance: Glance | None = field(default=None, compare=False, repr=False)
 
@@ -86,6 +89,11 @@ class ColumnPlan:
                 )
             options[option].check(f"{option!r} of column {name!r}", value)
         return cls(name, type_, kind, {key: given.get(key, options[key].default) for key in options}, **more)
+
+    @property
+    def notated(self) -> dict[str, str]:
+        """The notation as an entry of JSON, where there is one."""
+        return {"notation": self.notation} if self.notation else {}
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,13 @@ class Plan:
         lines = [f'  "{key}": {_json(value)},' for key, value in head.items()]
         lines += [f'  "weight": {_json(self.weight)},', f'  "offset": {_json(self.offset)},']
         columns = [
-            {"name": column.name, "type": column.type, "kind": column.kind, **column.options}
+            {
+                "name": column.name,
+                "type": column.type,
+                "kind": column.kind,
+                **column.notated,
+                **column.options,
+            }
             for column in self.columns
         ]
         # A line a column: that reads, compares and edits best.
@@ -231,8 +245,9 @@ def _column(given):
         raise ParameterError(
             f'The plan\'s columns hold {given!r}, but {{"name": ..., "kind": ...}} is wanted.'
         )
-    options = {key: value for key, value in given.items() if key not in {"name", "type", "kind"}}
-    return ColumnPlan.of(given["name"], str(given.get("type", "")), given["kind"], options)
+    options = {key: value for key, value in given.items() if key not in {"name", "type", "kind", "notation"}}
+    notation = str(given.get("notation", ""))
+    return ColumnPlan.of(given["name"], str(given.get("type", "")), given["kind"], options, notation=notation)
 
 
 def _require_keys(what, given, needed, allowed):

@@ -70,9 +70,11 @@ def make_plan(
     if task is None and target is not None:
         task, reason = _task(target, source, sample)
     kinds = _named_kinds(names, source.name, ignore, categorical, text, overrides or {})
-    roles = {target, weight, offset}
+    roles, notations = {target, weight, offset}, source.notations
     columns = [
-        _column(source.schema.field(name), sample, kinds.get(name)) for name in names if name not in roles
+        _column(source.schema.field(name), sample, kinds.get(name), notations.get(name, ""))
+        for name in names
+        if name not in roles
     ]
     for name in roles & set(kinds):
         raise ParameterError(
@@ -137,7 +139,7 @@ def _named_kinds(names, source, ignore, categorical, text, overrides):
     return kinds
 
 
-def _column(field, sample, named):
+def _column(field, sample, named, notation):
     """The plan of a column: as it was named, or as its type suggests."""
     type_, note = field.type, ""
     if named is None:
@@ -145,7 +147,9 @@ def _column(field, sample, named):
         named = {"kind": kind}
     options = {key: value for key, value in named.items() if key != "kind"}
     glance = _glance(_whole(sample, field.name))
-    return ColumnPlan.of(field.name, str(type_), named.get("kind"), options, note=note, glance=glance)
+    return ColumnPlan.of(
+        field.name, str(type_), named.get("kind"), options, notation=notation, note=note, glance=glance
+    )
 
 
 def _suggested(type_):

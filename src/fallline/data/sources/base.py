@@ -100,6 +100,11 @@ class Source(ABC):
     bytes_a_column: int = 0
 
     @property
+    def notations(self) -> dict[str, str]:
+        """How the dates and times of each column of text are written, where that had to be found out."""
+        return {}
+
+    @property
     @abstractmethod
     def fingerprint(self) -> str:
         """Hexadecimal digits that change when the data or the way to read them change."""

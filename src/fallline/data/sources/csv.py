@@ -27,7 +27,7 @@ from fallline.data.sources.look import Head, look_at_head, look_at_rows
 from fallline.data.sources.options import ReadOptions
 from fallline.data.sources.parsed import Parsed, all_but, in_order, misfit, not_utf8
 from fallline.data.sources.text import Chunk, chunks, open_text
-from fallline.data.sources.typed import DASHES, convert, guess_type, is_missing, trimmed
+from fallline.data.sources.typed import DASHES, convert, guess_type, is_missing, known_guesses, trimmed
 
 __all__ = ["Delimited"]
 
@@ -52,6 +52,10 @@ class Delimited(FileFormat):
         a_row = max(head.a_row, 8.0 * len(head.names))
         size = int(rows_a_batch(a_row) * max(head.a_row, 1.0))
         return Probe(schema, None, table.num_rows, (dialect._replace(size=size), head.a_row))
+
+    def notations(self, probe: Probe) -> dict[str, str]:
+        """See `FileFormat.notations`."""
+        return dict(probe.details[0].formats)
 
     def sample(
         self, file: File, probe: Probe, schema: pa.Schema, options: ReadOptions, rows: int
@@ -90,15 +94,16 @@ def _guess_types(head, table, whole, options):
     missing = (*options.missing, *DASHES)
     present = [column.filter(pc.invert(is_missing(column, missing))) for column in columns]
     decimal = _decimal(head, present, whole)
+    known = known_guesses(options)
     guesses = [
-        guess_type(column, decimal, whole) if name not in options.text_columns else None
+        known.get(name) or guess_type(column, decimal, whole)
         for name, column in zip(head.names, present, strict=True)
     ]
-    types = [pa.string() if guess is None else guess.type for guess in guesses]
+    types = [guess.type for guess in guesses]
     dialect = head.dialect._replace(
         decimal=decimal,
         formats=tuple(
-            (name, g.format) for name, g in zip(head.names, guesses, strict=True) if g and g.format
+            (name, guess.format) for name, guess in zip(head.names, guesses, strict=True) if guess.format
         ),
         trim=any(
             is_.is_string(type_) and not column.equals(raw)

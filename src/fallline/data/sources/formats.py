@@ -110,6 +110,10 @@ class FileFormat(ABC):
     def probe(self, file: File, options: ReadOptions, rows: int) -> Probe:
         """Look at a file; where types have to be guessed, from about so many rows at several places."""
 
+    def notations(self, probe: Probe) -> dict[str, str]:
+        """How the dates and times of each column are written, where that had to be found out."""
+        return {}
+
     @abstractmethod
     def sample(
         self, file: File, probe: Probe, schema: pa.Schema, options: ReadOptions, rows: int

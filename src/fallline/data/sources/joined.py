@@ -99,6 +99,14 @@ class JoinedSource(Source):
                     return
                 yield batch
 
+    @property
+    def notations(self) -> dict[str, str]:
+        """How the dates and times of each column are written, as the first file that tells has it."""
+        found: dict[str, str] = {}
+        for probe in self._probes:
+            found = self._format.notations(probe) | found
+        return found
+
     def sample(self) -> pa.Table:
         """The same rows every time, read once."""
         return self._sample

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.types as is_
 
 from fallline.data.sources.options import ReadOptions
-from fallline.data.sources.typed import DASHES, guess_type, is_missing, is_usual, trimmed
+from fallline.data.sources.typed import DASHES, guess_type, is_missing, is_usual, known_guesses, trimmed
 
 __all__ = ["Field", "at", "find_fields", "guess_field"]
 
@@ -87,8 +87,9 @@ def guess_field(
     name: str, field: Field, objects: Sequence[Mapping[str, Any]], whole: bool, options: ReadOptions
 ) -> tuple[pa.DataType, str]:
     """The type of a column, and the format of its dates: what is written as text may be numbers or dates."""
-    if name in options.text_columns:
-        return pa.string(), ""
+    known = known_guesses(options).get(name)
+    if known is not None:
+        return known.type, known.format
     values = [value for value in (at(each, field.path) for each in objects) if value is not None]
     if is_.is_integer(field.written):
         digits = [str(value) for value in values if type(value) is int]

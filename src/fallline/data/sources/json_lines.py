@@ -66,6 +66,10 @@ class JSONLines(FileFormat):
         told = {name: fields[name]._replace(format=format_) for name, (_, format_) in guesses.items()}
         return Probe(schema, None, len(objects), (head, told))
 
+    def notations(self, probe: Probe) -> dict[str, str]:
+        """See `FileFormat.notations`."""
+        return {name: field.format for name, field in probe.details[1].items() if field.format}
+
     def sample(
         self, file: File, probe: Probe, schema: pa.Schema, options: ReadOptions, rows: int
     ) -> pa.Table:

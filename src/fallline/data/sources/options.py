@@ -7,10 +7,28 @@ from typing import NamedTuple
 
 from fallline.errors import ParameterError
 
-__all__ = ["MISSING", "ReadOptions"]
+__all__ = ["MISSING", "Known", "ReadOptions"]
 
-MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "Null", "null", "None", "none")
+MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "Null", "null", "None", "none", "<NA>", "(null)",
+           "#DIV/0!", "#VALUE!")  # fmt: skip
 """Texts that mean a missing value, unless told otherwise."""
+
+
+class Known(NamedTuple):
+    """A column whose type is known from other files, and not to be guessed again.
+
+    Parameters
+    ----------
+    name : str
+    type : str
+        As Arrow writes it, such as "double" or "timestamp[s]".
+    notation : str
+        How dates and times are written, such as "%d/%m/%Y", unless as in ISO 8601.
+    """
+
+    name: str
+    type: str
+    notation: str = ""
 
 
 class ReadOptions(NamedTuple):
@@ -37,6 +55,8 @@ class ReadOptions(NamedTuple):
         quote is a character like any other.
     text_columns : tuple of str
         Columns of tables to read as text, whatever they look like: codes with leading zeros, say.
+    known : tuple of Known
+        Columns of text formats whose types are given.
     """
 
     on_error: str = "stop"
@@ -47,10 +67,15 @@ class ReadOptions(NamedTuple):
     missing: tuple[str, ...] = MISSING
     quotes: bool = True
     text_columns: tuple[str, ...] = ()
+    known: tuple[Known, ...] = ()
 
     def as_text(self, columns: Iterable[str]) -> ReadOptions:
         """The same options, with these columns read as text, too."""
         return self._replace(text_columns=(*self.text_columns, *columns))
+
+    def with_known(self, columns: Iterable[Known]) -> ReadOptions:
+        """The same options, with the types of these columns given."""
+        return self._replace(known=(*self.known, *columns))
 
     def checked(self) -> ReadOptions:
         """The same options, if they can be followed.

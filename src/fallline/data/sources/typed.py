@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -10,7 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as is_
 
-__all__ = ["DASHES", "Guess", "convert", "guess_type", "is_missing", "is_usual", "trimmed"]
+from fallline.data.sources.options import ReadOptions
+
+__all__ = ["DASHES", "Guess", "convert", "guess_type", "is_missing", "is_usual", "known_guesses", "trimmed"]
 
 DASHES = ("-", "--", ".", "\\N", "NaT", "nil")
 """What means a missing value among numbers and dates, and may mean something among texts."""
@@ -74,6 +77,18 @@ class Guess(NamedTuple):
 
     type: pa.DataType
     format: str = ""
+
+
+def known_guesses(options: ReadOptions) -> dict[str, Guess]:
+    """What is known of columns before looking at them."""
+    known = {name: Guess(_type_called(type_), notation) for name, type_, notation in options.known}
+    return known | {name: Guess(pa.string()) for name in options.text_columns}
+
+
+def _type_called(text):
+    """The Arrow type of this name."""
+    zoned = re.fullmatch(r"timestamp\[(\w+), tz=(.+)\]", text)
+    return pa.timestamp(*zoned.groups()) if zoned else pa.type_for_alias(text)
 
 
 def trimmed(values: pa.Array) -> pa.Array:
