@@ -173,7 +173,7 @@ def test_every_damaged_byte_is_noticed(tmp_path):
             cache = find(tmp_path, KEY)
         assert in_block == (cache is not None)
         if cache is not None:
-            with cache, pytest.raises(CacheError, match="run again"):
+            with cache, pytest.raises(CacheError, match="written anew"):
                 cache.load()
         assert not path.exists()
 
@@ -205,7 +205,7 @@ def test_a_file_cut_short_while_it_is_read(tmp_path):
     """A block that is no longer there when its turn comes is an error that says what to do."""
     with write(tmp_path, KEY, [dense()]) as cache:
         os.truncate(tmp_path / f"{KEY}.fallcache", 5000)
-        with pytest.raises(CacheError, match=r"damaged \(block 0\).*run again"):
+        with pytest.raises(CacheError, match=r"damaged \(block 0\).*written anew"):
             cache.load()
 
 

@@ -121,14 +121,15 @@ def test_a_file_that_has_changed_is_read_anew(frame, tmp_path):
     assert not _same(before, after)
 
 
-def test_a_damaged_cache_is_made_anew_with_a_warning(frame, tmp_path, folder):
-    """Nothing of it is used."""
+@pytest.mark.parametrize("place", [100, -5000])
+def test_a_damaged_cache_is_made_anew_with_a_warning(frame, tmp_path, folder, place):
+    """Nothing of it is used, whether its header is damaged or a block, which is noticed later."""
     path = tmp_path / "d.csv"
     _only(frame, "price").to_csv(path, index=False)
     first = fallline.train(path, "price", epochs=1)
     (cache,) = folder.iterdir()
     content = bytearray(cache.read_bytes())
-    content[100] ^= 1
+    content[place] ^= 1
     cache.write_bytes(content)
     with pytest.warns(FalllineWarning, match="written anew"):
         again = fallline.train(path, "price", epochs=1)

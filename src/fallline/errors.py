@@ -10,7 +10,8 @@
     ├── ParameterError (ValueError)         a setting: what it got, what it wanted
     ├── DivergenceError (ArithmeticError, ValueError)   the loss became non-finite
     ├── StateError (ValueError)             a saved state that does not fit
-    ├── CacheError (OSError)                a cache file that is damaged, or cannot be written
+    ├── CacheError (OSError)                a cache file that cannot be written or read
+    │   └── DamagedCacheError               one that is not as it was written; it has been removed
     ├── ModelError (ValueError)             a file that is no model, or none that this version reads
     └── MissingDependencyError (ImportError)            an extra that is not installed
 
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 __all__ = [
     "CacheError",
+    "DamagedCacheError",
     "DivergenceError",
     "FalllineError",
     "FalllineWarning",
@@ -72,7 +74,11 @@ class StateError(FalllineError, ValueError):
 
 
 class CacheError(FalllineError, OSError):
-    """A cache file is damaged, or cannot be written."""
+    """A cache file cannot be written or read."""
+
+
+class DamagedCacheError(CacheError):
+    """A cache file is not as it was written. It has been removed, to be written anew."""
 
 
 class ModelError(FalllineError, ValueError):

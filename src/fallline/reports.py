@@ -82,6 +82,7 @@ def _times(seconds):
 
 def _cache(cache):
     if cache["path"] is None:
-        return "Encoded rows were kept in memory only."
+        where = "a temporary file" if cache["bytes"] else "memory only"
+        return f"Encoded rows were kept in {where}."
     how = "found again in" if cache["found"] else "written to"
     return f"Encoded rows ({bytes_in_words(cache['bytes'])}) {how} {cache['path']}."

@@ -21,7 +21,7 @@ from fallline.data.order import Order
 from fallline.data.prepared import Preparing, prepare
 from fallline.data.sources import open_source
 from fallline.data.sources.options import ReadOptions
-from fallline.errors import CacheError, FalllineWarning, InterruptedWarning, ParameterError
+from fallline.errors import CacheError, DamagedCacheError, FalllineWarning, InterruptedWarning, ParameterError
 from fallline.loop import train as run_loop
 from fallline.model import Model
 from fallline.monitors.base import Run
@@ -179,12 +179,27 @@ def train(
     made = _planned(source, plan, target, asked, loss)
     held_out = HeldOut.of(validation, order.seed, made, options)
     opening = time.perf_counter() - began
-    how = _preparing(made, loss, budget, _folder(cache), _scaled(progress, 0.0, 0.5))
-    prepared = prepare(source, made, how)
-    training, judging = held_out.parts(prepared, how._replace(tell=_nobody))
+    how = _preparing(made, loss, budget, _folder(cache))
+
+    def attempt():
+        return _trained(source, made, how, held_out, recipe, order, loss, limits, progress)
+
+    try:
+        model = attempt()
+    except DamagedCacheError as error:
+        warnings.warn(f"{error} Training begins anew.", FalllineWarning, stacklevel=2)
+        model = attempt()
+    model.summary["seconds"] |= {"opening": opening, "total": time.perf_counter() - began}
+    return model
+
+
+def _trained(source, plan, how, held_out, recipe, order, loss, limits, progress):
+    """The model that comes of a source, from encoding to the summary."""
+    prepared = prepare(source, plan, how._replace(tell=_scaled(progress, 0.0, 0.5)))
+    training, judging = held_out.parts(prepared, how)
     encoder = prepared.encoder
     chosen = class_loss(loss, len(encoder.classes)) if encoder.classes else regression_loss(loss)
-    engine = recipe.engine(Offset(chosen) if made.offset is not None else chosen, Extent.of(training))
+    engine = recipe.engine(Offset(chosen) if plan.offset is not None else chosen, Extent.of(training))
     state = engine.start(training.n_columns, _outputs(encoder), np.float32)
     run = Run(engine, training, order, state, recipe.epochs_for(training.n_rows))
     stop = run_loop(run, _monitors(judging, limits, _scaled(progress, 0.5 * (not prepared.found), 1.0)))
@@ -193,8 +208,7 @@ def train(
     model = Model(encoder, _final(run, stop), chosen, {}, state.history)
     if judging is not None:
         model.summary["validation"] = judged(model, judging)
-    seconds = {"opening": opening, "total": time.perf_counter() - began}
-    model.summary.update(summarised(source, prepared, recipe, run, stop, budget, seconds))
+    model.summary.update(summarised(source, prepared, recipe, run, stop, how.budget))
     return model
 
 
@@ -227,7 +241,7 @@ def _planned(source, plan, target, asked, loss):
     return plan
 
 
-def _preparing(plan, loss, budget, folder, tell):
+def _preparing(plan, loss, budget, folder):
     """How rows are prepared for a loss, which is checked here, before they are read."""
     classes = plan.task != "regression"
     usual = class_loss(loss, 2) if classes else regression_loss(loss)
@@ -238,7 +252,7 @@ def _preparing(plan, loss, budget, folder, tell):
         standardise_target=classes or type(usual.link) is Identity,
         domain=ANY_NUMBER if classes else usual.domain,
         loss=name_of(usual),
-        tell=tell,
+        tell=_nobody,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import fallline
@@ -29,13 +28,7 @@ def judged(model: Model, source: TrainingSource) -> dict[str, float]:
 
 
 def summarised(
-    source: Source,
-    prepared: Prepared,
-    recipe: Recipe,
-    run: Run,
-    stop: Stop,
-    budget: Budget,
-    seconds: Mapping[str, float],
+    source: Source, prepared: Prepared, recipe: Recipe, run: Run, stop: Stop, budget: Budget
 ) -> dict[str, Any]:
     """Data, training, why it stopped, seconds, cache, memory and notes."""
     return {
@@ -43,12 +36,7 @@ def summarised(
         "data": _data(source, prepared.encoder, run),
         "training": _training(recipe, run),
         "stop": stop._asdict(),
-        "seconds": {
-            "opening": seconds["opening"],
-            **prepared.seconds,
-            "training": run.state.seconds,
-            "total": seconds["total"],
-        },
+        "seconds": {"opening": 0.0, **prepared.seconds, "training": run.state.seconds, "total": 0.0},
         "cache": _cache(prepared),
         "memory": {"budget": budget.total, "peak": _peak_memory(), "shuffle": _shuffling(prepared, budget)},
         "notes": list(prepared.encoder.warnings),
@@ -99,9 +87,10 @@ def _speed(state):
 
 def _cache(prepared):
     cache = prepared.cache
-    if cache is None or cache.path is None:
+    if cache is None:
         return {"path": None, "found": False, "bytes": 0}
-    return {"path": str(cache.path), "found": prepared.found, "bytes": cache.path.stat().st_size}
+    path = None if cache.path is None else str(cache.path)
+    return {"path": path, "found": prepared.found, "bytes": cache.size}
 
 
 def _shuffling(prepared, budget):

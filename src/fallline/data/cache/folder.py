@@ -127,14 +127,22 @@ def explained(folder: Path) -> Iterator[None]:
         raise
     except OSError as error:
         if error.errno in _FULL:
-            with suppress(OSError):
-                free = _readable(shutil.disk_usage(folder).free)
-            reason = f"The disk filled up ({error.strerror}; {free} are free now) while encoded rows were written to"
+            reason = (
+                f"The disk filled up ({error.strerror}{_left(folder)}) while encoded rows were written to"
+            )
         else:
             reason = f"Encoded rows cannot be written ({error.strerror or error}) to"
         raise CacheError(
             f"{reason} the folder {str(folder)!r}. Nothing is left there. {_ELSEWHERE}"
         ) from error
+
+
+def _left(folder):
+    """How much room there is now, for the middle of a sentence; nothing for a folder that is not there."""
+    try:
+        return f"; {_readable(shutil.disk_usage(folder).free)} are free now"
+    except OSError:
+        return ""
 
 
 def _cache_files(folder):

@@ -17,7 +17,7 @@ import numpy as np
 from fallline.data.cache import layout
 from fallline.data.cache.folder import path_of
 from fallline.data.rows import DenseRows, Rows, SparseRows
-from fallline.errors import CacheError, FalllineWarning
+from fallline.errors import CacheError, DamagedCacheError, FalllineWarning
 
 __all__ = ["Cache", "find"]
 
@@ -60,6 +60,8 @@ class Cache:
 
     Attributes
     ----------
+    size : int
+        Bytes.
     n_rows, n_columns, n_targets, n_blocks : int
     sparse : bool
     shuffled : bool
@@ -87,7 +89,7 @@ class Cache:
             raise
 
     def _read_ends(self, key):
-        size = self._file.seek(0, os.SEEK_END)
+        self.size = size = self._file.seek(0, os.SEEK_END)
         head = self._checked(layout.PREAMBLE, 0)
         foot = self._checked(layout.FOOTER, size - layout.FOOTER.size)
         if head is None or foot is None or foot[4] != size:
@@ -153,7 +155,7 @@ class Cache:
         Raises
         ------
         CacheError
-            If a block is damaged. The file is removed, so that the next run writes it anew.
+            If a block is damaged; `DamagedCacheError` if the file has a name: it is removed, to be written anew.
         """
         blocks = np.arange(self.n_blocks) if blocks is None else blocks
         n, entries = int(self.rows[blocks].sum()), int(self.entries[blocks].sum())
@@ -229,9 +231,8 @@ class Cache:
         with suppress(OSError):
             if os.path.samestat(self.path.stat(), os.fstat(self._file.fileno())):
                 self.path.unlink()
-        return CacheError(
-            f"The cache file {str(self.path)!r} is damaged (block {block}). It has been removed: run again, and it is "
-            "written anew."
+        return DamagedCacheError(
+            f"The cache file {str(self.path)!r} is damaged (block {block}). It has been removed, to be written anew."
         )
 
     def load(self) -> Rows:
