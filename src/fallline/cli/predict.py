@@ -48,4 +48,4 @@ def run(options: argparse.Namespace) -> None:
             options=reading_options(options),
             progress=progress,
         )
-    say(console(), f"{written:,} rows predicted: {options.output}")
+    say(console(), f"{written:,} row{'s' * (written != 1)} predicted: {options.output}")
