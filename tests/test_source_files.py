@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
+from fallline.data.encoder import fit, make_plan
+from fallline.data.further import warn_of_skipped
 from fallline.data.sources import ReadOptions, find, open_source
 from fallline.data.sources.agree import agreed_type, as_type
-from fallline.errors import InputError, ParameterError
+from fallline.errors import FalllineWarning, InputError, ParameterError
 
 N = 1_000
 
@@ -82,6 +85,83 @@ def test_what_is_not_there_is_said(place, message, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=message):
         open_source(tmp_path / place)
+
+
+@pytest.mark.parametrize("place", ["", "sub", "*.parquet"])
+def test_a_folder_that_cannot_be_read_is_said(place, tmp_path, monkeypatch):
+    """It is an OSError with its name, be it the one given or one in it; a hidden one is no matter."""
+    write(tmp_path / "a.parquet")
+    write(tmp_path / "sub" / "b.parquet")
+    write(tmp_path / ".hidden" / "c.parquet")
+    scandir, refused = os.scandir, {str(tmp_path / ".hidden")}
+
+    def refusing(path="."):
+        if str(path) in refused:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert names(tmp_path) == ["a.parquet", "b.parquet"]
+    refused.add(str(tmp_path) if "*" in place else str(tmp_path / "sub"))
+    with pytest.raises(PermissionError) as raised:
+        find.find_files(tmp_path / place)
+    assert raised.value.filename in refused
+
+
+def test_a_tilde_is_a_home_folder(tmp_path, monkeypatch):
+    """Of a user that there is; otherwise it is a name like any other."""
+    write(tmp_path / "a.parquet")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert names("~/a.parquet") == names("~/*.parquet") == names(["~/a.parquet"]) == ["a.parquet"]
+    with pytest.raises(InputError, match=r"There is no file '~nobody-of-this-name/a.csv'"):
+        names("~nobody-of-this-name/a.csv")
+
+
+def test_what_can_be_read_once_is_said(tmp_path):
+    """A pipe or a device is no empty file."""
+    os.mkfifo(tmp_path / "pipe.csv")
+    for place in (tmp_path / "pipe.csv", tmp_path, "/dev/null"):
+        with pytest.raises(InputError, match=r"no regular file.*read only once.*Save"):
+            open_source(place)
+
+
+def test_a_file_put_in_the_place_of_another_is_another(tmp_path):
+    """Even if it has the same size and time; new permissions do not stop reading."""
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n1,2\n")
+    source = open_source(path)
+    facts = path.stat()
+    path.chmod(0o600)
+    assert sum(batch.rows.num_rows for batch in source.batches()) == 1
+    path.write_text("a,b\n3,4\n")
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert open_source(path).fingerprint != source.fingerprint
+
+
+def test_names_that_differ_in_case_are_said(tmp_path):
+    """A file that lacks a column may have it with other letters."""
+    write(tmp_path / "a.parquet", Age=[1])
+    write(tmp_path / "b.parquet", age=[1])
+    with pytest.raises(
+        InputError, match=r"lacks the column 'Age', which .*\(it has 'age': capitals and small"
+    ):
+        open_source(tmp_path)
+
+
+def test_a_column_not_found_without_a_header_is_explained(tmp_path):
+    """Where names are x0, x1 and so on, as nothing was taken for a header, the message says how to have one."""
+    path = tmp_path / "a.csv"
+    path.write_text("2019,2020,y\n1.5,2.5,yes\n3.5,4.5,no\n")
+    source = open_source(path)
+    assert source.schema.names == ["x0", "x1", "x2"]
+    for asked in ({"target": "y"}, {"target": "x2", "weight": "w"}, {"target": "x2", "ignore": ["2019"]}):
+        with pytest.raises(
+            ParameterError, match=r"no such column\. The file was read as one without a header; --header says"
+        ):
+            make_plan(source, **asked)
+    source = open_source(write(tmp_path / "b.parquet", x0=[1, 2]))
+    with pytest.raises(ParameterError, match=r"no such column\. There are"):
+        make_plan(source, target="y")
 
 
 def test_the_same_file_twice_is_an_error(tmp_path):
@@ -243,7 +323,7 @@ def damaged(path, group, column=0):
 @pytest.mark.parametrize("in_flight", [1, 4])
 def test_a_damaged_row_group_is_said_or_skipped(tmp_path, in_flight):
     """A row group that cannot be decoded is an error with its rows; with on_error="skip" it is left out, and counted once."""
-    path = damaged(write(tmp_path / "a.parquet"), 1)
+    path = damaged(write(tmp_path / "a.parquet", a=np.arange(N), b=np.arange(N) % 7), 1)
     with pytest.raises(
         InputError, match=r"a\.parquet', row group 2 \(rows 401 to 800\) is damaged: .*--on-error skip"
     ):
@@ -258,6 +338,11 @@ def test_a_damaged_row_group_is_said_or_skipped(tmp_path, in_flight):
     assert (Path(skipped.file).name, skipped.row) == ("a.parquet", 401)
     assert "row group 2" in skipped.reason
     assert "400 rows left out" in skipped.reason
+    assert skipped.rows == 400
+    with pytest.warns(FalllineWarning, match="^400 rows were left out"):
+        warn_of_skipped([skipped])
+    encoder = fit(make_plan(source, target="a", task="regression"), source)
+    assert encoder.counts.skipped == 400
     number = next(number for number, batch in enumerate(batches) if batch.skipped)
     rest = list(source.batches(start=batches[number].cursor, in_flight=in_flight))
     assert [batch[1:] for batch in rest] == [batch[1:] for batch in batches[number + 1 :]]

@@ -100,6 +100,43 @@ def test_what_is_no_data_is_said(data, message):
         open_source(data)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [pd.DataFrame, pl.DataFrame, pa.table, pa.RecordBatch.from_pydict],
+    ids=["pandas", "polars", "table", "batch"],
+)
+def test_tables_in_a_list_are_one_below_the_other(make):
+    """A list of data frames or tables is one table."""
+    found = read([make({"a": [1, 2], "c": ["x", "y"]}), make({"a": [3], "c": ["z"]})])
+    assert found.to_pydict() == {"a": [1, 2, 3], "c": ["x", "y", "z"]}
+
+
+def test_categories_of_several_tables_meet():
+    """So do types, as they do in files."""
+    frames = [pd.DataFrame({"c": pd.Categorical(values)}) for values in (["a", "b"], ["c", "a"])]
+    assert read(frames)["c"].to_pylist() == ["a", "b", "c", "a"]
+    assert read([pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [0.5]})])["a"].to_pylist() == [1.0, 0.5]
+
+
+def test_rows_may_be_dictionaries():
+    """What a row does not have is missing there, wherever it comes first."""
+    found = read([{"a": 1}, {"a": 2, "b": "x"}, {"b": "y"}]).to_pydict()
+    assert found == {"a": [1, 2, None], "b": [None, "x", "y"]}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([pd.DataFrame({"a": [1]}), pd.DataFrame({"A": [2]})], r"'table 2' lacks the column 'a'.*it has 'A'"),
+        ([pd.DataFrame({"a": [1]}), np.zeros(3)], "holds tables, but also a ndarray"),
+    ],
+)
+def test_lists_that_are_no_table_are_said(data, message):
+    """Tables in a list need the same columns."""
+    with pytest.raises(InputError, match=message):
+        open_source(data)
+
+
 def test_a_stream_that_gives_other_rows_each_time_is_an_error():
     """Training takes several passes over the same rows: fewer in the second are noticed."""
 

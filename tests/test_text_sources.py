@@ -161,7 +161,7 @@ def chunks_of(stream, path, start, size):
         ("a,b\n1,2\n", ["a", "b"]),
         ("x y\n1 2\n3 4\n", ["x", "y"]),
         ("  18.0   8   307.0\n  15.0   10  350.0\n", ["x0", "x1", "x2"]),
-        ("a,b\n1,2,3\n4,5,6\n", ["x0", "a", "b"]),
+        ("a,b\n1,2,\n3,4,\n", ["a", "b"]),
         ("only\n1\n2\n", ["only"]),
         ("\ufeffa,b\n1,2\n", ["a", "b"]),
         ("a,b\r1,2\r3,4\r", ["a", "b"]),
@@ -172,7 +172,7 @@ def test_delimiter_and_header_are_found(opened, content, columns):
     source = opened(content)
     assert source.schema.names == columns
     lines = [line for line in content.replace("\r", "\n").split("\n") if line]
-    assert len(rows_of(source)) == len(lines) - (not columns[0].startswith("x0") or columns[-1] == "b")
+    assert len(rows_of(source)) == len(lines) - (not columns[0].startswith("x0"))
 
 
 def test_what_is_said_is_not_guessed(opened):
@@ -445,6 +445,31 @@ def test_a_header_that_is_not_of_the_table(opened):
     assert "names 4 columns in its header, but its rows have 2 fields" in error(
         opened, "a,b,c,d\n1,2\n3,4\n", header=True
     )
+
+
+def test_names_of_rows_are_said(opened):
+    """One field more than the header has is the name of the row, and a warning says so."""
+    with pytest.warns(
+        FalllineWarning, match="names 2 columns in its header, but its rows have 3 fields.*'x0'"
+    ):
+        assert read(opened, "a,b\n1,2,3\n4,5,6\n") == {"x0": [1, 4], "a": [2, 5], "b": [3, 6]}
+
+
+@pytest.mark.parametrize("bad", ["yes,1.5,0,7", 'yes,1.5,0,"7"'])
+def test_a_delimiter_after_the_last_field_is_no_column(opened, bad):
+    """Rows that end with a delimiter, as the header does not, keep their columns; a value behind it is a bad row."""
+    rows = ["yes,1.2,0,", "no,1.3,1,"] * 50_000
+    content = "\n".join(["y,x,z", *rows, ""])
+    assert read(opened, 'y,x,z\nyes,1.2,0,\n"n,\no",1.3,1,') == {
+        "y": ["yes", "n,\no"],
+        "x": [1.2, 1.3],
+        "z": [0, 1],
+    }
+    assert list(read(opened, content)) == ["y", "x", "z"]
+    rows[60_000] = bad
+    content = "\n".join(["y,x,z", *rows, ""])
+    assert "row 60,001: it has a value after its last delimiter" in error(opened, content)
+    assert skipped(opened, content)[1] == [60_001]
 
 
 # JSON lines

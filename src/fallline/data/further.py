@@ -59,7 +59,8 @@ def warn_of_skipped(skipped: Sequence[Skipped]) -> None:
     if not skipped:
         return
     first = "; ".join(f"{row.file!r}, row {row.row:,}: {row.reason}" for row in skipped[:3])
-    what = "1 row was" if len(skipped) == 1 else f"{len(skipped):,} rows were"
+    rows = sum(row.rows for row in skipped)
+    what = "1 row was" if rows == 1 else f"{rows:,} rows were"
     warnings.warn(
         f"{what} left out that could not be read: {first}{' ...' if len(skipped) > 3 else ''}",
         FalllineWarning,

@@ -40,7 +40,7 @@ def row_number(batch: Batch, position: int) -> int:
     """The number in its file of the row at a position of a batch, from 1."""
     number = batch.first + position
     for skipped in sorted(batch.skipped, key=lambda skipped: skipped.row):
-        number += skipped.row <= number
+        number += skipped.rows * (skipped.row <= number)
     return number
 
 

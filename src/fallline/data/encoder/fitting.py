@@ -161,7 +161,7 @@ class _Pass:
         first, batch = item
         rows, kept = without_missing_target(batch, self._plan.named_target)
         n = batch.rows.num_rows
-        counts = Counted(n, n - len(rows), len(batch.skipped))
+        counts = Counted(n, n - len(rows), sum(left_out.rows for left_out in batch.skipped))
         if len(rows) == 0:
             absent = np.zeros(len(self.slots), np.int64)
             return _Seen(counts, absent, None, None, [], None, batch.done)

@@ -62,14 +62,14 @@ def make_plan(
     names = source.schema.names
     for role, column in (("target", target), ("weight", weight), ("offset", offset)):
         if column is not None:
-            require_known(column, names, f"{role}={column!r}, but {source.name!r} has no such column")
+            _require_column(column, source, f"{role}={column!r}")
     if task is not None and task not in TASKS:
         raise ParameterError(f"task={task!r} is not one of {', '.join(TASKS)}.{did_you_mean(task, TASKS)}")
     sample = source.sample()
     reason = None
     if task is None and target is not None:
         task, reason = _task(target, source, sample)
-    kinds = _named_kinds(names, source.name, ignore, categorical, text, overrides or {})
+    kinds = _named_kinds(source, ignore, categorical, text, overrides or {})
     roles, notations = {target, weight, offset}, source.notations
     columns = [
         _column(source.schema.field(name), sample, kinds.get(name), notations.get(name, ""))
@@ -97,10 +97,18 @@ def aimed(plan: Plan, source: Source, target: str, task: str | None) -> Plan:
     TargetError
         If it can be none.
     """
-    require_known(target, source.schema.names, f"target={target!r}, but {source.name!r} has no such column")
+    _require_column(target, source, f"target={target!r}")
     found = (task, None) if task is not None else _task(target, source, source.sample())
     columns = [column for column in plan.columns if column.name != target]
     return replace(plan, target=target, task=found[0], task_reason=found[1], columns=columns)
+
+
+def _require_column(column, source, what):
+    """Raise `ParameterError`, its message beginning with what named the column, if a source has no such column."""
+    problem = f"{what}, but {source.name!r} has no such column"
+    if source.places_for_names:
+        problem += ". The file was read as one without a header; --header says that it has one"
+    require_known(column, source.schema.names, problem)
 
 
 def _task(target, source, sample):
@@ -118,7 +126,7 @@ def _task(target, source, sample):
         raise InputError(f"{source.name!r}, among the rows looked at: {error.reason}.") from error
 
 
-def _named_kinds(names, source, ignore, categorical, text, overrides):
+def _named_kinds(source, ignore, categorical, text, overrides):
     """The kinds that were asked for by name, with their options."""
     kinds: dict[str, dict[str, Any]] = {}
     # A column named a category is one, however many values it has.
@@ -129,12 +137,12 @@ def _named_kinds(names, source, ignore, categorical, text, overrides):
     )
     for setting, columns, kind in asked:
         for column in [columns] if isinstance(columns, str) else columns:
-            require_known(column, names, f"{setting}={column!r}, but {source!r} has no such column")
+            _require_column(column, source, f"{setting}={column!r}")
             if column in kinds:
                 raise ParameterError(f"Column {column!r} is named for two kinds. Name it for one.")
             kinds[column] = kind
     for column, kind in overrides.items():
-        require_known(column, names, f"overrides has {column!r}, but {source!r} has no such column")
+        _require_column(column, source, f"overrides has {column!r}")
         kinds[column] = dict(kind) if isinstance(kind, Mapping) else {"kind": kind}
     return kinds
 

@@ -119,14 +119,23 @@ def _require_same_columns(first, types, name, other):
     extra = [column for column in other.names if column not in types]
     if missing:
         raise InputError(
-            f"{name!r} lacks {_columns(missing)}, which {first!r} has. All files of a source need the same columns: add "
-            f"{'it' if len(missing) == 1 else 'them'}, or leave the file out."
+            f"{name!r} lacks {_columns(missing)}, which {first!r} has{_other_case(missing, extra)}. All files of a source need "
+            f"the same columns: add {'it' if len(missing) == 1 else 'them'}, or leave the file out."
         )
     if extra:
         raise InputError(
             f"{name!r} has {_columns(extra)}, which {first!r} lacks. All files of a source need the same columns: remove "
             f"{'it' if len(extra) == 1 else 'them'}, or leave the file out."
         )
+
+
+def _other_case(missing, extra):
+    """That a name differs in the case of its letters only, if one does."""
+    folded = {name.casefold(): name for name in extra}
+    for name in missing:
+        if name.casefold() in folded:
+            return f" (it has {folded[name.casefold()]!r}: capitals and small letters count)"
+    return ""
 
 
 def _columns(names):

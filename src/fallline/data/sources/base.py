@@ -30,21 +30,24 @@ class Cursor(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """A row that could not be read and was left out, as asked for.
+    """A row that could not be read and was left out, as asked for; or several that follow each other.
 
     Parameters
     ----------
     file : str
         Where it is.
     row : int
-        Its number in that file, from 1; a header does not count.
+        Its number in that file, or that of the first, from 1; a header does not count.
     reason : str
         What is wrong with it, in a few words.
+    rows : int
+        How many they are.
     """
 
     file: str
     row: int
     reason: str
+    rows: int = 1
 
 
 class Batch(NamedTuple):
@@ -91,6 +94,8 @@ class Source(ABC):
         How many rows there are; None where only reading all of it would tell.
     bytes_a_column : int
         Of memory that reading takes for each column that is asked for, whatever `in_flight`.
+    places_for_names : bool
+        Whether its columns are called x0, x1 and so on because a file of text was taken for one without a header.
     """
 
     name: str
@@ -98,6 +103,7 @@ class Source(ABC):
     size: int
     n_rows: int | None = None
     bytes_a_column: int = 0
+    places_for_names: bool = False
 
     @property
     def notations(self) -> dict[str, str]:

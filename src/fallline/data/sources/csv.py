@@ -20,7 +20,15 @@ from pyarrow import csv
 
 from fallline.data.ahead import THREADS, mapped_ahead
 from fallline.data.sources.agree import no_rows
-from fallline.data.sources.dialect import Dialect, cut_records, find_records, parse_options, squeezed, texts
+from fallline.data.sources.dialect import (
+    Dialect,
+    cut_records,
+    ends_with_delimiter,
+    find_records,
+    parse_options,
+    squeezed,
+    texts,
+)
 from fallline.data.sources.files import File
 from fallline.data.sources.formats import FileFormat, Piece, Probe, rows_a_batch
 from fallline.data.sources.look import Head, look_at_head, look_at_rows
@@ -153,7 +161,7 @@ class Reader:
         options: ReadOptions,
     ):
         self._dialect = dialect
-        self._names = list(names)
+        self._names = [*names, *dialect.beyond]
         self._schema = pa.schema([schema.field(column) for column in columns])
         self._columns = list(columns)
         self._formats = dict(dialect.formats)
@@ -196,8 +204,8 @@ class Reader:
             field.name: pa.string() if field.name in self._late else field.type for field in self._schema
         }
         return csv.ConvertOptions(
-            column_types=types,
-            include_columns=self._columns,
+            column_types=types | dict.fromkeys(self._dialect.beyond, pa.null()),
+            include_columns=[*self._columns, *self._dialect.beyond],
             null_values=list(self._dashes if self._dialect.dashes else self._missing),
             strings_can_be_null=self._plain and not self._late,
             timestamp_parsers=[*self._main, csv.ISO8601],
@@ -214,7 +222,7 @@ class Reader:
             convert_options=self._convert_options,
         )
         batches = table.combine_chunks().to_batches()
-        return batches[0] if batches else no_rows(self._schema, self._columns)
+        return batches[0].select(self._columns) if batches else no_rows(self._schema, self._columns)
 
     def _finished(self, rows):
         """What Arrow read, with what it cannot do done."""
@@ -252,11 +260,19 @@ class Reader:
             row: _wrong_number(int(records.fields[row]), len(self._names))
             for row in np.flatnonzero(records.fields != len(self._names)).tolist()
         }
+        if self._dialect.beyond:
+            reasons = (
+                dict.fromkeys(np.flatnonzero(~ends_with_delimiter(self._dialect, records)).tolist(), _BEYOND)
+                | reasons
+            )
         reasons |= _not_utf8(records)
         kept = np.flatnonzero(all_but(reasons, n))
         rows, misfits = self.typed(texts(self._dialect, records.take(kept), self._names, self._columns))
         reasons |= {int(kept[row]): reason for row, reason in misfits.items()}
         return Parsed(chunk, rows, n, dict(sorted(reasons.items())))
+
+
+_BEYOND = "it has a value after its last delimiter, where the table has no column"
 
 
 def _wrong_number(fields, columns):

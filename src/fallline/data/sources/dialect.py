@@ -16,6 +16,7 @@ __all__ = [
     "Records",
     "as_bytes",
     "cut_records",
+    "ends_with_delimiter",
     "find_records",
     "guess_delimiter",
     "split_fields",
@@ -53,6 +54,8 @@ class Dialect(NamedTuple):
         Columns of dates and times that are not written as ISO 8601 has it, and how they are.
     size : int
         Bytes of text that make a batch.
+    beyond : tuple of str
+        A name for what comes after the last delimiter, where rows end with one that the header does not have: nothing.
     """
 
     encoding: str | None = None
@@ -66,6 +69,7 @@ class Dialect(NamedTuple):
     decimal: str = "."
     formats: tuple[tuple[str, str], ...] = ()
     size: int = 0
+    beyond: tuple[str, ...] = ()
 
     @property
     def quote(self) -> int:
@@ -158,6 +162,11 @@ def parse_options(dialect: Dialect) -> csv.ParseOptions:
     return csv.ParseOptions(
         delimiter=dialect.delimiter, quote_char='"' if dialect.quotes else False, newlines_in_values=True
     )
+
+
+def ends_with_delimiter(dialect: Dialect, records: Records) -> np.ndarray:
+    """Which records have nothing in their last field, of several."""
+    return records.data[records.stops - 1] == ord(dialect.delimiter)
 
 
 def split_fields(dialect: Dialect, records: Records, number: int) -> list[str]:

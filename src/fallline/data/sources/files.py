@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,10 +26,20 @@ class Stamp(NamedTuple):
         In bytes, as it lies there.
     modified : int
         Nanoseconds since 1970.
+    changed : int
+        The same of its last change of any kind, which cannot be set back as `modified` can; 0 where that is not known.
+    inode : int
+        What its filesystem has it under; 0 where that is not known.
     """
 
     size: int
     modified: int
+    changed: int = 0
+    inode: int = 0
+
+    def same_content(self, other: Stamp | None) -> bool:
+        """Whether nobody wrote to it in between; a new name or new permissions are no matter."""
+        return other is not None and self._replace(changed=0) == other._replace(changed=0)
 
 
 class File(NamedTuple):
@@ -83,9 +94,9 @@ class File(NamedTuple):
         return self.filesystem.open_input_file(self.path)
 
     def require_unchanged(self) -> None:
-        """Raise InputError unless size and time of modification are those found first."""
+        """Raise InputError unless it is the file found first, with the same size and time of modification."""
         now = stamp(self.filesystem, self.path)
-        if now == self.stamp:
+        if self.stamp.same_content(now):
             return
         if now is None:
             raise InputError(f"{self.name!r} has gone since it was found. Start again when it is back.")
@@ -98,12 +109,23 @@ class File(NamedTuple):
 
 
 def stamp(filesystem: Any, path: str) -> Stamp | None:
-    """Size and time of a file now; None if there is none."""
+    """Size and times of a file now; None if there is none.
+
+    Raises
+    ------
+    InputError
+        If it is a pipe, a device or the like.
+    """
     if isinstance(filesystem, fs.LocalFileSystem):
         try:
             found = Path(path).stat()
         except FileNotFoundError:
             return None
-        return Stamp(found.st_size, found.st_mtime_ns)
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(
+                f"{path!r} is no regular file: a pipe or a device can be read only once, but the rows are read several times. "
+                "Save what it gives to a file first, and give that."
+            )
+        return Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
     info = filesystem.get_file_info(path)
     return None if info.type != fs.FileType.File else Stamp(info.size, info.mtime_ns or 0)

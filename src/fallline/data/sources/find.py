@@ -72,7 +72,8 @@ def natural(text: str) -> list[tuple[int, str]]:
 def _place(given):
     scheme, separator, rest = given.partition("://")
     if not separator:
-        return Place(given, str(Path(given).expanduser()), "", fs.LocalFileSystem())
+        # Path.expanduser raises for users that there are not.
+        return Place(given, str(Path(os.path.expanduser(given))), "", fs.LocalFileSystem())  # noqa: PTH111
     if scheme.lower() not in (*REMOTE, "file"):
         raise InputError(
             f"{given!r} begins with {scheme}://, which fallline cannot read. Give a local path, s3:// or gs://, or download it."
@@ -132,6 +133,7 @@ def _matching(place):
         return []
     root = _fixed_part(place.path)
     if place.local:
+        _require_readable(root)
         found = glob.iglob(place.path, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
         paths = [path for path in found if not Path(path).is_dir()]
     else:
@@ -143,16 +145,31 @@ def _matching(place):
     return _files(place, root, [path for path in paths if not (plain and _is_hidden(path[len(root) :]))])
 
 
+def _require_readable(folder):
+    """Raise the OSError of a folder that is there and cannot be listed: to glob it is empty."""
+    if Path(folder).is_dir():
+        with os.scandir(folder or "."):
+            pass
+
+
 def _beneath(place):
     """The files of a folder and of the folders in it."""
     if not _is_folder(place):
         return []
     root = place.path.rstrip("/") or "/"
-    if place.local:
-        paths = [str(Path(folder, name)) for folder, _, names in os.walk(root) for name in names]
-    else:
-        paths = _listed(place.filesystem, root, recursive=True)
+    paths = _walked(root) if place.local else _listed(place.filesystem, root, recursive=True)
     return _files(place, root, [path for path in paths if not _is_hidden(path[len(root) :])])
+
+
+def _walked(root):
+    """The paths of all files beneath a local folder, hidden folders left out; one that cannot be read is an OSError."""
+    for folder, folders, names in os.walk(root, onerror=_raise):
+        folders[:] = [name for name in folders if not _is_hidden(name)]
+        yield from (str(Path(folder, name)) for name in names)
+
+
+def _raise(error):
+    raise error
 
 
 def _files(place, root, paths):

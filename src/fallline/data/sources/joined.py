@@ -66,6 +66,8 @@ class JoinedSource(Source):
         if file_format.guesses_types:
             self._own = _nothing_as_text(self._own)
         self._keys = _key_columns(files, self._own.names)
+        by_place = [f"x{column}" for column in range(len(self._own))]
+        self.places_for_names = file_format.guesses_types and self._own.names == by_place
         self.schema = pa.schema(
             [*self._own, *(pa.field(key, values.type) for key, values in self._keys.items())]
         )
@@ -78,7 +80,7 @@ class JoinedSource(Source):
 
     @property
     def fingerprint(self) -> str:
-        """Of what the files are called, how long they are and when they were written, and of the options."""
+        """Of what the files are called, how long they are and when they were written or replaced, and of the options."""
         stamps = [(file.path, *file.stamp) for file in self._files]
         told = repr((LAYOUT, self._format.name, tuple(self._options), stamps))
         return hashlib.blake2b(told.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()

@@ -15,6 +15,7 @@ from fallline.data.sources.dialect import (
     Dialect,
     Records,
     cut_records,
+    ends_with_delimiter,
     find_records,
     guess_delimiter,
     split_fields,
@@ -109,9 +110,28 @@ def _understand(file, dialect, data, options):
         return dialect._replace(begin=dialect.begin + int(begins[first])), names, body
     begin = int(begins[first + 1]) if first + 1 < len(begins) else len(data)
     _require_utf8(file, data[:begin])
-    names = _distinct(["", *fields] if len(fields) == usual - 1 else fields)
+    body = _whole_rows(below, usual)
+    dialect = dialect._replace(begin=dialect.begin + begin)
+    if len(body.starts) and len(fields) == usual - 1:
+        return _one_field_more(file, dialect, fields, body)
+    names = _distinct(fields)
     _require_columns(file, names, usual, below)
-    return dialect._replace(begin=dialect.begin + begin), names, _whole_rows(below, usual)
+    return dialect, names, body
+
+
+def _one_field_more(file, dialect, fields, body):
+    """Rows with one field more than the header: they end with a delimiter, or begin with the name of the row."""
+    if ends_with_delimiter(dialect, body).all():
+        *names, beyond = _distinct([*fields, ""])
+        return dialect._replace(beyond=(beyond,)), names, body
+    names = _distinct(["", *fields])
+    warnings.warn(
+        f"{file.name!r} names {len(fields)} columns in its header, but its rows have {len(names)} fields. The first is taken for "
+        f"the name of the row, as R writes it, and called {names[0]!r}. If it is not, correct the header.",
+        FalllineWarning,
+        stacklevel=2,
+    )
+    return dialect, names, body
 
 
 def _require_utf8(file, header):
@@ -223,8 +243,9 @@ def _require_columns(file, names, usual, below):
 def look_at_rows(file: File, head: Head, rows: int) -> tuple[pa.RecordBatch, bool]:
     """About so many rows from several places of a file, as text, and whether these are all; rows that cannot be read left out."""
     stretches, whole = _stretches(file, head, rows)
-    kept = [texts(head.dialect, records, head.names, head.names) for records in stretches]
-    empty = texts(head.dialect, _no_records(), head.names, head.names)
+    names = [*head.names, *head.dialect.beyond]
+    kept = [texts(head.dialect, records, names, head.names) for records in stretches]
+    empty = texts(head.dialect, _no_records(), names, head.names)
     return pa.concat_batches([empty, *kept]), whole
 
 
@@ -242,7 +263,7 @@ def _no_records():
 def _stretches(file, head, rows):
     """Records from several places, and whether they are all that there are."""
     wanted = min(max(int(rows * head.a_row), 4096), _MOST)
-    columns = len(head.names)
+    columns = len(head.names) + len(head.dialect.beyond)
     with open_text(file, head.dialect.encoding) as text:
         stretches, whole = [], False
         for start, size in _places(head, text.size, wanted):

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from fallline.data.arrays import as_array
-from fallline.data.sources.agree import part_of, plain_schema, under
+from fallline.data.sources.agree import agreed_schema, part_of, plain_schema, under
 from fallline.data.sources.base import Batch, Cursor, Source
 from fallline.data.sources.formats import rows_a_batch
 from fallline.data.sources.numpy_columns import array_schema, as_arrow, as_batch
@@ -179,7 +179,7 @@ def checksum(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> str:
 
 
 def columns_of(data: Any) -> Columns:
-    """The columns of an array, a sparse matrix, a data frame, a table or a dictionary.
+    """The columns of an array, a sparse matrix, a data frame, a table, a dictionary, or a list of rows or of tables.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def columns_of(data: Any) -> Columns:
         return ArrayColumns(data)
     if hasattr(data, "tocsr"):
         return SparseColumn(data)
-    table = _table(data)
+    table = _from_several(data) if isinstance(data, (list, tuple)) else _table(data)
     if table is not None:
         return TableColumns(table)
     if hasattr(data, "__array__") or isinstance(data, (list, tuple)):
@@ -238,6 +238,36 @@ def _table(data):
             f"A {type(data).__name__} is no table ({error}). Give a data frame, or a dictionary of columns."
         ) from error
     return None
+
+
+def _from_several(parts):
+    """A table from a list of rows that are dictionaries, or of tables; None if it is neither."""
+    if parts and all(isinstance(row, Mapping) for row in parts):
+        return _from_records(parts)
+    return _stacked(parts) if any(map(_is_table, parts)) else None
+
+
+def _is_table(data):
+    return isinstance(data, (pa.Table, pa.RecordBatch)) or hasattr(data, "columns")
+
+
+def _stacked(parts):
+    """Several tables as one, each below the other; their types meet as those of files do."""
+    other = next((part for part in parts if not _is_table(part)), None)
+    if other is not None:
+        raise InputError(
+            f"The list holds tables, but also a {type(other).__name__}. Give tables with the same columns only, or one table."
+        )
+    tables = [TableColumns(_table(part), f"table {number}") for number, part in enumerate(parts, 1)]
+    schema = agreed_schema((f"table {number}", table.schema) for number, table in enumerate(tables, 1))
+    batches = [under(table.rows(0, table.n_rows, schema.names), schema) for table in tables]
+    return pa.Table.from_batches(batches, schema)
+
+
+def _from_records(records):
+    """Rows that are dictionaries; what one does not have is missing there."""
+    names = dict.fromkeys(name for record in records for name in record)
+    return _from_mapping({name: [record.get(name) for record in records] for name in names})
 
 
 def _from_pandas(frame):

@@ -126,7 +126,8 @@ class _Group:
                 return
             if options.on_error == "stop":
                 raise self._error(reason) from error
-            skipped = Skipped(self._file.name, at + 1, f"{reason}; {self.stop - at:,} rows left out")
+            lost = self.stop - at
+            skipped = Skipped(self._file.name, at + 1, f"{reason}; {lost:,} rows left out", lost)
             yield Piece(
                 no_rows(schema, schema.names), at + 1, self.stop, self.stop, self._done(self.stop), (skipped,)
             )
