@@ -362,7 +362,9 @@ def test_weights_and_offsets():
     assert encoder.n_targets == 2
     assert encoder.reads_features == ["x", "o"]
     amounts = fitted(data.set_column(3, "y", [np.arange(30.0)]), offset="o")
-    assert amounts.encode_features(batch_of(data)).y[:, 1] * amounts.target_scale == pytest.approx([1, 2, 3] * 10)
+    assert amounts.encode_features(batch_of(data)).y[:, 1] * amounts.target_scale == pytest.approx(
+        [1, 2, 3] * 10
+    )
     later = encoder.encode_features(batch_of(data.select(["x", "o"])))
     assert (later.y[:2].tolist(), later.weight[0]) == ([[0, 1], [0, 2]], 1)
     for name, value, message in (

@@ -384,7 +384,9 @@ def test_classes_that_training_did_not_see_are_counted(frame, three):
     assert found["rows_of_unknown_classes"] == 50
     assert found["accuracy"] <= 0.9
     data["three"] = "immense"
-    with pytest.raises(InputError, match=r"\('immense'\) is one that was trained on \('high', 'low', 'middle'\)"):
+    with pytest.raises(
+        InputError, match=r"\('immense'\) is one that was trained on \('high', 'low', 'middle'\)"
+    ):
         three.evaluate(data)
 
 

@@ -12,6 +12,7 @@ import pytest
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.linear import LinearEngine
+from fallline.loop import train
 from fallline.monitors.base import Monitor, Run
 from fallline.monitors.interrupt import Interrupt
 from fallline.monitors.keep_best import KeepBest
@@ -24,7 +25,6 @@ from fallline.objective.losses.squared_error import SquaredError
 from fallline.objective.penalties import L2
 from fallline.optim.optimizers.sgd import SGD
 from fallline.optim.schedules.constant import Constant
-from fallline.loop import train
 from reference import data_for
 
 X, Y = data_for("squared_error", n=200)

@@ -26,4 +26,6 @@ class Tell(Monitor):
         share = min((state.epoch + state.position / n) / run.epochs, 1.0)
         loss = state.loss_sum / max(state.position, 1)
         speed = state.rows / max(state.seconds, 1e-9)
-        self.listener(share, f"training: epoch {state.epoch + 1} of {run.epochs}, loss {loss:.5g}, {speed:,.0f} rows/s")
+        self.listener(
+            share, f"training: epoch {state.epoch + 1} of {run.epochs}, loss {loss:.5g}, {speed:,.0f} rows/s"
+        )
