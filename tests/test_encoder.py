@@ -174,6 +174,15 @@ def test_categories_have_buckets_for_rare_missing_and_unseen():
     assert (X["colour=red"] + X["colour=blue"]).tolist() == [1, 0, 0, 1, 1]
 
 
+def test_numbers_with_a_mark_for_missing_ones_are_pointed_out():
+    """Taken as the categories that they are, but not without a word."""
+    marked = [str(i % 40) for i in range(200)] + ["unknown"] * 10
+    encoder = fitted(pa.table({"x": marked, "y": [0, 1, 1] * 70}))
+    assert "holds numbers but for 'unknown'" in " ".join(encoder.warnings)
+    named = fitted(pa.table({"x": marked, "y": [0, 1, 1] * 70}), categorical=["x"])
+    assert named.warnings == []
+
+
 def test_values_without_a_feature_are_hashed_behind_the_column_s_name():
     """Of many values, the frequent ones have features and the others fall into the buckets that their hashes say."""
     data = pa.table({"tail": [f"N{k % 290}" for k in range(600)], "y": np.arange(600) % 2})

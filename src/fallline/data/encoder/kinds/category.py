@@ -14,6 +14,7 @@ either, no feature is 1. Missing values have a feature if the pass saw any; othe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,12 +38,16 @@ from fallline.data.encoder.kinds.base import (
 from fallline.data.encoder.kinds.boolean import without_variation
 from fallline.data.encoder.statistics import Counts
 from fallline.kernels.hashing import hash_strings
+from fallline.names import listed
 
 __all__ = ["Category", "CategoryColumn"]
 
 _MOST_BUCKETS, _FEWEST_BUCKETS = 2**12, 2**4
 # Fewer rows are too few to say that a column's values hardly ever come twice.
 _FEW_ROWS = 50
+# So many numbers, and so few other values, are no categories by intention.
+_MANY_NUMBERS, _FEW_MARKS = 20, 3
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,8 @@ class Category(Kind):
             found.warn.append(_nearly_unique(name, distinct, counts))
             return None
         values, often = counts.most_common()
+        if options["drop_if_unique"]:
+            found.warn.extend(_numbers_but_for(name, values))
         if distinct < 2:
             return without_variation(name, found, repr(values[0]) if values else "")
         enough = options["rare_below"] or min(10, max(2, found.rows // 1000))
@@ -172,6 +179,15 @@ class Category(Kind):
         if distinct <= options["most_values"]:
             return 0
         return min(max(1 << (others - 1).bit_length(), _FEWEST_BUCKETS), _MOST_BUCKETS)
+
+
+def _numbers_but_for(name, values):
+    """A sentence in a list, if all values but a few look like numbers: the few may be marks for missing ones."""
+    others = [value for value in values if not _NUMBER.fullmatch(value)]
+    if not others or len(others) > _FEW_MARKS or len(values) < _MANY_NUMBERS:
+        return []
+    found = f"Column {name!r} holds numbers but for {listed(others)}, and was taken as categories."
+    return [f"{found} If that means a missing value, say so (--missing {others[0]!r})."]
 
 
 def _nearly_unique(name, distinct, counts):
