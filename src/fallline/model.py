@@ -29,7 +29,8 @@ from fallline.kernels.blocks import Block
 from fallline.metrics import ClassMetrics, NumberMetrics
 from fallline.modelfile import reading_model, write_model
 from fallline.names import listed
-from fallline.objective.losses import loss_from_json, loss_to_json
+from fallline.objective.links import highest
+from fallline.objective.losses import loss_from_json, loss_to_json, name_of
 from fallline.reports import training_report
 
 __all__ = ["Model", "load"]
@@ -152,7 +153,7 @@ class Model:
         """
         if not self._has_probabilities:
             raise ParameterError(
-                f"A model trained with {self.summary.get('loss')} has no probabilities. Use predict, or train a classifier with "
+                f"A model trained with {name_of(self.loss)} has no probabilities. Use predict, or train a classifier with "
                 "loss='log_loss'."
             )
         scored = self._scored(data, memory, options, None)
@@ -211,7 +212,7 @@ class Model:
         classes = y[:, 0] > 0 if self.task == "binary" else y[:, 0]
         truth = np.where(np.isnan(y[:, 0]), -1, classes).astype(np.intp)
         probabilities = self.loss.link.probabilities(scores) if self._has_probabilities else None
-        metrics.add(truth, _highest(scores), probabilities, weight)
+        metrics.add(truth, highest(scores), probabilities, weight)
 
     def measure_block(self, metrics: ClassMetrics | NumberMetrics, block: Block) -> None:
         """Enter the rows of a block into an account."""
@@ -265,7 +266,7 @@ class Model:
         """Classes or numbers, (rows,)."""
         if self.classes is None:
             return self._original(self.loss.link.mean(scores[:, 0]))
-        return np.array(self.classes)[_highest(scores)]
+        return np.array(self.classes)[highest(scores)]
 
     def _scored(
         self,
@@ -323,7 +324,7 @@ class Model:
         if self.classes is None:
             columns["prediction"] = pa.array(self._predicted(found.scores))
         else:
-            columns["prediction"] = self._labels.take(pa.array(_highest(found.scores)))
+            columns["prediction"] = self._labels.take(pa.array(highest(found.scores)))
         if self._has_probabilities:
             probabilities = self.loss.link.probabilities(found.scores)
             columns |= zip(self._probability_columns, map(pa.array, probabilities.T.copy()), strict=True)
@@ -371,8 +372,3 @@ def load(path: str | os.PathLike) -> Model:
             summary=document["summary"],
             history=document["history"],
         )
-
-
-def _highest(scores):
-    """The number of the class with the highest score."""
-    return (scores[:, 0] > 0).astype(np.intp) if scores.shape[1] == 1 else scores.argmax(axis=1)

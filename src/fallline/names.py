@@ -1,4 +1,4 @@
-"""Names that people got nearly right."""
+"""Names and amounts as people say them, and names that they got nearly right."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["did_you_mean", "listed", "nearest", "which_one"]
+__all__ = ["bytes_in_words", "did_you_mean", "listed", "nearest", "which_one"]
 
 
 def nearest(given: Any, names: Iterable[str], cutoff: float = 0.6) -> str | None:
@@ -33,3 +33,12 @@ def listed(names: Iterable[Any], most: int = 20) -> str:
     names = list(names)
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(map(repr, names[:most])) + more
+
+
+def bytes_in_words(count: float) -> str:
+    """Such as "1.3 GB": three digits and a unit."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if count < 1000 or unit == "TB":
+            break
+        count /= 1000
+    return f"{count:.3g} {unit}"

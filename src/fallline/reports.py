@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["bytes_in_words", "training_report"]
+from fallline.names import bytes_in_words
+
+__all__ = ["training_report"]
 
 
 def training_report(summary: Mapping[str, Any]) -> str:
@@ -39,15 +41,6 @@ def _progress(training):
     loss = training["loss_at_end"]
     ended = "" if loss is None else f": loss {loss:.6g}"
     return f"{done}{ended}, {training['rows_a_second']:,.0f} rows a second."
-
-
-def bytes_in_words(count: float) -> str:
-    """Such as "1.3 GB": three digits and a unit."""
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
-            break
-        count /= 1000
-    return f"{count:.3g} {unit}"
 
 
 def _left_out(data):

@@ -15,7 +15,15 @@ import argparse
 from typing import Any
 
 import fallline
-from fallline.cli.parsing import add_memory, add_reading, decimal, reading_options, some_number, whole
+from fallline.cli.parsing import (
+    add_columns,
+    add_memory,
+    add_reading,
+    decimal,
+    reading_options,
+    some_number,
+    whole,
+)
 from fallline.cli.screen import console, progress_shown, say
 
 __all__ = ["add_arguments", "run"]
@@ -27,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("data", nargs="*", metavar="DATA", help="files, patterns, folders; local, s3:// or gs://")
     add("--target", metavar="COLUMN", help="the column to predict")
     add("--demo", metavar="NAME", help="instead of data: digits, breast_cancer, diabetes or wine")
-    _add_columns(parser)
+    # Weights and offsets are not among it, because not all contenders know them.
+    add_columns(parser)
     add(
         "--output",
         metavar="PAGE",
@@ -85,20 +94,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_memory(parser)
     add_reading(parser)
     add("--verbose", action="store_true", help="one line a stage, on standard error")
-
-
-def _add_columns(parser):
-    """How columns are to be taken; weights and offsets are not among it, because not all contenders know them."""
-    add = parser.add_argument
-    named = {"metavar": "COLUMN", "action": "append", "default": []}
-    add("--ignore", **named, help="leave a column out; may be repeated")
-    add("--categorical", **named, help="take a column of numbers as categories; may be repeated")
-    add("--text", **named, help="take a column as text, word by word; may be repeated")
-    add(
-        "--task",
-        metavar="TASK",
-        help="classification, binary, multiclass or regression (default: by the target)",
-    )
 
 
 def run(options: argparse.Namespace) -> None:

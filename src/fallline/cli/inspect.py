@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import fallline
 from fallline.cli.parsing import (
+    add_columns,
     add_reading,
-    learning_data,
+    add_roles,
     reading_options,
     require_json_writable,
     whole,
@@ -40,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
     add = parser.add_argument
     add("data", nargs="+", metavar="DATA|MODEL", help="files, patterns, folders; or a model")
-    learning_data(parser)
+    add_roles(parser)
+    add_columns(parser)
     add(
         "-o",
         "--output",

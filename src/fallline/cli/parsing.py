@@ -16,10 +16,11 @@ from fallline.errors import ParameterError
 from fallline.files import require_writable, written_whole
 
 __all__ = [
+    "add_columns",
     "add_memory",
     "add_reading",
+    "add_roles",
     "decimal",
-    "learning_data",
     "reading_options",
     "require_json_writable",
     "require_not_read",
@@ -51,8 +52,22 @@ def decimal(text: str) -> Any:
     return text
 
 
-def learning_data(parser: argparse.ArgumentParser) -> None:
+def add_columns(parser: argparse.ArgumentParser) -> None:
     """What tells how the columns of a table are to be taken."""
+    add = parser.add_argument
+    named: dict[str, Any] = {"metavar": "COLUMN", "action": "append", "default": []}
+    add("--ignore", **named, help="leave a column out; may be repeated")
+    add("--categorical", **named, help="take a column of numbers as categories; may be repeated")
+    add("--text", **named, help="take a column as text, word by word; may be repeated")
+    add(
+        "--task",
+        metavar="TASK",
+        help="classification, binary, multiclass or regression (default: by what the target looks like)",
+    )
+
+
+def add_roles(parser: argparse.ArgumentParser) -> None:
+    """Which columns are no features."""
     add = parser.add_argument
     add("--target", metavar="COLUMN", help="the column to predict")
     add("--weight", metavar="COLUMN", help="the column that says how much a row counts")
@@ -60,24 +75,6 @@ def learning_data(parser: argparse.ArgumentParser) -> None:
         "--offset",
         metavar="COLUMN",
         help="a column that is added to the score, such as the logarithm of an exposure",
-    )
-    add("--ignore", metavar="COLUMN", action="append", default=[], help="leave a column out; may be repeated")
-    add(
-        "--categorical",
-        metavar="COLUMN",
-        action="append",
-        default=[],
-        help="take a column of numbers as categories; may be repeated",
-    )
-    add(
-        "--text",
-        metavar="COLUMN",
-        action="append",
-        default=[],
-        help="take a column as text, word by word; may be repeated",
-    )
-    add(
-        "--task", metavar="TASK", help="classification or regression (default: by what the target looks like)"
     )
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import fallline
 from fallline.cli.parsing import (
+    add_columns,
     add_memory,
     add_reading,
+    add_roles,
     decimal,
-    learning_data,
     reading_options,
     require_json_writable,
     require_not_read,
@@ -41,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("data", nargs="+", metavar="DATA", help="files, patterns, folders; local, s3:// or gs://")
     add("-o", "--output", metavar="MODEL", required=True, help="where the model goes, such as delay.fall")
-    learning_data(parser)
+    add_roles(parser)
+    add_columns(parser)
     add("--plan", metavar="FILE", help="what becomes of each column, as `fallline inspect` writes it")
     _add_training(parser.add_argument_group("training"))
     add_memory(parser)

@@ -15,7 +15,7 @@ from fallline.data.classes import as_labels, class_numbers, find_classes, signs
 from fallline.errors import InputError, ParameterError
 from fallline.estimators.base import LinearSGD
 from fallline.objective.domains import ANY_NUMBER, CLASSES
-from fallline.objective.links import Identity
+from fallline.objective.links import Identity, highest
 from fallline.objective.losses import OneVersusRest
 from fallline.objective.losses.log_loss import LogLoss
 from fallline.settings import make_loss, number, split_seed
@@ -294,7 +294,7 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         -------
         ndarray of shape (n,)
         """
-        numbers = _highest(self._scores(X))
+        numbers = highest(self._scores(X))
         return self.classes_[numbers]
 
     @available_if(_has_probabilities)
@@ -399,9 +399,4 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         """Accuracy on a source."""
         targets, weight = source.targets()
         numbers = targets[:, 0] > 0 if len(self.classes_) == 2 else targets[:, 0]
-        return accuracy_score(numbers, _highest(engine.predict(source, weights)), sample_weight=weight)
-
-
-def _highest(scores):
-    """The number of the class with the highest score."""
-    return (scores[:, 0] > 0).astype(np.intp) if scores.shape[1] == 1 else scores.argmax(axis=1)
+        return accuracy_score(numbers, highest(engine.predict(source, weights)), sample_weight=weight)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit, softmax
 
-__all__ = ["ClippedMargin", "Identity", "Log", "Logit", "Margin", "Softmax"]
+__all__ = ["ClippedMargin", "Identity", "Log", "Logit", "Margin", "Softmax", "highest"]
 
 
 class Identity:
@@ -56,6 +56,11 @@ class Softmax(Identity):
     def probabilities(self, scores):
         """Softmax along the rows."""
         return softmax(scores, axis=1)
+
+
+def highest(scores):
+    """The number of the class with the highest score; one column is that of the second of two classes."""
+    return (scores[:, 0] > 0).astype(np.intp) if scores.shape[1] == 1 else scores.argmax(axis=1)
 
 
 def _normalised(positive):

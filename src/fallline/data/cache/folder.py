@@ -14,6 +14,7 @@ from io import FileIO
 from pathlib import Path
 
 from fallline.errors import CacheError, FalllineWarning
+from fallline.names import bytes_in_words
 
 __all__ = [
     "default_folder",
@@ -101,8 +102,8 @@ def make_room(folder: Path, needed: int) -> None:
     kept = sum(size for _, size, _ in files)
     if disk.free + kept < needed + _MARGIN:
         raise CacheError(
-            f"The encoded rows need about {_readable(needed)} of disk, and {_readable(disk.free)} are free in {str(folder)!r}. "
-            f"Free some. {_ELSEWHERE}"
+            f"The encoded rows need about {bytes_in_words(needed)} of disk, and {bytes_in_words(disk.free)} are free in "
+            f"{str(folder)!r}. Free some. {_ELSEWHERE}"
         )
     free = disk.free
     for _, size, path in files:
@@ -112,7 +113,8 @@ def make_room(folder: Path, needed: int) -> None:
             path.unlink()
             free, kept = free + size, kept - size
             warnings.warn(
-                f"The cache file {str(path)!r} ({_readable(size)}) was removed to make room: it had not been used for longest.",
+                f"The cache file {str(path)!r} ({bytes_in_words(size)}) was removed to make room: it had not been used "
+                "for longest.",
                 FalllineWarning,
                 stacklevel=4,
             )
@@ -140,7 +142,7 @@ def explained(folder: Path) -> Iterator[None]:
 def _left(folder):
     """How much room there is now, for the middle of a sentence; nothing for a folder that is not there."""
     try:
-        return f"; {_readable(shutil.disk_usage(folder).free)} are free now"
+        return f"; {bytes_in_words(shutil.disk_usage(folder).free)} are free now"
     except OSError:
         return ""
 
@@ -164,11 +166,3 @@ def _lock(file):
     except (ImportError, OSError):
         return None
     return True
-
-
-def _readable(size):
-    """A number of bytes, as people say it."""
-    unit, *larger = ("bytes", "kB", "MB", "GB", "TB")
-    while size >= 1000 and larger:
-        size, unit = size / 1000, larger.pop(0)
-    return f"{size:.3g} {unit}"
