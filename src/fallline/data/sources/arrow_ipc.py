@@ -5,7 +5,7 @@ Memory: Arrow reads a record batch whole, so the largest one of the file is what
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count, islice
 
@@ -15,7 +15,7 @@ from pyarrow import ipc
 
 from fallline.data.sources.agree import part_of, under
 from fallline.data.sources.files import File
-from fallline.data.sources.formats import FileFormat, Piece, Probe, rows_a_batch
+from fallline.data.sources.formats import FileFormat, Piece, Probe, Reading, rows_a_batch
 from fallline.data.sources.options import ReadOptions
 from fallline.data.sources.regroup import regrouped
 from fallline.errors import InputError
@@ -55,23 +55,13 @@ class Arrow(FileFormat):
             batches = [under(batch.slice(0, n), schema) for batch in reader.spread(SAMPLED_BATCHES)]
             return pa.Table.from_batches(batches, schema)
 
-    def pieces(
-        self,
-        file: File,
-        probe: Probe,
-        schema: pa.Schema,
-        columns: Sequence[str],
-        options: ReadOptions,
-        offset: int,
-        row: int,
-        in_flight: int,
-    ) -> Iterator[Piece]:
+    def pieces(self, reading: Reading) -> Iterator[Piece]:
         """Batch after batch, in pieces of one size. Damage is always an error: how many rows it took cannot be known."""
-        wanted = part_of(schema, columns)
-        with _opened(file, columns) as reader:
-            number, before = reader.find(offset)
-            at = offset
-            for rows in regrouped(reader.batches(number), probe.details, offset - before):
+        wanted = part_of(reading.schema, reading.columns)
+        with _opened(reading.file, reading.columns) as reader:
+            at = reading.offset
+            number, before = reader.find(at)
+            for rows in regrouped(reader.batches(number), reading.probe.details, at - before):
                 first, at = at + 1, at + rows.num_rows
                 yield Piece(under(rows, wanted), first, at, at, reader.done(at))
 

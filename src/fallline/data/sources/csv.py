@@ -8,7 +8,6 @@ value is converted alone, so that every row that cannot be read is found, and al
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from functools import partial
 from typing import ClassVar
 
@@ -18,7 +17,6 @@ import pyarrow.compute as pc
 import pyarrow.types as is_
 from pyarrow import csv
 
-from fallline.data.ahead import THREADS, mapped_ahead
 from fallline.data.sources.agree import no_rows
 from fallline.data.sources.dialect import (
     Dialect,
@@ -30,10 +28,10 @@ from fallline.data.sources.dialect import (
     texts,
 )
 from fallline.data.sources.files import File
-from fallline.data.sources.formats import FileFormat, Piece, Probe, rows_a_batch
+from fallline.data.sources.formats import FileFormat, Piece, Probe, Reading, rows_a_batch
 from fallline.data.sources.look import Head, look_at_head, look_at_rows
 from fallline.data.sources.options import ReadOptions
-from fallline.data.sources.parsed import Parsed, all_but, in_order, misfit, not_utf8
+from fallline.data.sources.parsed import Parsed, all_but, misfit, not_utf8, parsed_in_order
 from fallline.data.sources.text import Chunk, chunks, open_text
 from fallline.data.sources.typed import DASHES, convert, guess_type, is_missing, known_guesses, trimmed
 
@@ -75,25 +73,14 @@ class Delimited(FileFormat):
         found, _ = reader.typed(table)
         return pa.Table.from_batches([found])
 
-    def pieces(
-        self,
-        file: File,
-        probe: Probe,
-        schema: pa.Schema,
-        columns: Sequence[str],
-        options: ReadOptions,
-        offset: int,
-        row: int,
-        in_flight: int,
-    ) -> Iterator[Piece]:
+    def pieces(self, reading: Reading) -> Iterator[Piece]:
         """The rows, parsed on several threads, in order."""
-        dialect, _ = probe.details
-        reader = Reader(dialect, probe.schema.names, schema, columns, options)
-        with open_text(file, dialect.encoding) as text:
-            stretches = chunks(text, partial(cut_records, dialect), max(offset, dialect.begin), dialect.size)
-            ahead = mapped_ahead(reader.parse, stretches, min(THREADS, in_flight), in_flight)
-            with closing(ahead) as parsed:
-                yield from in_order(file, parsed, options, row)
+        (dialect, _), names = reading.probe.details, reading.probe.schema.names
+        reader = Reader(dialect, names, reading.schema, reading.columns, reading.options)
+        with open_text(reading.file, dialect.encoding) as text:
+            begin = max(reading.offset, dialect.begin)
+            stretches = chunks(text, partial(cut_records, dialect), begin, dialect.size)
+            yield from parsed_in_order(reading, stretches, reader.parse)
 
 
 def _guess_types(head, table, whole, options):

@@ -5,7 +5,7 @@ A format is asked in two rounds, because one schema has to hold for all files of
     probe(file)                        each file: which columns, of which types, as far as a look at it tells
          │
          ▼  JoinedSource agrees on one schema: columns in the order of the first file, types wide enough for all
-    sample(file, schema), pieces(file, schema, ...)          rows under that schema
+    sample(file, schema), pieces(reading)          rows under that schema
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fallline.data.sources.base import Skipped
 from fallline.data.sources.files import File
 from fallline.data.sources.options import ReadOptions
 
-__all__ = ["BATCH_BYTES", "FileFormat", "Piece", "Probe", "rows_a_batch"]
+__all__ = ["BATCH_BYTES", "FileFormat", "Piece", "Probe", "Reading", "rows_a_batch"]
 
 BATCH_BYTES = 4 << 20
 """About how much data a batch holds."""
@@ -76,6 +76,35 @@ class Piece(NamedTuple):
     skipped: tuple[Skipped, ...] = ()
 
 
+class Reading(NamedTuple):
+    """What to read of a file, and how.
+
+    Parameters
+    ----------
+    file : File
+    probe : Probe
+        What `probe` said about this file.
+    schema : Schema
+        The agreed one, of all columns.
+    columns : sequence of str
+        Those wanted, in the order wanted; never empty.
+    options : ReadOptions
+    offset, row : int
+        Both 0 for the beginning, or those of a piece seen earlier; after those of the last piece nothing is left.
+    in_flight : int
+        Pieces that the format may have in memory beside those on their way, 1 or more.
+    """
+
+    file: File
+    probe: Probe
+    schema: pa.Schema
+    columns: Sequence[str]
+    options: ReadOptions
+    offset: int
+    row: int
+    in_flight: int
+
+
 class FileFormat(ABC):
     """A format of files that hold rows. Instances keep nothing: all a method needs comes as arguments.
 
@@ -121,36 +150,11 @@ class FileFormat(ABC):
         """About so many rows from several places of the file, all columns, under the agreed schema; always the same ones."""
 
     @abstractmethod
-    def pieces(
-        self,
-        file: File,
-        probe: Probe,
-        schema: pa.Schema,
-        columns: Sequence[str],
-        options: ReadOptions,
-        offset: int,
-        row: int,
-        in_flight: int,
-    ) -> Iterator[Piece]:
+    def pieces(self, reading: Reading) -> Iterator[Piece]:
         """The rows of a file, in order, in pieces of about `BATCH_BYTES`.
 
-        It is called on a thread of its own that works ahead of the consumer already; `in_flight` is how many pieces the format
-        may have in memory besides, should it work on several at once.
-
-        Parameters
-        ----------
-        file : File
-        probe : Probe
-            What `probe` said about this file.
-        schema : Schema
-            The agreed one, of all columns.
-        columns : sequence of str
-            Those wanted, in the order wanted; never empty.
-        options : ReadOptions
-        offset, row : int
-            Both 0 for the beginning, or those of a piece seen earlier; after those of the last piece nothing is left.
-        in_flight : int
-            1 or more.
+        It is called on a thread of its own that works ahead of the consumer already; `reading.in_flight` is how many pieces
+        the format may have in memory besides, should it work on several at once.
         """
 
 

@@ -17,7 +17,7 @@ from fallline.data.ahead import mapped_ahead
 from fallline.data.sources.agree import agreed_schema, as_type, part_of, plain_schema
 from fallline.data.sources.base import Batch, Cursor, Source
 from fallline.data.sources.files import File
-from fallline.data.sources.formats import FileFormat, Probe
+from fallline.data.sources.formats import FileFormat, Probe, Reading
 from fallline.data.sources.options import ReadOptions
 from fallline.errors import InputError
 
@@ -156,10 +156,9 @@ class JoinedSource(Source):
         file, probe = self._files[part], self._probes[part]
         # Where keys only are wanted, some column of the file still has to say how many rows there are.
         own = [column for column in columns if column not in self._keys] or self._own.names[:1]
+        reading = Reading(file, probe, self._own, own, self._options, start.offset, start.row, in_flight)
         try:
-            for piece in self._format.pieces(
-                file, probe, self._own, own, self._options, start.offset, start.row, in_flight
-            ):
+            for piece in self._format.pieces(reading):
                 if file.local:
                     file.require_unchanged()
                 yield piece

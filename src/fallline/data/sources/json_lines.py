@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from functools import partial
 from typing import Any, ClassVar
 
@@ -18,16 +17,15 @@ import pyarrow.compute as pc
 import pyarrow.types as is_
 from pyarrow import json as arrow_json
 
-from fallline.data.ahead import THREADS, mapped_ahead
 from fallline.data.sources import formats
 from fallline.data.sources.agree import no_rows
 from fallline.data.sources.dialect import Dialect, cut_records
 from fallline.data.sources.files import File
-from fallline.data.sources.formats import FileFormat, Piece, Probe
+from fallline.data.sources.formats import FileFormat, Piece, Probe, Reading
 from fallline.data.sources.json_fields import Field, at, find_fields, guess_field
 from fallline.data.sources.look import Head, look_at_lines
 from fallline.data.sources.options import ReadOptions
-from fallline.data.sources.parsed import Parsed, all_but, in_order, misfit, not_utf8
+from fallline.data.sources.parsed import Parsed, all_but, misfit, not_utf8, parsed_in_order
 from fallline.data.sources.text import Chunk, chunks, find_encoding, open_text
 from fallline.data.sources.typed import DASHES, convert, is_missing, trimmed
 from fallline.errors import InputError
@@ -79,25 +77,14 @@ class JSONLines(FileFormat):
         found, _ = Reader(fields, schema, schema.names, options).read_lines(lines)
         return pa.Table.from_batches([found])
 
-    def pieces(
-        self,
-        file: File,
-        probe: Probe,
-        schema: pa.Schema,
-        columns: Sequence[str],
-        options: ReadOptions,
-        offset: int,
-        row: int,
-        in_flight: int,
-    ) -> Iterator[Piece]:
+    def pieces(self, reading: Reading) -> Iterator[Piece]:
         """The rows, parsed on several threads, in order."""
-        head, fields = probe.details
-        reader = Reader(fields, schema, columns, options)
-        with open_text(file, head.dialect.encoding) as text:
-            stretches = chunks(text, _lines, max(offset, head.dialect.begin), formats.BATCH_BYTES)
-            ahead = mapped_ahead(reader.parse, stretches, min(THREADS, in_flight), in_flight)
-            with closing(ahead) as parsed:
-                yield from in_order(file, parsed, options, row)
+        head, fields = reading.probe.details
+        reader = Reader(fields, reading.schema, reading.columns, reading.options)
+        with open_text(reading.file, head.dialect.encoding) as text:
+            begin = max(reading.offset, head.dialect.begin)
+            stretches = chunks(text, _lines, begin, formats.BATCH_BYTES)
+            yield from parsed_in_order(reading, stretches, reader.parse)
 
 
 _lines = partial(cut_records, Dialect(quotes=False))

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from functools import partial
 from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from fallline.data.ahead import THREADS, mapped_ahead
 from fallline.data.sources import formats
 from fallline.data.sources.agree import no_rows
 from fallline.data.sources.dialect import Dialect, as_bytes, cut_records
 from fallline.data.sources.files import File
-from fallline.data.sources.formats import FileFormat, Piece, Probe
+from fallline.data.sources.formats import FileFormat, Piece, Probe, Reading
 from fallline.data.sources.options import ReadOptions
-from fallline.data.sources.parsed import Parsed, in_order
+from fallline.data.sources.parsed import Parsed, parsed_in_order
 from fallline.data.sources.sparse import FEATURES, as_maps
 from fallline.data.sources.text import Chunk, chunks, find_encoding, open_text
 from fallline.errors import InputError
@@ -79,24 +77,12 @@ class LibSVM(FileFormat):
         parsed = self._head(file, probe.details)
         return pa.Table.from_batches([parsed.rows[:rows]]).select(schema.names)
 
-    def pieces(
-        self,
-        file: File,
-        probe: Probe,
-        schema: pa.Schema,
-        columns: Sequence[str],
-        options: ReadOptions,
-        offset: int,
-        row: int,
-        in_flight: int,
-    ) -> Iterator[Piece]:
+    def pieces(self, reading: Reading) -> Iterator[Piece]:
         """The rows, parsed on several threads, in order."""
-        parse = partial(parse_chunk, columns=columns)
-        with open_text(file, probe.details) as text:
-            stretches = chunks(text, _lines, max(offset, text.begin), formats.BATCH_BYTES)
-            ahead = mapped_ahead(parse, stretches, min(THREADS, in_flight), in_flight)
-            with closing(ahead) as parsed:
-                yield from in_order(file, parsed, options, row)
+        parse = partial(parse_chunk, columns=reading.columns)
+        with open_text(reading.file, reading.probe.details) as text:
+            stretches = chunks(text, _lines, max(reading.offset, text.begin), formats.BATCH_BYTES)
+            yield from parsed_in_order(reading, stretches, parse)
 
     @staticmethod
     def _head(file, encoding):

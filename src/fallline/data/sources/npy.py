@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.lib import format as npy
 
 from fallline.data.sources.agree import part_of, under
 from fallline.data.sources.files import File
-from fallline.data.sources.formats import FileFormat, Piece, Probe, rows_a_batch
+from fallline.data.sources.formats import FileFormat, Piece, Probe, Reading, rows_a_batch
 from fallline.data.sources.numpy_columns import array_schema, as_batch, matrix_batch
 from fallline.data.sources.options import ReadOptions
 from fallline.errors import InputError
@@ -74,27 +74,17 @@ class Npy(FileFormat):
             ]
         return pa.Table.from_batches(batches, schema)
 
-    def pieces(
-        self,
-        file: File,
-        probe: Probe,
-        schema: pa.Schema,
-        columns: Sequence[str],
-        options: ReadOptions,
-        offset: int,
-        row: int,
-        in_flight: int,
-    ) -> Iterator[Piece]:
+    def pieces(self, reading: Reading) -> Iterator[Piece]:
         """Stretch after stretch."""
-        wanted = part_of(schema, columns)
+        wanted, probe = part_of(reading.schema, reading.columns), reading.probe
         layout: Layout = probe.details
         n_rows = layout.shape[0]
         a_row = layout.dtype.itemsize * math.prod(layout.shape[1:])
         step = rows_a_batch(a_row)
-        with file.open() as stream:
-            for start in range(offset, n_rows, step):
+        with reading.file.open() as stream:
+            for start in range(reading.offset, n_rows, step):
                 stop = min(start + step, n_rows)
-                rows = under(_rows(stream, probe, start, stop, columns), wanted)
+                rows = under(_rows(stream, probe, start, stop, reading.columns), wanted)
                 yield Piece(rows, start + 1, stop, stop, layout.begin + stop * a_row)
 
 

@@ -6,7 +6,7 @@ decoded (1 MiB each, by default), and the batch under construction; how large a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from fallline.data.sources.agree import no_rows, part_of, under
 from fallline.data.sources.base import Skipped
 from fallline.data.sources.files import File
-from fallline.data.sources.formats import FileFormat, Piece, Probe, rows_a_batch
+from fallline.data.sources.formats import FileFormat, Piece, Probe, Reading, rows_a_batch
 from fallline.data.sources.options import ReadOptions
 from fallline.errors import InputError
 
@@ -73,23 +73,13 @@ class Parquet(FileFormat):
             batches = [batch for i in chosen for batch in groups[i].head(n, schema, options)]
         return pa.Table.from_batches(batches, schema)
 
-    def pieces(
-        self,
-        file: File,
-        probe: Probe,
-        schema: pa.Schema,
-        columns: Sequence[str],
-        options: ReadOptions,
-        offset: int,
-        row: int,
-        in_flight: int,
-    ) -> Iterator[Piece]:
+    def pieces(self, reading: Reading) -> Iterator[Piece]:
         """Row group after row group; those that are damaged are an error, or skipped."""
-        with _opened(file) as parquet:
-            wanted = part_of(schema, columns)
-            for group in _Group.all_of(file, parquet):
-                if group.stop > offset:
-                    yield from group.pieces(wanted, options, offset, 2 * in_flight)
+        wanted = part_of(reading.schema, reading.columns)
+        with _opened(reading.file) as parquet:
+            for group in _Group.all_of(reading.file, parquet):
+                if group.stop > reading.offset:
+                    yield from group.pieces(wanted, reading.options, reading.offset, 2 * reading.in_flight)
 
 
 class _Group:

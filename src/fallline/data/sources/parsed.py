@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.types as is_
 
+from fallline.data.ahead import THREADS, mapped_ahead
 from fallline.data.sources.base import Skipped
-from fallline.data.sources.files import File
-from fallline.data.sources.formats import Piece
-from fallline.data.sources.options import ReadOptions
+from fallline.data.sources.formats import Piece, Reading
 from fallline.data.sources.text import Chunk
 from fallline.errors import InputError
 
-__all__ = ["Parsed", "all_but", "in_order", "misfit", "not_utf8", "remedy"]
+__all__ = ["Parsed", "all_but", "misfit", "not_utf8", "parsed_in_order", "remedy"]
 
 _NOUNS = (
     (is_.is_integer, "a whole number"),
@@ -49,21 +49,26 @@ class Parsed(NamedTuple):
     bad: dict[int, str]
 
 
-def in_order(file: File, parsed: Iterable[Parsed], options: ReadOptions, row: int) -> Iterator[Piece]:
-    """The pieces of a file whose first one begins after `row` rows.
+def parsed_in_order(
+    reading: Reading, stretches: Iterable[Chunk], parse: Callable[[Chunk], Parsed]
+) -> Iterator[Piece]:
+    """The pieces that stretches of a text are parsed to, on several threads.
 
     Raises
     ------
     InputError
         At the first row that cannot be read, unless such rows are to be skipped, and where nothing more can be read in any case.
     """
-    for chunk, rows, records, bad in parsed:
-        if bad and (chunk.fatal or options.on_error != "skip"):
-            number, reason = next(iter(bad.items()))
-            raise InputError(f"{file.name!r}, row {row + number + 1:,}: {reason}. {remedy(reason)}")
-        skipped = tuple(Skipped(file.name, row + number + 1, reason) for number, reason in bad.items())
-        yield Piece(rows, row + 1, chunk.after, row + records, chunk.done, skipped)
-        row += records
+    file, row, skip = reading.file, reading.row, reading.options.on_error == "skip"
+    threads = min(THREADS, reading.in_flight)
+    with closing(mapped_ahead(parse, stretches, threads, reading.in_flight)) as parsed:
+        for chunk, rows, records, bad in parsed:
+            if bad and (chunk.fatal or not skip):
+                number, reason = next(iter(bad.items()))
+                raise InputError(f"{file.name!r}, row {row + number + 1:,}: {reason}. {remedy(reason)}")
+            skipped = tuple(Skipped(file.name, row + number + 1, reason) for number, reason in bad.items())
+            yield Piece(rows, row + 1, chunk.after, row + records, chunk.done, skipped)
+            row += records
 
 
 def all_but(rows: Collection[int], n: int) -> np.ndarray:
