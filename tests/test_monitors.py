@@ -11,7 +11,7 @@ import pytest
 
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
-from fallline.engines.linear import LinearEngine
+from fallline.engines.descent import DescentEngine
 from fallline.loop import train
 from fallline.monitors.base import Monitor, Run
 from fallline.monitors.interrupt import Interrupt
@@ -31,7 +31,7 @@ X, Y = data_for("squared_error", n=200)
 
 
 def run_for(epochs=5, rate=0.1, batch_size=8, source=None, **settings):
-    engine = LinearEngine(SquaredError(), SGD(), Constant(rate), batch_size, **settings)
+    engine = DescentEngine(SquaredError(), SGD(), Constant(rate), batch_size, **settings)
     return Run(engine, source or ArraySource(as_rows(X, Y)), Order(0), engine.start(5, 1, X.dtype), epochs)
 
 

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
-from fallline.engines.linear import LinearEngine
+from fallline.engines.descent import DescentEngine
 from fallline.errors import StateError
 from fallline.loop import train
 from fallline.monitors.base import Run
@@ -20,7 +20,7 @@ from reference import LAYOUTS, data_for
 
 
 def trained(loss, X, y, batch_size, epochs, rate=0.1):
-    engine = LinearEngine(loss, OPTIMIZERS["sgd"](), Constant(rate), batch_size)
+    engine = DescentEngine(loss, OPTIMIZERS["sgd"](), Constant(rate), batch_size)
     state = engine.start(X.shape[1], 1, X.dtype)
     train(Run(engine, ArraySource(as_rows(X, y)), Order(0), state, epochs))
     return state.memory.weights[0]
@@ -59,9 +59,9 @@ def test_predictions_have_their_offset_added():
         ArraySource(as_rows(X, np.column_stack([y, y, 7 * y]))),
     )
     without = X @ weights[:, :-1].T + weights[:, -1]
-    np.testing.assert_allclose(LinearEngine.predict(source, weights), without)
+    np.testing.assert_allclose(DescentEngine.predict(source, weights), without)
     np.testing.assert_allclose(
-        LinearEngine.predict(source, weights, offset=True), without + 7 * y[:, np.newaxis]
+        DescentEngine.predict(source, weights, offset=True), without + 7 * y[:, np.newaxis]
     )
 
 

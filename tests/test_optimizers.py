@@ -7,7 +7,7 @@ import pytest
 
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
-from fallline.engines.linear import LinearEngine
+from fallline.engines.descent import DescentEngine
 from fallline.loop import train
 from fallline.monitors.base import Run
 from fallline.objective.losses import LOSSES
@@ -19,7 +19,7 @@ from reference import LAYOUTS, data_for, with_zeros
 
 
 def engine_for(loss="squared_error", optimizer="sgd", rate=0.01, batch_size=8, **settings):
-    return LinearEngine(LOSSES[loss](), OPTIMIZERS[optimizer](), Constant(rate), batch_size, **settings)
+    return DescentEngine(LOSSES[loss](), OPTIMIZERS[optimizer](), Constant(rate), batch_size, **settings)
 
 
 def trained(engine, X, y, epochs=1, shuffle=True, **limits):

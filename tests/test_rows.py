@@ -7,7 +7,7 @@ import pytest
 
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
-from fallline.engines.linear import LinearEngine
+from fallline.engines.descent import DescentEngine
 from fallline.errors import DivergenceError, NonFiniteError
 from fallline.loop import train
 from fallline.monitors.base import Run
@@ -28,7 +28,7 @@ def rows_of(layout):
 def dense(rows):
     """X of rows, by what it makes of the weights of one column after the other."""
     weights = np.eye(rows.n_columns, rows.n_columns + 1)
-    return LinearEngine.predict(ArraySource(rows), weights)
+    return DescentEngine.predict(ArraySource(rows), weights)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -80,7 +80,7 @@ def test_a_subset_is_all_there_is(layout):
     targets, weight = source.targets()
     np.testing.assert_array_equal(targets[:, 0], Y[subset])
     np.testing.assert_array_equal(weight, WEIGHT[subset])
-    np.testing.assert_array_equal(LinearEngine.predict(source, np.eye(6, 7)), X[subset])
+    np.testing.assert_array_equal(DescentEngine.predict(source, np.eye(6, 7)), X[subset])
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -109,7 +109,7 @@ def test_sparse_and_dense_rows_have_the_same_scales():
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_divergence_is_explained(layout):
     """Too large a rate ends in an error that tells how large the columns are, zeros held or not."""
-    engine = LinearEngine(LOSSES["squared_error"](), OPTIMIZERS["sgd"](), Constant(1e3), 8)
+    engine = DescentEngine(LOSSES["squared_error"](), OPTIMIZERS["sgd"](), Constant(1e3), 8)
     run = Run(engine, ArraySource(rows_of(layout)), Order(0), engine.start(6, 1, X.dtype), epochs=1000)
     with pytest.raises(DivergenceError, match=f"Columns reach {abs(X).max():.3g}, .* from 0 to "):
         train(run)

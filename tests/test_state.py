@@ -7,7 +7,7 @@ import pytest
 
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
-from fallline.engines.linear import LinearEngine
+from fallline.engines.descent import DescentEngine
 from fallline.errors import StateError
 from fallline.loop import train
 from fallline.monitors.base import Run
@@ -22,7 +22,7 @@ from fallline.state import State
 from reference import LAYOUTS, data_for
 
 X, Y = data_for("log_loss", n=103)
-ENGINE = LinearEngine(LogLoss(), Adam(), InverseScaling(0.1, 0.3), 8, L2(0.01), Polyak(5))
+ENGINE = DescentEngine(LogLoss(), Adam(), InverseScaling(0.1, 0.3), 8, L2(0.01), Polyak(5))
 
 
 def go_on(state, layout, **limits):
@@ -74,7 +74,7 @@ def test_resuming_at_any_update_gives_the_same_bits(update, layout, uninterrupte
 def test_block_size_changes_no_bit(layout, uninterrupted, monkeypatch):
     """Blocks of any size, smaller than a batch too, give the same bits."""
     for rows in (1, 3, 8, 50):
-        monkeypatch.setattr(LinearEngine, "block_rows", lambda *_, rows=rows: rows)
+        monkeypatch.setattr(DescentEngine, "block_rows", lambda *_, rows=rows: rows)
         state = ENGINE.start(5, 1, X.dtype)
         go_on(state, layout)
         assert everything(state) == everything(uninterrupted)
@@ -110,7 +110,7 @@ def test_what_is_not_a_state_is_refused(tmp_path):
     save_file({"weights": np.zeros(3)}, tmp_path / "foreign")
     with pytest.raises(StateError, match="format None"):
         State.load(tmp_path / "foreign")
-    save_file({"weights": np.zeros(3)}, tmp_path / "part", {"format": "fallline-state-1", "scalars": "{}"})
+    save_file({"weights": np.zeros(3)}, tmp_path / "part", {"format": "fallline-state-2", "scalars": "{}"})
     with pytest.raises(StateError, match="not a whole state"):
         State.load(tmp_path / "part")
 

@@ -10,7 +10,7 @@ from fallline.data.cache.shuffle import BUFFER_BYTES
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, DenseRows, SparseRows
 from fallline.data.windows import ALL, Part, WindowSource, divided, fill_order
-from fallline.engines.linear import LinearEngine
+from fallline.engines.descent import DescentEngine
 from fallline.errors import NonFiniteError
 from fallline.loop import train
 from fallline.monitors.base import Run
@@ -190,7 +190,7 @@ class SlidingBuffer(ArraySource):
 
 def accuracy(source, test):
     """Of a linear classifier after three epochs, in percent."""
-    engine = LinearEngine(LogLoss(), SGD(), InverseScaling(0.05, 0.25), 32)
+    engine = DescentEngine(LogLoss(), SGD(), InverseScaling(0.05, 0.25), 32)
     state = engine.start(source.n_columns, 1, np.float32)
     train(Run(engine, source, Order(1), state, epochs=3))
     weights = state.memory.weights[0]

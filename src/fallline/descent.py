@@ -10,7 +10,7 @@ from fallline.data.arrays import as_matrix, as_numbers, column_names
 from fallline.data.classes import as_labels, class_numbers, find_classes, signs
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
-from fallline.engines.linear import LinearEngine
+from fallline.engines.descent import DescentEngine
 from fallline.errors import TargetError
 from fallline.loop import train
 from fallline.monitors.base import Run
@@ -96,7 +96,7 @@ def mini_batch_gradient_descent(
     n, columns = matrix.shape
     typed_loss = make_loss(loss, _DEFAULTS)
     targets, outputs = _targets(y, n, typed_loss, matrix.dtype)
-    engine = LinearEngine(
+    engine = DescentEngine(
         loss=typed_loss,
         optimizer=SGD(),
         schedule=Constant(number("learning_rate", learning_rate, above=0)),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fallline.monitors.base import Stop
+from fallline.state import Stop
 
 __all__ = ["History"]
 

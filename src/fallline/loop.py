@@ -10,7 +10,8 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from fallline.monitors.base import Monitor, Run, Stop
+from fallline.monitors.base import Monitor, Run
+from fallline.state import Stop
 
 __all__ = ["train"]
 
@@ -19,7 +20,7 @@ _ALL_UPDATES = Stop("updates", "all updates asked for were made")
 
 
 def train(run: Run, monitors: Sequence[Monitor] = ()) -> Stop:
-    """Train until the epochs or updates asked for are made, or a monitor says stop.
+    """Train until the epochs or updates asked for are made, or the engine or a monitor says stop.
 
     Parameters
     ----------
@@ -58,7 +59,8 @@ def _epoch(run, monitors):
     """What is left of the epoch under way; then why to stop, or None."""
     state, source, stop = run.state, run.source, None
     began = time.perf_counter()
-    for block, position in source.blocks(run.order, state.epoch, state.position, run.block_rows):
+    order = run.engine.order(run.order, state)
+    for block, position in source.blocks(order, state.epoch, state.position, run.block_rows):
         sums = run.engine.sweep(block, state, last=position == source.n_rows)
         if not sums.finite:
             source.require_finite(block.rows)
@@ -73,7 +75,7 @@ def _epoch(run, monitors):
     if state.position < source.n_rows:
         return stop
     state.end_epoch(run.engine.penalise(run.weights), source.n_rows)
-    return _first([stop, *(monitor.after_epoch(run) for monitor in monitors)])
+    return _first([stop, run.engine.finished(state), *(monitor.after_epoch(run) for monitor in monitors)])
 
 
 def _first(stops):

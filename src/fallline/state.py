@@ -7,7 +7,7 @@ import math
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,9 +15,26 @@ from fallline.errors import StateError
 from fallline.files import written_whole
 from fallline.kernels.sweep import Memory, Sums
 
-__all__ = ["State"]
+__all__ = ["State", "Stop"]
 
-_FORMAT = 1
+_FORMAT = 2
+# What engines remember, by the name in the file.
+_MEMORIES = {"descent": Memory}
+
+
+class Stop(NamedTuple):
+    """Why training ended.
+
+    Parameters
+    ----------
+    reason : str
+        One of "epochs", "updates", "converged", "early_stopping", "time_limit", "interrupted".
+    message : str
+        The same for people, as the end of the sentence "Training stopped because ...".
+    """
+
+    reason: str
+    message: str
 
 
 @dataclass
@@ -26,8 +43,9 @@ class State:
 
     Parameters
     ----------
-    memory : Memory
-        Weights, optimizer slots, averages, the unfinished batch, and the count of updates.
+    memory : NamedTuple of arrays
+        What the engine remembers: weights, all else that its updates need, the unfinished batch. Its `clock` counts the rows in
+        the unfinished batch and the updates made.
     epoch : int
         Finished epochs.
     position : int
@@ -50,7 +68,7 @@ class State:
         The best weights so far, where a monitor keeps them.
     """
 
-    memory: Memory
+    memory: Any
     epoch: int = 0
     position: int = 0
     rows: int = 0
@@ -89,13 +107,6 @@ class State:
         self.history.append({**self.record(loss), "objective": loss + penalty})
         self.position, self.loss_sum = 0, 0.0
 
-    def leave_epoch(self) -> None:
-        """Forget the rows consumed of an epoch that will not be finished, and the batch that they began."""
-        self.position, self.loss_sum = 0, 0.0
-        self.memory.clock[0] = 0
-        self.memory.gradient[:] = 0
-        self.memory.folded[:] = 0
-
     def record(self, loss: float) -> dict[str, Any]:
         """Where training stands, given the mean loss of the epoch's rows so far."""
         return {
@@ -120,7 +131,12 @@ class State:
         if self.best is not None:
             arrays["best"] = self.best
         scalars = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("memory", "best")}
-        metadata = {"format": f"fallline-state-{_FORMAT}", "scalars": json.dumps(scalars)}
+        memory = next(name for name, kind in _MEMORIES.items() if isinstance(self.memory, kind))
+        metadata = {
+            "format": f"fallline-state-{_FORMAT}",
+            "memory": memory,
+            "scalars": json.dumps(scalars),
+        }
         content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata)
         with written_whole(path) as file:
             file.write(content)
@@ -155,7 +171,8 @@ class State:
             )
         best = arrays.pop("best", None)
         try:
-            return cls(Memory(**arrays), best=best, **json.loads(metadata["scalars"]))
+            memory = _MEMORIES[metadata["memory"]](**arrays)
+            return cls(memory, best=best, **json.loads(metadata["scalars"]))
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(
                 f"{str(path)!r} is not a whole state ({error}). Start anew, or from another one."

@@ -12,7 +12,7 @@ from fallline.comparison.optimum import find_optimum
 from fallline.comparison.problem import split
 from fallline.comparison.table import read
 from fallline.data.rows import ArraySource, as_rows
-from fallline.engines.linear import LinearEngine
+from fallline.engines.descent import DescentEngine
 from fallline.errors import InputError
 from fallline.objective.penalties import L2
 from fallline.optim.optimizers.sgd import SGD
@@ -115,7 +115,7 @@ def test_the_judge_and_the_engine_mean_the_same_objective(name):
     """fallline's kernels and the judge's NumPy give the same value at the same weights."""
     problem, _ = _problem(name)
     w = np.random.default_rng(1).normal(size=problem.objective.shape).astype(np.float32)
-    engine = LinearEngine(problem.loss, SGD(), Constant(0.1), 1, L2(problem.alpha))
+    engine = DescentEngine(problem.loss, SGD(), Constant(0.1), 1, L2(problem.alpha))
     mean = engine.measure(ArraySource(as_rows(problem.X, problem.y)), w)
     assert mean + engine.penalise(w) == pytest.approx(problem.objective.value(w.astype(float)), rel=1e-4)
 

@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fallline.data.arrays import as_matrix, as_weight, column_names
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
-from fallline.engines.linear import LinearEngine
+from fallline.engines.base import LinearEngine
+from fallline.engines.descent import DescentEngine
 from fallline.errors import InputError, InterruptedWarning, ParameterError
 from fallline.history import History
 from fallline.loop import train
@@ -126,7 +127,7 @@ class LinearSGD(BaseEstimator):
         engine = self._engine(loss, len(matrix), 1)
         # Work on a copy: if anything goes wrong, the model stays as it was.
         state = engine.start(matrix.shape[1], outputs, matrix.dtype) if first else copy.deepcopy(self._state)
-        state.leave_epoch()
+        engine.leave_epoch(state)
         source = ArraySource(as_rows(matrix, targets, weight), columns=column_names(X))
         stop = self._train(engine, source, state, seed_from(self.random_state), state.epoch + 1, [])
         self._publish(state, engine.weights(state), stop)
@@ -143,7 +144,7 @@ class LinearSGD(BaseEstimator):
         flag("shuffle", self.shuffle)
         flag("warm_start", self.warm_start)
         updates = -(-rows // batch_size)
-        return LinearEngine(
+        return DescentEngine(
             loss=loss,
             optimizer=make_optimizer(self.optimizer, self.momentum),
             schedule=make_schedule(self.learning_rate, loss, self.get_params(deep=False), epochs, updates),

@@ -4,31 +4,15 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from fallline.data.order import Order
 from fallline.data.rows import TrainingSource
-from fallline.engines.linear import LinearEngine
-from fallline.state import State
+from fallline.engines.base import LinearEngine
+from fallline.state import State, Stop
 
 __all__ = ["Monitor", "Run", "Stop"]
-
-
-class Stop(NamedTuple):
-    """Why training ended.
-
-    Parameters
-    ----------
-    reason : str
-        One of "epochs", "updates", "converged", "early_stopping", "time_limit", "interrupted".
-    message : str
-        The same for people, as the end of the sentence "Training stopped because ...".
-    """
-
-    reason: str
-    message: str
 
 
 @dataclass
@@ -68,7 +52,7 @@ class Run:
         rows = self.engine.block_rows(self.state, self.source)
         if self.updates_left is None:
             return rows
-        return min(rows, self.updates_left * self.engine.batch_size - self.state.pending)
+        return min(rows, self.engine.rows_left(self.updates_left, self.state))
 
     @property
     def weights(self) -> np.ndarray:

@@ -6,7 +6,8 @@ import signal
 import threading
 from contextlib import contextmanager
 
-from fallline.monitors.base import Monitor, Stop
+from fallline.monitors.base import Monitor
+from fallline.state import Stop
 
 __all__ = ["Interrupt"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from fallline.monitors.base import Monitor, Stop
+from fallline.monitors.base import Monitor
+from fallline.state import Stop
 
 __all__ = ["NoImprovement"]
 

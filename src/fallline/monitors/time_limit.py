@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 
-from fallline.monitors.base import Monitor, Stop
+from fallline.monitors.base import Monitor
+from fallline.state import Stop
 
 __all__ = ["TimeLimit"]
 

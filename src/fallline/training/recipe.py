@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fallline.data.rows import TrainingSource
-from fallline.engines.linear import LinearEngine
+from fallline.engines.descent import DescentEngine
 from fallline.objective.domains import CLASSES
 from fallline.objective.losses import LOSSES, OneVersusRest
 from fallline.settings import (
@@ -114,13 +114,13 @@ class Recipe(NamedTuple):
             usual *= 2
         return max(1, min(usual, extent.rows // _BATCHES_AN_EPOCH))
 
-    def engine(self, loss: Any, extent: Extent) -> LinearEngine:
+    def engine(self, loss: Any, extent: Extent) -> DescentEngine:
         """The engine for a loss and data of such an extent."""
         rows = extent.rows
         batch_size, alpha = self.batch_size_for(extent), self.alpha_for(rows)
         given = {**_SCHEDULE_PARAMETERS, "eta0": self.learning_rate, "alpha": alpha}
         updates = -(-rows // batch_size)
-        return LinearEngine(
+        return DescentEngine(
             loss=loss,
             optimizer=make_optimizer(self.optimizer),
             schedule=make_schedule(self.schedule, loss, given, self.epochs_for(rows), updates),

@@ -12,8 +12,9 @@ from fallline.data.prepared import Prepared
 from fallline.data.rows import TrainingSource
 from fallline.data.sources.base import Source
 from fallline.model import Model
-from fallline.monitors.base import Run, Stop
+from fallline.monitors.base import Run
 from fallline.objective.losses import name_of
+from fallline.state import Stop
 from fallline.training.recipe import Recipe
 
 __all__ = ["judged", "summarised"]

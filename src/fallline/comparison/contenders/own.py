@@ -11,7 +11,7 @@ from fallline.comparison.contenders.base import Contender, Snapshot, Stopwatch, 
 from fallline.comparison.problem import Problem
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
-from fallline.engines.linear import LinearEngine
+from fallline.engines.descent import DescentEngine
 from fallline.loop import train
 from fallline.monitors.base import Run
 from fallline.objective.penalties import L2
@@ -31,7 +31,7 @@ class Own(Contender):
         batch_size = min(self.batch_size or problem.n, problem.n)
         watch = Stopwatch()
         with watch.running():
-            engine = LinearEngine(problem.loss, SGD(), Constant(rate), batch_size, L2(problem.alpha))
+            engine = DescentEngine(problem.loss, SGD(), Constant(rate), batch_size, L2(problem.alpha))
             source = ArraySource(as_rows(problem.X, problem.y))
             state = engine.start(problem.X.shape[1], problem.outputs, problem.X.dtype)
             run = Run(engine, source, Order(seed), state, epochs)

@@ -1,0 +1,152 @@
+"""What all engines of linear models share: the objective, and what can be asked of fixed weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fallline.data.order import Order
+from fallline.data.rows import TrainingSource
+from fallline.errors import DivergenceError, StateError
+from fallline.kernels.blocks import Block
+from fallline.kernels.sweep import Sums, measure, predict
+from fallline.objective.domains import CLASSES
+from fallline.objective.losses.offset import Offset
+from fallline.objective.penalties import penalty_value
+from fallline.state import State, Stop
+
+__all__ = ["IN_ORDER", "LinearEngine", "block_rows"]
+
+# A block has at most this many rows, and fewer when rows or updates are wide: calls stay far shorter than a blink, so
+# that monitors are asked often, and far longer than what a call costs.
+_BLOCK_ROWS = 2**15
+_BLOCK_PRODUCTS = 2**23
+
+IN_ORDER = Order(0, shuffle=False)
+"""One row after the other."""
+
+
+class LinearEngine:
+    """Minimises, over linear models, the mean over the rows of weight times loss, plus the penalty.
+
+    Subclasses say how: what they remember (`start`) and what they make of a block (`sweep`).
+
+    Attributes
+    ----------
+    loss : NamedTuple
+        A typed value from `LOSSES`, as it is or within an `Offset`.
+    penalty : NamedTuple
+        A typed value from `PENALTIES`.
+    fit_intercept : bool
+        Otherwise intercepts stay as they start.
+    """
+
+    loss: Any
+    penalty: Any
+    fit_intercept: bool
+
+    def start(self, columns: int, outputs: int, dtype: Any, weights: np.ndarray | None = None) -> State:
+        """A state to train from; `weights` (outputs, columns + 1), their last column the intercept, are where it starts."""
+        raise NotImplementedError
+
+    def sweep(self, block: Block, state: State, last: bool) -> Sums:
+        """Make of a block what can be made of it. `last`: the epoch ends with this block."""
+        raise NotImplementedError
+
+    def weights(self, state: State) -> np.ndarray:
+        """The weights that training has come to, (outputs, columns + 1)."""
+        raise NotImplementedError
+
+    def block_rows(self, state: State, source: TrainingSource) -> int:
+        """How many rows the next block should have."""
+        weights = state.memory.weights
+        return block_rows(len(weights) * source.numbers_a_row)
+
+    def rows_left(self, updates: int, state: State) -> int:
+        """How many rows complete so many updates; only where updates can be counted out."""
+        raise NotImplementedError
+
+    def order(self, order: Order, state: State) -> Order:
+        """In which order the epoch under way visits the rows, given the order of the run."""
+        return order
+
+    def finished(self, state: State) -> Stop | None:
+        """Asked after every epoch: why nothing more is to be gained, or None."""
+        return None
+
+    def require(self, state: State, source: TrainingSource) -> None:
+        """Raise `StateError` if a state is not one of this engine's, on data like these."""
+        outputs = len(state.memory.weights)
+        wanted = self.start(source.n_columns, outputs, source.dtype).memory
+        if type(state.memory) is not type(wanted):
+            raise StateError(
+                "The state was made by another solver, and means nothing to this one. Use the same solver, or begin anew."
+            )
+        for name, here, there in zip(wanted._fields, state.memory, wanted, strict=True):
+            if here.shape != there.shape or here.dtype != there.dtype:
+                raise StateError(
+                    f"The state's {name} has shape {here.shape} and dtype {here.dtype}, but {there.shape} and {there.dtype} are "
+                    "needed: columns, dtype, optimizer or averaging have changed since training began. Keep them, or begin anew."
+                )
+        targets = (1 if self.loss.domain == CLASSES else outputs) + isinstance(self.loss, Offset)
+        if source.n_targets != targets:
+            raise StateError(
+                f"The data have {source.n_targets} targets, but {targets} belong to {type(self.loss).__name__} and a state of "
+                f"{outputs} outputs. Keep their number, or begin anew."
+            )
+
+    @staticmethod
+    def predict(source: TrainingSource, weights: np.ndarray, *, offset: bool = False) -> np.ndarray:
+        """The scores of a source's rows, in order: (rows, outputs). `offset`: its last target is one, and is added."""
+        scores = np.empty((source.n_rows, len(weights)), weights.dtype)
+        size, begin = block_rows(len(weights) * source.numbers_a_row), 0
+        for block, end in source.blocks(IN_ORDER, 0, 0, lambda: size):
+            scores[begin:end] = LinearEngine.score(block, weights, offset=offset)
+            if not np.isfinite(scores[begin:end]).all():
+                source.require_finite(block.rows)
+            begin = end
+        return scores
+
+    @staticmethod
+    def score(block: Block, weights: np.ndarray, *, offset: bool = False) -> np.ndarray:
+        """The scores of a block's rows, (rows, outputs); see `predict`."""
+        scores = np.empty((len(block.rows), len(weights)), weights.dtype)
+        predict(block, weights, scores)
+        if offset:
+            scores += block.y[block.rows, -1:]
+        return scores
+
+    def measure(self, source: TrainingSource, weights: np.ndarray) -> float:
+        """The mean of weight times loss over a source, at fixed weights; NaN where a score is not finite."""
+        size, total = block_rows(len(weights) * source.numbers_a_row), 0.0
+        for block, _ in source.blocks(IN_ORDER, 0, 0, lambda: size):
+            sums = Sums(*measure(block, weights, self.loss, total))
+            if not sums.finite:
+                source.require_finite(block.rows)
+                return np.nan
+            total = sums.loss
+        return total / source.n_rows
+
+    def penalise(self, weights: np.ndarray) -> float:
+        """The penalty of weights; intercepts go free."""
+        return float(penalty_value(self.penalty, weights[:, :-1]))
+
+    def exploded(self, source: TrainingSource, state: State) -> bool:
+        """Whether the weights, though finite, are far worse than none."""
+        return False
+
+    def divergence(self, source: TrainingSource, state: State) -> DivergenceError:
+        """The error to raise when training on finite data came to a score, loss or weight that is not finite."""
+        block, _ = next(source.blocks(IN_ORDER, 0, 0, lambda: 1000))
+        largest, deviations = block.scales()
+        return DivergenceError(
+            f"The loss is beyond all numbers at update {state.updates} (epoch {state.epoch + 1}). Columns reach {largest:.3g}, "
+            f"and their standard deviations run from {deviations.min():.3g} to {deviations.max():.3g}. Standardise columns, "
+            "correct targets that are too large, or choose a loss that grows no faster than linearly."
+        )
+
+
+def block_rows(products: float) -> int:
+    """How many rows a block should have if each takes that many products."""
+    return int(max(64, min(_BLOCK_ROWS, _BLOCK_PRODUCTS // max(products, 1))))
