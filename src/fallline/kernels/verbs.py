@@ -11,10 +11,15 @@ import numpy as np
 from fallline.kernels.compile import generic
 
 __all__ = [
+    "antiderivative",
     "average",
+    "curvature",
+    "curve",
     "decay",
     "derivative",
     "differentiate",
+    "distance",
+    "distances",
     "prepare",
     "rate",
     "shrink",
@@ -49,6 +54,44 @@ def differentiate(loss, rows, scores, targets, values, slopes):
             s, y = np.float64(scores[k, i]), np.float64(targets[k, i])
             values[0, i] += value(loss, s, y)
             slopes[k, i] = derivative(loss, s, y)
+
+
+@generic
+def curvature(loss, score, target):
+    """The second derivative of `value` by the score, at least 0; of a loss that is not convex, what is expected of it."""
+    raise NotImplementedError
+
+
+@generic
+def curve(loss, rows, scores, targets, curvatures):
+    """Fill `curvatures` (outputs, rows) with each row's second derivatives; arguments as in `differentiate`.
+
+    What stands here is for losses that are a sum over outputs. Those of which it is not true say so by their attribute
+    `coupled`, and what they fill in.
+    """
+    for k in range(scores.shape[0]):
+        for i in range(rows):
+            curvatures[k, i] = curvature(loss, np.float64(scores[k, i]), np.float64(targets[k, i]))
+
+
+@generic
+def antiderivative(loss, score, target):
+    """An integral of `value` by the score: what a loss states that bends too sharply for its curvature to be of use."""
+    raise NotImplementedError
+
+
+@generic
+def distance(loss, score, target):
+    """How far a score is from the nearest at which such a loss bends."""
+    raise NotImplementedError
+
+
+@generic
+def distances(loss, rows, scores, targets, out):
+    """Fill `out` (outputs, rows) with the `distance` of each row; arguments as in `differentiate`."""
+    for k in range(scores.shape[0]):
+        for i in range(rows):
+            out[k, i] = distance(loss, np.float64(scores[k, i]), np.float64(targets[k, i]))
 
 
 @generic

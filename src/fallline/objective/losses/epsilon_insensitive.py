@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fallline.kernels.verbs import derivative, value
+from fallline.kernels.verbs import antiderivative, derivative, distance, value
 from fallline.objective.domains import ANY_NUMBER
 from fallline.objective.links import Identity
 
@@ -30,3 +30,14 @@ def _(loss, score, target):
 def _(loss, score, target):
     error = score - target
     return (1.0 if error > loss.epsilon else 0.0) - (1.0 if error < -loss.epsilon else 0.0)
+
+
+@antiderivative.of(EpsilonInsensitive)
+def _(loss, score, target):
+    above, below = max(score - target - loss.epsilon, 0.0), max(target - score - loss.epsilon, 0.0)
+    return 0.5 * (above * above - below * below)
+
+
+@distance.of(EpsilonInsensitive)
+def _(loss, score, target):
+    return abs(abs(score - target) - loss.epsilon)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fallline.kernels.verbs import derivative, value
+from fallline.kernels.verbs import antiderivative, curvature, derivative, distance, value
 from fallline.objective.domains import ANY_NUMBER
 from fallline.objective.links import Identity
 
@@ -34,3 +34,22 @@ def _(loss, score, target):
 @derivative.of(Huber)
 def _(loss, score, target):
     return min(max(score - target, -loss.epsilon), loss.epsilon)
+
+
+@antiderivative.of(Huber)
+def _(loss, score, target):
+    error = score - target
+    near = min(abs(error), loss.epsilon)
+    beyond = abs(error) - near
+    integral = near**3 / 6.0 + 0.5 * loss.epsilon * beyond * (beyond + near)
+    return integral if error > 0.0 else -integral
+
+
+@distance.of(Huber)
+def _(loss, score, target):
+    return max(abs(score - target) - loss.epsilon, 0.0)
+
+
+@curvature.of(Huber)
+def _(loss, score, target):
+    return 1.0 if abs(score - target) < loss.epsilon else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from fallline.kernels.elementary import sigmoid, softplus
-from fallline.kernels.verbs import derivative, value
+from fallline.kernels.verbs import curvature, derivative, value
 from fallline.objective.domains import TWO_CLASSES
 from fallline.objective.links import Logit
 
@@ -27,3 +27,8 @@ def _(loss, score, target):
 @derivative.of(LogLoss)
 def _(loss, score, target):
     return -target * sigmoid(-target * score)
+
+
+@curvature.of(LogLoss)
+def _(loss, score, target):
+    return sigmoid(score) * sigmoid(-score)

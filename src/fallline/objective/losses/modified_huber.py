@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fallline.kernels.verbs import derivative, value
+from fallline.kernels.verbs import curvature, derivative, value
 from fallline.objective.domains import TWO_CLASSES
 from fallline.objective.links import ClippedMargin
 
@@ -31,3 +31,8 @@ def _(loss, score, target):
 @derivative.of(ModifiedHuber)
 def _(loss, score, target):
     return -2.0 * target * min(max(1.0 - target * score, 0.0), 2.0)
+
+
+@curvature.of(ModifiedHuber)
+def _(loss, score, target):
+    return 2.0 if abs(target * score) < 1.0 else 0.0

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fallline.kernels.elementary import exp, sigmoid
-from fallline.kernels.verbs import derivative, differentiate
+from fallline.kernels.verbs import curve, derivative, differentiate
 from fallline.objective.domains import CLASSES
 from fallline.objective.links import Softmax
 
@@ -23,6 +23,7 @@ class Multinomial(NamedTuple):
 
     domain = CLASSES
     link = Softmax()
+    coupled = True
 
 
 @derivative.of(Multinomial)
@@ -52,3 +53,19 @@ def _(loss, rows, scores, targets, values, slopes):
         label = int(targets[0, i])
         values[0, i] += math.log(total) - scores[label, i]
         slopes[label, i] -= 1.0
+
+
+@curve.of(Multinomial)
+def _(loss, rows, scores, targets, curvatures):
+    """The probabilities p, of which the matrix of second derivatives diag(p) - p p' is made."""
+    outputs = scores.shape[0]
+    for i in range(rows):
+        highest = np.float64(scores[0, i])
+        for k in range(1, outputs):
+            highest = max(highest, scores[k, i])
+        total = 0.0
+        for k in range(outputs):
+            curvatures[k, i] = exp(scores[k, i] - highest)
+            total += curvatures[k, i]
+        for k in range(outputs):
+            curvatures[k, i] /= total

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fallline.kernels.verbs import derivative, differentiate, value
+from fallline.kernels.compile import inlined
+from fallline.kernels.verbs import curvature, curve, derivative, differentiate, distances, value
 
 __all__ = ["Offset"]
 
@@ -46,10 +47,35 @@ def _(loss, score, target):
     return derivative(loss.loss, score, target)
 
 
+@curvature.of(Offset)
+def _(loss, score, target):
+    """At a score to which the offset has been added."""
+    return curvature(loss.loss, score, target)
+
+
 @differentiate.of(Offset)
 def _(loss, rows, scores, targets, values, slopes):
+    own = _add_offset(rows, scores, targets)
+    differentiate(loss.loss, rows, scores, targets[:own], values, slopes)
+
+
+@curve.of(Offset)
+def _(loss, rows, scores, targets, curvatures):
+    own = _add_offset(rows, scores, targets)
+    curve(loss.loss, rows, scores, targets[:own], curvatures)
+
+
+@distances.of(Offset)
+def _(loss, rows, scores, targets, out):
+    own = _add_offset(rows, scores, targets)
+    distances(loss.loss, rows, scores, targets[:own], out)
+
+
+@inlined
+def _add_offset(rows, scores, targets):
+    """Add the last target of each row to its scores; return how many targets come before."""
     own = targets.shape[0] - 1
     for k in range(scores.shape[0]):
         for i in range(rows):
             scores[k, i] += targets[own, i]
-    differentiate(loss.loss, rows, scores, targets[:own], values, slopes)
+    return own

@@ -6,7 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fallline.kernels.verbs import derivative, differentiate, value
+from fallline.kernels.verbs import (
+    curvature,
+    curve,
+    derivative,
+    differentiate,
+    distance,
+    distances,
+    value,
+)
 from fallline.objective.domains import CLASSES
 
 __all__ = ["OneVersusRest"]
@@ -48,3 +56,19 @@ def _(loss, rows, scores, targets, values, slopes):
             weight = loss.positive_weight[k] if own else 1.0
             values[0, i] += weight * value(loss.binary, score, sign)
             slopes[k, i] = weight * derivative(loss.binary, score, sign)
+
+
+@curve.of(OneVersusRest)
+def _(loss, rows, scores, targets, curvatures):
+    for k in range(scores.shape[0]):
+        for i in range(rows):
+            own = targets[0, i] == k
+            weight = loss.positive_weight[k] if own else 1.0
+            curvatures[k, i] = weight * curvature(loss.binary, np.float64(scores[k, i]), 1.0 if own else -1.0)
+
+
+@distances.of(OneVersusRest)
+def _(loss, rows, scores, targets, out):
+    for k in range(scores.shape[0]):
+        for i in range(rows):
+            out[k, i] = distance(loss.binary, np.float64(scores[k, i]), 1.0 if targets[0, i] == k else -1.0)

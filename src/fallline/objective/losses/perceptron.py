@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fallline.kernels.verbs import derivative, value
+from fallline.kernels.verbs import antiderivative, derivative, distance, value
 from fallline.objective.domains import TWO_CLASSES
 from fallline.objective.links import Margin
 
@@ -26,3 +26,14 @@ def _(loss, score, target):
 @derivative.of(Perceptron)
 def _(loss, score, target):
     return -target if target * score <= 0.0 else 0.0 * target
+
+
+@antiderivative.of(Perceptron)
+def _(loss, score, target):
+    short = max(-target * score, 0.0)
+    return -0.5 * target * short * short
+
+
+@distance.of(Perceptron)
+def _(loss, score, target):
+    return abs(score)

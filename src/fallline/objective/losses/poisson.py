@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from fallline.kernels.elementary import exp
-from fallline.kernels.verbs import derivative, value
+from fallline.kernels.verbs import curvature, derivative, value
 from fallline.objective.domains import NON_NEGATIVE
 from fallline.objective.links import Log
 
@@ -27,3 +27,8 @@ def _(loss, score, target):
 @derivative.of(Poisson)
 def _(loss, score, target):
     return exp(score) - target
+
+
+@curvature.of(Poisson)
+def _(loss, score, target):
+    return exp(score)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fallline.kernels.verbs import derivative, value
+from fallline.kernels.verbs import antiderivative, derivative, distance, value
 from fallline.objective.domains import ANY_NUMBER
 from fallline.objective.links import Identity
 
@@ -33,3 +33,14 @@ def _(loss, score, target):
 @derivative.of(Quantile)
 def _(loss, score, target):
     return (1.0 - loss.quantile if score > target else 0.0) - (loss.quantile if score < target else 0.0)
+
+
+@antiderivative.of(Quantile)
+def _(loss, score, target):
+    error = score - target
+    return 0.5 * error * ((1.0 - loss.quantile) * max(error, 0.0) - loss.quantile * min(error, 0.0))
+
+
+@distance.of(Quantile)
+def _(loss, score, target):
+    return abs(score - target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fallline.kernels.verbs import derivative, value
+from fallline.kernels.verbs import curvature, derivative, value
 from fallline.objective.domains import ANY_NUMBER
 from fallline.objective.links import Identity
 
@@ -31,3 +31,8 @@ def _(loss, score, target):
 def _(loss, score, target):
     error = score - target
     return 2.0 * (max(error - loss.epsilon, 0.0) + min(error + loss.epsilon, 0.0))
+
+
+@curvature.of(SquaredEpsilonInsensitive)
+def _(loss, score, target):
+    return 2.0 if abs(score - target) > loss.epsilon else 0.0

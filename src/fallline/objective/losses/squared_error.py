@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fallline.kernels.verbs import derivative, value
+from fallline.kernels.verbs import curvature, derivative, value
 from fallline.objective.domains import ANY_NUMBER
 from fallline.objective.links import Identity
 
@@ -27,3 +27,8 @@ def _(loss, score, target):
 @derivative.of(SquaredError)
 def _(loss, score, target):
     return score - target
+
+
+@curvature.of(SquaredError)
+def _(loss, score, target):
+    return 1.0

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from fallline.errors import ParameterError
 from fallline.kernels.elementary import exp
-from fallline.kernels.verbs import derivative, value
+from fallline.kernels.verbs import curvature, derivative, value
 from fallline.objective.domains import ANY_NUMBER, NON_NEGATIVE, POSITIVE
 from fallline.objective.links import Log
 
@@ -49,3 +49,11 @@ def _(loss, score, target):
 @derivative.of(Tweedie)
 def _(loss, score, target):
     return exp((2.0 - loss.power) * score) - target * exp((1.0 - loss.power) * score)
+
+
+@curvature.of(Tweedie)
+def _(loss, score, target):
+    p = loss.power
+    if 1.0 <= p <= 2.0:
+        return (2.0 - p) * exp((2.0 - p) * score) + (p - 1.0) * target * exp((1.0 - p) * score)
+    return exp((2.0 - p) * score)

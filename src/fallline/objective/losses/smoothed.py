@@ -1,0 +1,78 @@
+"""A loss without sharp bends, in place of one with."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fallline.kernels.verbs import antiderivative, curvature, derivative, distance, value
+from fallline.objective.losses.offset import Offset
+from fallline.objective.losses.one_versus_rest import OneVersusRest
+
+__all__ = ["Smoothed", "bends", "smoothed"]
+
+
+class Smoothed(NamedTuple):
+    r"""A convex loss, averaged over a band of scores of width b around each.
+
+    .. math:: \ell_b(s) = \frac1b \int_{s-b/2}^{s+b/2} \ell(u)\,du = \frac{L(s + b/2) - L(s - b/2)}{b}, \quad L' = \ell
+
+    Hence :math:`\ell_b'(s)` is the same difference of :math:`\ell`, and :math:`\ell_b''(s)` that of :math:`\ell'`: at a kink
+    where the slope jumps by j, the curvature is j/b within the band and unchanged outside, and
+    :math:`\ell \le \ell_b \le \ell + bj/8`.
+
+    Parameters
+    ----------
+    loss : NamedTuple
+        It states its `antiderivative`.
+    band : float
+        Its width b, above 0.
+    """
+
+    loss: NamedTuple
+    band: float
+
+
+@value.of(Smoothed)
+def _(loss, score, target):
+    half = 0.5 * loss.band
+    return (
+        antiderivative(loss.loss, score + half, target) - antiderivative(loss.loss, score - half, target)
+    ) / loss.band
+
+
+@derivative.of(Smoothed)
+def _(loss, score, target):
+    half = 0.5 * loss.band
+    return (value(loss.loss, score + half, target) - value(loss.loss, score - half, target)) / loss.band
+
+
+@curvature.of(Smoothed)
+def _(loss, score, target):
+    half = 0.5 * loss.band
+    return (
+        derivative(loss.loss, score + half, target) - derivative(loss.loss, score - half, target)
+    ) / loss.band
+
+
+def bends(loss):
+    """Whether a loss bends too sharply for its curvature to be of use."""
+    return type(_inner(loss)) in distance.implementations
+
+
+def smoothed(loss, band):
+    """A loss of which what bends is smoothed, within an offset or one class against the rest, too."""
+    match loss:
+        case Offset(inner):
+            return Offset(smoothed(inner, band))
+        case OneVersusRest(binary, positive_weight):
+            return OneVersusRest(smoothed(binary, band), positive_weight)
+    return Smoothed(loss, band)
+
+
+def _inner(loss):
+    match loss:
+        case Offset(inner):
+            return _inner(inner)
+        case OneVersusRest(binary, _):
+            return _inner(binary)
+    return loss
