@@ -43,6 +43,10 @@ def changed(array, row, value):
     return array
 
 
+# A column number beyond the columns, which SciPy does not look for.
+UNSOUND = sp.csr_array(X)
+UNSOUND.indices[5] = 7
+
 FRAME = pd.DataFrame({"age": X[:, 0], "city": ["Rome"] * 40, "when": pd.Timestamp("2020-01-01")})
 
 
@@ -62,7 +66,11 @@ FRAME = pd.DataFrame({"age": X[:, 0], "city": ["Rome"] * 40, "when": pd.Timestam
         ({"X": X.astype(str)}, NotNumbersError, "dtype <U"),
         ({"X": np.array([[{}, 1, 2]] * 40)}, NotNumbersError, "Python objects"),
         ({"X": FRAME}, NotNumbersError, r"do not hold numbers: 'city' .*, 'when'"),
-        ({"X": sp.csr_array(X)}, InputError, "sparse"),
+        ({"X": sp.csc_array(changed(X, (7, 2), np.nan))}, NonFiniteError, "X holds NaN in row 7, column 2"),
+        ({"X": sp.coo_array(X[:, 0])}, InputError, "Expected 2D array"),
+        ({"X": sp.csr_array((40, 0))}, InputError, "X is empty"),
+        ({"X": sp.csr_array(X.astype(complex))}, InputError, "Complex data not supported"),
+        ({"X": UNSOUND}, InputError, "not a sound sparse matrix"),
         ({"X": (row for row in X)}, InputError, "X is a generator"),
         ({"X": X + 1j}, InputError, "Complex"),
         ({"X": [[1, 2], [3]]}, InputError, "Every row needs the same number"),

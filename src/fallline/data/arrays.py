@@ -6,34 +6,34 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from fallline.errors import InputError, NonFiniteError, NotNumbersError
 
 __all__ = ["as_array", "as_matrix", "as_numbers", "as_weight", "column_names", "one_a_row", "require_finite"]
 
 
-def as_matrix(X: Any, dtype: Any = None) -> np.ndarray:
-    """The rows as a two-dimensional, row-major array of float32 or float64.
+def as_matrix(X: Any, dtype: Any = None) -> np.ndarray | sp.csr_array:
+    """The rows as a two-dimensional, row-major array of float32 or float64; sparse ones as compressed sparse rows.
 
-    float16 and float32 become float32, all other numbers float64; an array that already is as wanted is not copied.
+    float16 and float32 become float32, all other numbers float64; what already is as wanted is not copied. Sparse rows have
+    their indices sorted, and entries of the same place added up.
 
     Parameters
     ----------
-    X : array-like, pandas or polars DataFrame, or Arrow table, of shape (n, columns)
+    X : array-like, pandas or polars DataFrame, Arrow table, or SciPy sparse matrix or array, of shape (n, columns)
+        A DataFrame all of whose columns are sparse stays sparse.
     dtype : dtype, optional
         The type to convert to instead.
 
     Raises
     ------
     InputError
-        If it is empty, sparse, not two-dimensional, or not all numbers.
+        If it is empty, not two-dimensional, or not all numbers.
     """
-    if hasattr(X, "tocsr"):
-        raise InputError(
-            f"X is a sparse matrix ({type(X).__name__}), but only dense data can be trained on for now. "
-            "Use X.toarray() if it fits in memory."
-        )
-    array = as_array(X, "X")
+    if hasattr(getattr(X, "sparse", None), "to_coo"):
+        X = _from_sparse_columns(X)
+    array = X if sp.issparse(X) else as_array(X, "X")
     if array.dtype.kind == "O":
         array = _from_objects(array, "X")
     if array.dtype.kind == "c":
@@ -56,7 +56,33 @@ def as_matrix(X: Any, dtype: Any = None) -> np.ndarray:
             )
     if dtype is None:
         dtype = np.float32 if array.dtype in (np.float16, np.float32) else np.float64
-    return np.ascontiguousarray(array, dtype=dtype)
+    return _as_csr(array, dtype) if sp.issparse(array) else np.ascontiguousarray(array, dtype=dtype)
+
+
+def _as_csr(matrix, dtype):
+    """A sparse matrix as sound rows with sorted indices, each at most once."""
+    rows = matrix.tocsr()
+    try:
+        rows = sp.csr_array((rows.data, rows.indices, rows.indptr), shape=rows.shape)
+        rows.check_format()
+    except ValueError as error:
+        raise InputError(f"X is not a sound sparse matrix: {error}. Check how it was made.") from error
+    rows = rows.astype(dtype, copy=False)
+    if not rows.has_canonical_format:
+        rows = rows.copy()
+        rows.sum_duplicates()
+    return rows
+
+
+def _from_sparse_columns(frame):
+    """A pandas DataFrame of sparse columns as a sparse matrix."""
+    try:
+        return frame.sparse.to_coo()
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"X is a DataFrame of sparse columns that do not make a sparse matrix ({error}). Give columns of numbers whose "
+            "fill value is 0."
+        ) from error
 
 
 def as_numbers(y: Any, n: int, dtype: Any) -> np.ndarray:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import warnings
 from contextlib import contextmanager
+from typing import Self
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -66,7 +68,7 @@ class LinearSGD(BaseEstimator):
     def _fit(self, X, y, coef_init, intercept_init, sample_weight):
         early_stopping = flag("early_stopping", self.early_stopping)
         matrix, weight = self._read_rows(X, sample_weight, reset=True)
-        loss, targets, outputs, class_weight = self._read_targets(y, len(matrix), matrix.dtype, new=True)
+        loss, targets, outputs, class_weight = self._read_targets(y, matrix.shape[0], matrix.dtype, new=True)
         weight = _product(weight, class_weight, matrix.dtype)
         training, held_out = self._split(targets, weight) if early_stopping else (None, None)
         seed = seed_from(self.random_state)
@@ -122,9 +124,9 @@ class LinearSGD(BaseEstimator):
         first = not hasattr(self, "_state")
         dtype = None if first else self._state.memory.weights.dtype
         matrix, weight = self._read_rows(X, sample_weight, reset=first, dtype=dtype)
-        loss, targets, outputs, class_weight = self._read_targets(y, len(matrix), matrix.dtype, new=False)
+        loss, targets, outputs, class_weight = self._read_targets(y, matrix.shape[0], matrix.dtype, new=False)
         weight = _product(weight, class_weight, matrix.dtype)
-        engine = self._engine(loss, len(matrix), 1)
+        engine = self._engine(loss, matrix.shape[0], 1)
         # Work on a copy: if anything goes wrong, the model stays as it was.
         state = engine.start(matrix.shape[1], outputs, matrix.dtype) if first else copy.deepcopy(self._state)
         engine.leave_epoch(state)
@@ -137,7 +139,7 @@ class LinearSGD(BaseEstimator):
     def _read_rows(self, X, sample_weight, *, reset, dtype=None):
         matrix = as_matrix(X, dtype)
         validate_data(self, X if hasattr(X, "shape") else matrix, skip_check_array=True, reset=reset)
-        return matrix, as_weight(sample_weight, len(matrix), matrix.dtype)
+        return matrix, as_weight(sample_weight, matrix.shape[0], matrix.dtype)
 
     def _engine(self, loss, rows, epochs):
         batch_size = rows_per_batch(self.batch_size, rows)
@@ -157,7 +159,7 @@ class LinearSGD(BaseEstimator):
     def _initial(self, coef_init, intercept_init, outputs, columns):
         """Weights to start from, (outputs, columns + 1), or None for zero."""
         if self.warm_start and hasattr(self, "coef_"):
-            coef_init = self.coef_ if coef_init is None else coef_init
+            coef_init = self._dense_coef() if coef_init is None else coef_init
             intercept_init = self.intercept_ if intercept_init is None else intercept_init
         if coef_init is None and intercept_init is None:
             return None
@@ -218,13 +220,46 @@ class LinearSGD(BaseEstimator):
         self.t_ = state.updates + 1
         self.history_ = History(state.history, stop)
 
+    # ----------------------------------------------------------------------------------------- the coefficients
+
+    def sparsify(self) -> Self:
+        """Hold `coef_` as a sparse array, which takes less memory where most coefficients are zero.
+
+        Returns
+        -------
+        self
+        """
+        check_is_fitted(self)
+        if not sp.issparse(self.coef_):
+            self.coef_ = sp.csr_array(self.coef_)
+        return self
+
+    def densify(self) -> Self:
+        """Hold `coef_` as an array again, as before `sparsify`.
+
+        Returns
+        -------
+        self
+        """
+        check_is_fitted(self)
+        self.coef_ = self._dense_coef()
+        return self
+
+    def _dense_coef(self):
+        return self.coef_.toarray() if sp.issparse(self.coef_) else self.coef_
+
     # ---------------------------------------------------------------------------------------------- prediction
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
     def _scores(self, X):
         """Linear predictions, (rows, outputs)."""
         check_is_fitted(self)
         outputs = np.atleast_1d(self.intercept_)
-        weights = np.column_stack([np.reshape(self.coef_, (len(outputs), -1)), outputs])
+        weights = np.column_stack([np.reshape(self._dense_coef(), (len(outputs), -1)), outputs])
         if weights.dtype not in (np.float32, np.float64):
             weights = weights.astype(np.float64)
         matrix = as_matrix(X, weights.dtype)
