@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fallline.comparison import compare
     from fallline.descent import mini_batch_gradient_descent
-    from fallline.estimators import SGDClassifier, SGDRegressor
+    from fallline.estimators import SGDClassifier, SGDOneClassSVM, SGDRegressor
     from fallline.model import Model, load
     from fallline.training import train
 
@@ -27,6 +27,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "Model",
     "SGDClassifier",
+    "SGDOneClassSVM",
     "SGDRegressor",
     "__version__",
     "compare",
@@ -38,6 +39,7 @@ __all__ = [
 _HOMES = {
     "mini_batch_gradient_descent": "fallline.descent",
     "SGDClassifier": "fallline.estimators",
+    "SGDOneClassSVM": "fallline.estimators",
     "SGDRegressor": "fallline.estimators",
     "compare": "fallline.comparison",
     "train": "fallline.training",

@@ -13,7 +13,7 @@ from fallline.errors import DivergenceError
 from fallline.kernels.blocks import Block
 from fallline.kernels.sweep import Descent, Memory, Sums, sweep
 from fallline.kernels.verbs import rate as schedule_rate
-from fallline.objective.penalties import NoPenalty
+from fallline.objective.penalties import NoPenalty, penalty_value
 from fallline.optim.averaging import NoAveraging
 from fallline.state import State
 
@@ -39,6 +39,8 @@ class DescentEngine(LinearEngine):
         `NoAveraging` or `Polyak`.
     fit_intercept : bool
         Otherwise intercepts stay as they start.
+    intercept_penalty : NamedTuple
+        `NoPenalty`, or `Linear` for one-class models.
     """
 
     loss: Any
@@ -48,6 +50,7 @@ class DescentEngine(LinearEngine):
     penalty: Any = NoPenalty()
     averaging: Any = NoAveraging()
     fit_intercept: bool = True
+    intercept_penalty: Any = NoPenalty()
 
     def start(self, columns: int, outputs: int, dtype: Any, weights: np.ndarray | None = None) -> State:
         """A state to train from: at zero, or at `weights` (outputs, columns + 1), whose last column is the intercept."""
@@ -79,8 +82,7 @@ class DescentEngine(LinearEngine):
         descent = Descent(
             self.loss,
             self.penalty,
-            # Of the same type, so that what moves a coefficient is compiled once and moves the intercept, too.
-            type(self.penalty)(*[0.0] * len(self.penalty)),
+            self._intercept_penalty(),
             self.optimizer,
             self.schedule,
             self.averaging,
@@ -91,6 +93,16 @@ class DescentEngine(LinearEngine):
         if last and not np.isfinite(state.memory.weights).all():
             return sums._replace(finite=False)
         return sums
+
+    def _intercept_penalty(self):
+        if self.intercept_penalty != NoPenalty():
+            return self.intercept_penalty
+        # Of the same type, so that what moves a coefficient is compiled once and moves the intercept, too.
+        return type(self.penalty)(*[0.0] * len(self.penalty))
+
+    def penalise(self, weights: np.ndarray) -> float:
+        """The penalty of weights, intercepts included where they have one."""
+        return super().penalise(weights) + float(penalty_value(self.intercept_penalty, weights[:, -1:]))
 
     def weights(self, state: State) -> np.ndarray:
         """The weights that training has come to: the average where there is one, otherwise the last."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fallline.estimators.classifier import SGDClassifier
+from fallline.estimators.one_class import SGDOneClassSVM
 from fallline.estimators.regressor import SGDRegressor
 
-__all__ = ["SGDClassifier", "SGDRegressor"]
+__all__ = ["SGDClassifier", "SGDOneClassSVM", "SGDRegressor"]

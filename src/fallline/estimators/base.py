@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from contextlib import contextmanager
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -42,7 +42,7 @@ from fallline.settings import (
     seed_from,
 )
 
-__all__ = ["LinearSGD"]
+__all__ = ["LinearSGD", "initial_values"]
 
 
 class LinearSGD(BaseEstimator):
@@ -77,6 +77,9 @@ class LinearSGD(BaseEstimator):
             ArraySource(rows, subset=subset, columns=column_names(X)) for subset in (training, held_out)
         )
         engine = self._engine(loss, source.n_rows, integer("max_iter", self.max_iter))
+        if self.warm_start and hasattr(self, "coef_"):
+            coef_init = self._dense_coef() if coef_init is None else coef_init
+            intercept_init = self.intercept_ if intercept_init is None else intercept_init
         initial = self._initial(coef_init, intercept_init, outputs, matrix.shape[1])
         state = engine.start(matrix.shape[1], outputs, matrix.dtype, initial)
         quantity = "validation_score" if early_stopping else "objective"
@@ -121,14 +124,20 @@ class LinearSGD(BaseEstimator):
             )
 
     def _partial_fit(self, X, y, sample_weight):
-        first = not hasattr(self, "_state")
-        dtype = None if first else self._state.memory.weights.dtype
-        matrix, weight = self._read_rows(X, sample_weight, reset=first, dtype=dtype)
+        first = not hasattr(self, "coef_")
+        matrix, weight = self._read_rows(
+            X, sample_weight, reset=first, dtype=None if first else self.coef_.dtype
+        )
         loss, targets, outputs, class_weight = self._read_targets(y, matrix.shape[0], matrix.dtype, new=False)
         weight = _product(weight, class_weight, matrix.dtype)
         engine = self._engine(loss, matrix.shape[0], 1)
-        # Work on a copy: if anything goes wrong, the model stays as it was.
-        state = engine.start(matrix.shape[1], outputs, matrix.dtype) if first else copy.deepcopy(self._state)
+        if hasattr(self, "_state"):
+            # Work on a copy: if anything goes wrong, the model stays as it was.
+            state = copy.deepcopy(self._state)
+        else:
+            coef, intercept = (None, None) if first else (self._dense_coef(), self.intercept_)
+            initial = self._initial(coef, intercept, outputs, matrix.shape[1])
+            state = engine.start(matrix.shape[1], outputs, matrix.dtype, initial)
         engine.leave_epoch(state)
         source = ArraySource(as_rows(matrix, targets, weight), columns=column_names(X))
         stop = self._train(engine, source, state, seed_from(self.random_state), state.epoch + 1, [])
@@ -146,10 +155,11 @@ class LinearSGD(BaseEstimator):
         flag("shuffle", self.shuffle)
         flag("warm_start", self.warm_start)
         updates = -(-rows // batch_size)
+        given = {**self.get_params(deep=False), "alpha": self.alpha}
         return DescentEngine(
             loss=loss,
             optimizer=make_optimizer(self.optimizer, self.momentum),
-            schedule=make_schedule(self.learning_rate, loss, self.get_params(deep=False), epochs, updates),
+            schedule=make_schedule(self.learning_rate, loss, given, epochs, updates),
             batch_size=batch_size,
             penalty=make_penalty(self.penalty, self.alpha, self.l1_ratio),
             averaging=make_averaging(self.average, batch_size),
@@ -158,32 +168,13 @@ class LinearSGD(BaseEstimator):
 
     def _initial(self, coef_init, intercept_init, outputs, columns):
         """Weights to start from, (outputs, columns + 1), or None for zero."""
-        if self.warm_start and hasattr(self, "coef_"):
-            coef_init = self._dense_coef() if coef_init is None else coef_init
-            intercept_init = self.intercept_ if intercept_init is None else intercept_init
         if coef_init is None and intercept_init is None:
             return None
         weights = np.zeros((outputs, columns + 1))
-        for name, given, place in (
-            ("coef_init", coef_init, weights[:, :-1]),
-            ("intercept_init", intercept_init, weights[:, -1]),
-        ):
-            if given is None:
-                continue
-            try:
-                values = np.asarray(given, dtype=np.float64)
-            except (ValueError, TypeError) as error:
-                raise InputError(
-                    f"{name} does not hold numbers ({error}). Give numbers, or leave it out."
-                ) from error
-            if not np.isfinite(values).all():
-                raise InputError(f"{name} holds NaN or infinity. Give finite numbers, or leave it out.")
-            if values.size != place.size or (outputs > 1 and values.shape != place.shape):
-                raise InputError(
-                    f"Provided {name} does not match dataset: its shape is {values.shape}, and the data ask for {place.shape}. "
-                    "Leave it out to start from zero."
-                )
-            place[:] = values.reshape(place.shape)
+        if coef_init is not None:
+            weights[:, :-1] = initial_values("coef_init", coef_init, (outputs, columns))
+        if intercept_init is not None:
+            weights[:, -1] = initial_values("intercept_init", intercept_init, (outputs,))
         return weights
 
     def _split(self, targets, weight):
@@ -255,16 +246,32 @@ class LinearSGD(BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
-    def _scores(self, X):
-        """Linear predictions, (rows, outputs)."""
+    def _scores(self, X, intercepts=None):
+        """Linear predictions, (rows, outputs); with other `intercepts` than the model's, if given."""
         check_is_fitted(self)
-        outputs = np.atleast_1d(self.intercept_)
+        outputs = np.atleast_1d(self.intercept_ if intercepts is None else intercepts)
         weights = np.column_stack([np.reshape(self._dense_coef(), (len(outputs), -1)), outputs])
         if weights.dtype not in (np.float32, np.float64):
             weights = weights.astype(np.float64)
         matrix = as_matrix(X, weights.dtype)
         validate_data(self, X if hasattr(X, "shape") else matrix, skip_check_array=True, reset=False)
         return LinearEngine.predict(ArraySource(as_rows(matrix), columns=column_names(X)), weights)
+
+
+def initial_values(name: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers to start from, float64, in the shape wanted; of a single output the shape may differ where the size is right."""
+    try:
+        values = np.asarray(given, dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{name} does not hold numbers ({error}). Give numbers, or leave it out.") from error
+    if not np.isfinite(values).all():
+        raise InputError(f"{name} holds NaN or infinity. Give finite numbers, or leave it out.")
+    if values.size != np.prod(shape) or (shape[0] > 1 and values.shape != shape):
+        raise InputError(
+            f"Provided {name} does not match dataset: its shape is {values.shape}, and the data ask for {shape}. "
+            "Leave it out to start from zero."
+        )
+    return values.reshape(shape)
 
 
 def _product(weight, class_weight, dtype):

@@ -1,4 +1,4 @@
-r"""Penalties: what keeps weights small. The intercept is never penalised.
+r"""Penalties: what keeps weights small. The intercept is not penalised, save by `Linear` in one-class models.
 
 Each is the sum of a smooth part, a/2 w**2, whose gradient joins the loss's, and a non-smooth part b|w|, applied after
 each step by its proximal operator, which makes exact zeros (Duchi and Singer, Efficient online and batch learning
@@ -14,7 +14,7 @@ import numpy as np
 from fallline.kernels.compile import inlined
 from fallline.kernels.verbs import decay, shrink
 
-__all__ = ["L1", "L2", "PENALTIES", "ElasticNet", "NoPenalty", "penalty_value"]
+__all__ = ["L1", "L2", "PENALTIES", "ElasticNet", "Linear", "NoPenalty", "penalty_value"]
 
 
 class NoPenalty(NamedTuple):
@@ -40,6 +40,12 @@ class ElasticNet(NamedTuple):
     l1_ratio: float
 
 
+class Linear(NamedTuple):
+    r"""A slope that leads down to minus infinity, :math:`\nu b`, against which the loss has to hold: for intercepts only."""
+
+    nu: float
+
+
 PENALTIES = {"none": NoPenalty, "l2": L2, "l1": L1, "elasticnet": ElasticNet}
 
 
@@ -63,6 +69,11 @@ def _(penalty, weight, rate):
     return _soft_threshold(weight, rate * penalty.alpha * penalty.l1_ratio)
 
 
+@shrink.of(Linear)
+def _(penalty, weight, rate):
+    return weight - rate * penalty.nu
+
+
 @inlined
 def _soft_threshold(weight, width):
     return max(weight - width, 0.0) + min(weight + width, 0.0)
@@ -71,11 +82,14 @@ def _soft_threshold(weight, width):
 def penalty_value(penalty, coefficients):
     """The penalty of an array of coefficients (intercepts left out), as a float."""
     w = np.asarray(coefficients, dtype=np.float64).ravel()
-    match penalty:
-        case L2(alpha):
-            return 0.5 * alpha * (w @ w)
-        case L1(alpha):
-            return alpha * np.abs(w).sum()
-        case ElasticNet(alpha, l1_ratio):
-            return alpha * (l1_ratio * np.abs(w).sum() + 0.5 * (1 - l1_ratio) * (w @ w))
+    with np.errstate(over="ignore"):
+        match penalty:
+            case L2(alpha):
+                return 0.5 * alpha * (w @ w)
+            case L1(alpha):
+                return alpha * np.abs(w).sum()
+            case ElasticNet(alpha, l1_ratio):
+                return alpha * (l1_ratio * np.abs(w).sum() + 0.5 * (1 - l1_ratio) * (w @ w))
+            case Linear(nu):
+                return nu * w.sum()
     return 0.0
