@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import scipy.sparse as sp
 from sklearn import linear_model
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, load_iris
@@ -117,6 +118,69 @@ def test_regressor_takes_scikit_learn_s_steps(loss, learning_rate, average):
     ours = SGDRegressor(batch_size=1, **settings).fit(X, y)
     np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6, atol=1e-12)
     np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array], ids=["dense", "sparse"])
+@pytest.mark.parametrize("eta0", [0.001, 1.0])
+@pytest.mark.parametrize("learning_rate", ["pa1", "pa2"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_classifier_takes_passive_aggressive_steps(classes, learning_rate, eta0, make):
+    """With batch_size=1 they are scikit-learn's for dense rows, and those of sparse rows are the same."""
+    X, y = IRIS_X[IRIS.target < classes], IRIS.target[IRIS.target < classes]
+    settings = {**ONE_PASS, "learning_rate": learning_rate, "eta0": eta0, "class_weight": {0: 2.0, 1: 0.5}}
+    theirs = linear_model.SGDClassifier(**settings).fit(X, y)
+    ours = SGDClassifier(batch_size=1, **settings).fit(make(X), y)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("learning_rate", ["pa1", "pa2"])
+def test_regressor_takes_passive_aggressive_steps(learning_rate):
+    """With batch_size=1 they are scikit-learn's, and a part at a time is as good as all at once."""
+    X, y = load_diabetes(return_X_y=True)
+    X, y = scale(X), scale(y)
+    settings = {**ONE_PASS, "loss": "epsilon_insensitive", "learning_rate": learning_rate, "eta0": 0.1}
+    theirs = linear_model.SGDRegressor(**settings).fit(X, y)
+    ours = SGDRegressor(batch_size=1, **settings).partial_fit(X[:200], y[:200]).partial_fit(X[200:], y[200:])
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-6, atol=1e-12)
+
+
+def test_passive_aggressive_mini_batches_take_the_mean_of_their_steps():
+    """A batch of all rows moves by the mean of what each row would have moved by alone."""
+    X, y = IRIS_X[:100], IRIS.target[:100]
+    settings = {**ONE_PASS, "learning_rate": "pa1", "alpha": 0.0, "eta0": 0.1}
+    alone = [
+        SGDClassifier(batch_size=1, **settings).partial_fit(X[[i]], y[[i]], classes=[0, 1]).coef_
+        for i in range(100)
+    ]
+    whole = SGDClassifier(batch_size="full", **settings).fit(X, y)
+    np.testing.assert_allclose(whole.coef_, np.mean(alone, axis=0), rtol=1e-9)
+
+
+def test_early_stopping_with_passive_aggressive_steps():
+    """What the steps need to know of each row does not get into the score on the rows held out."""
+    X, y = load_diabetes(return_X_y=True)
+    model = SGDRegressor(
+        loss="epsilon_insensitive", learning_rate="pa1", eta0=0.1, early_stopping=True, random_state=0, max_iter=3,
+        tol=None, shuffle=False,
+    ).fit(scale(X), scale(y))  # fmt: skip
+    held_out = np.sort(next(ShuffleSplit(1, test_size=0.1, random_state=0).split(X))[1])
+    score = model.score(scale(X)[held_out], scale(y)[held_out])
+    assert model.history_.column("validation_score")[-1] == pytest.approx(score)
+    errors = np.abs(model.predict(scale(X)[held_out]) - scale(y)[held_out])
+    assert model.history_.column("validation_loss")[-1] == pytest.approx(np.maximum(errors - 0.1, 0).mean())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"loss": "squared_error"}, "'epsilon_insensitive' only"), ({"optimizer": "adam"}, "optimizer='sgd'")],
+)
+def test_passive_aggressive_steps_need_a_loss_that_ends_and_no_other_optimizer(settings, message):
+    """What they are not defined for is refused."""
+    given = {"loss": "epsilon_insensitive", "learning_rate": "pa1", **settings}
+    with pytest.raises(ParameterError, match=message):
+        SGDRegressor(**given).fit(IRIS_X, IRIS.target)
 
 
 def test_optimal_schedule_is_scikit_learn_s():

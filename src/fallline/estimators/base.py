@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.extmath import row_norms
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fallline.data.arrays import as_matrix, as_weight, column_names
@@ -29,7 +30,16 @@ from fallline.monitors.no_improvement import NoImprovement
 from fallline.monitors.progress import Progress
 from fallline.monitors.time_limit import TimeLimit
 from fallline.monitors.validation import Validation
+from fallline.objective.losses.epsilon_insensitive import EpsilonInsensitive
+from fallline.objective.losses.hinge import Hinge
+from fallline.objective.losses.passive_aggressive import (
+    PASSIVE_AGGRESSIVE,
+    PassiveAggressive1,
+    PassiveAggressive2,
+)
+from fallline.optim.optimizers.sgd import SGD
 from fallline.optim.schedules import SCHEDULES
+from fallline.optim.schedules.constant import Constant
 from fallline.settings import (
     flag,
     integer,
@@ -72,6 +82,7 @@ class LinearSGD(BaseEstimator):
         weight = _product(weight, class_weight, matrix.dtype)
         training, held_out = self._split(targets, weight) if early_stopping else (None, None)
         seed = seed_from(self.random_state)
+        loss, targets = self._passive_aggressive(loss, targets, matrix)
         rows = as_rows(matrix, targets, weight)
         source, validation = (
             ArraySource(rows, subset=subset, columns=column_names(X)) for subset in (training, held_out)
@@ -130,6 +141,7 @@ class LinearSGD(BaseEstimator):
         )
         loss, targets, outputs, class_weight = self._read_targets(y, matrix.shape[0], matrix.dtype, new=False)
         weight = _product(weight, class_weight, matrix.dtype)
+        loss, targets = self._passive_aggressive(loss, targets, matrix)
         engine = self._engine(loss, matrix.shape[0], 1)
         if hasattr(self, "_state"):
             # Work on a copy: if anything goes wrong, the model stays as it was.
@@ -150,16 +162,42 @@ class LinearSGD(BaseEstimator):
         validate_data(self, X if hasattr(X, "shape") else matrix, skip_check_array=True, reset=reset)
         return matrix, as_weight(sample_weight, matrix.shape[0], matrix.dtype)
 
+    def _passive_aggressive(self, loss, targets, matrix):
+        """The loss and the targets that passive-aggressive steps take, where `learning_rate` asks for these."""
+        kind = PASSIVE_AGGRESSIVE.get(str(self.learning_rate))
+        if kind is None:
+            return loss, targets
+        if not isinstance(getattr(loss, "binary", loss), (Hinge, EpsilonInsensitive)):
+            raise ParameterError(
+                f"learning_rate={self.learning_rate!r} goes to where a row's loss is 0, which is defined for 'hinge' (of "
+                f"classifiers) and 'epsilon_insensitive' only, but loss is {self.loss!r}. Choose one of them, or another rate."
+            )
+        squares = row_norms(matrix, squared=True).astype(matrix.dtype, copy=False)
+        targets = np.column_stack([targets.reshape(len(targets), -1), squares])
+        return kind(loss, number("eta0", self.eta0, above=0)), targets
+
+    def _schedule(self, loss, optimizer, epochs, updates):
+        """The learning rate; of passive-aggressive steps, what their loss expects."""
+        if isinstance(loss, (PassiveAggressive1, PassiveAggressive2)):
+            if not isinstance(optimizer, SGD):
+                raise ParameterError(
+                    f"learning_rate={self.learning_rate!r} says how far each row moves the weights, so it goes with "
+                    f"optimizer='sgd' only, but optimizer is {self.optimizer!r}. Leave it out, or choose another rate."
+                )
+            return Constant(loss.aggressiveness)
+        given = {**self.get_params(deep=False), "alpha": self.alpha}
+        return make_schedule(self.learning_rate, loss, given, epochs, updates)
+
     def _engine(self, loss, rows, epochs):
         batch_size = rows_per_batch(self.batch_size, rows)
         flag("shuffle", self.shuffle)
         flag("warm_start", self.warm_start)
         updates = -(-rows // batch_size)
-        given = {**self.get_params(deep=False), "alpha": self.alpha}
+        optimizer = make_optimizer(self.optimizer, self.momentum)
         return DescentEngine(
             loss=loss,
-            optimizer=make_optimizer(self.optimizer, self.momentum),
-            schedule=make_schedule(self.learning_rate, loss, given, epochs, updates),
+            optimizer=optimizer,
+            schedule=self._schedule(loss, optimizer, epochs, updates),
             batch_size=batch_size,
             penalty=make_penalty(self.penalty, self.alpha, self.l1_ratio),
             averaging=make_averaging(self.average, batch_size),

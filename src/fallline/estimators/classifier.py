@@ -85,9 +85,11 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         - 'exponential': the same, a little at every update;
         - 'cosine': linear warm-up, then a half cosine to 0 at the end of `max_iter` epochs;
         - 'one_cycle': up and down along half cosines over `max_iter` epochs;
+        - 'pa1', 'pa2': passive-aggressive, with ``loss='hinge'``: each row asks for a step along itself to where its loss
+          would be 0, of at most `eta0` with 'pa1' and the shorter the smaller `eta0` with 'pa2'; an update is their mean;
         - or a value from `fallline.optim.schedules`, its lengths in updates.
     eta0 : float, default=0.01
-        The first, or highest, rate.
+        The first, or highest, rate; the aggressiveness C of 'pa1' and 'pa2'.
     power_t : float, default=0.5
         Exponent of 'invscaling'.
     early_stopping : bool, default=False

@@ -66,9 +66,11 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         - 'exponential': the same, a little at every update;
         - 'cosine': linear warm-up, then a half cosine to 0 at the end of `max_iter` epochs;
         - 'one_cycle': up and down along half cosines over `max_iter` epochs;
+        - 'pa1', 'pa2': passive-aggressive, with ``loss='epsilon_insensitive'``: each row asks for a step along itself to where
+          its loss would be 0, of at most `eta0` with 'pa1' and the shorter the smaller `eta0` with 'pa2'; an update is their mean;
         - or a value from `fallline.optim.schedules`, its lengths in updates.
     eta0 : float, default=0.01
-        The first, or highest, rate.
+        The first, or highest, rate; the aggressiveness C of 'pa1' and 'pa2'.
     power_t : float, default=0.25
         Exponent of 'invscaling'.
     early_stopping : bool, default=False
@@ -284,4 +286,6 @@ class SGDRegressor(RegressorMixin, LinearSGD):
     def _score(self, engine, source, weights):
         """R2 on a source."""
         y, weight = source.targets()
-        return r2_score(y, engine.loss.link.mean(engine.predict(source, weights)), sample_weight=weight)
+        return r2_score(
+            y[:, : len(weights)], engine.loss.link.mean(engine.predict(source, weights)), sample_weight=weight
+        )
