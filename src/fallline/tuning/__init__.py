@@ -1,0 +1,31 @@
+"""What need not be chosen: the learning rate, the batch size and the number of passes.
+
+::
+
+    engine_for ──▶ trials ──▶ batch size ──▶ rate ──▶ training, which begins anew with a tenth if it diverges
+    (rate, size,   short runs  cost and       the best,  from the state as it was, over all the rows
+     updates)      from the    noise of       scaled to
+                   same state  gradients      the run
+
+Everything here asks an engine its verbs and nothing else, so it serves any engine whose updates have a rate. What is found
+depends on the rows, the seed and the settings, never on a clock: the same seed gives the same bits.
+"""
+
+from __future__ import annotations
+
+from fallline.tuning.batch import choose_batch_size
+from fallline.tuning.passes import passes_for
+from fallline.tuning.rate import probe_rate
+from fallline.tuning.training import BATCH_SIZE, LEARNING_RATE, train_tuned
+from fallline.tuning.trials import EngineFor, Found
+
+__all__ = [
+    "BATCH_SIZE",
+    "LEARNING_RATE",
+    "EngineFor",
+    "Found",
+    "choose_batch_size",
+    "passes_for",
+    "probe_rate",
+    "train_tuned",
+]

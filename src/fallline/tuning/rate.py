@@ -1,0 +1,143 @@
+r"""The learning rate, by a short and bounded probe.
+
+A range test, in which one run raises its rate until it diverges (Smith, Cyclical learning rates, 2017), mixes up what a rate
+does and what the updates before it did, and its curve ends where the run blew up, not where the rate is best. Here each rate
+gets a run of its own: from the same state, on the same rows, through the whole schedule in short, warm-up and descent to zero
+included. That matters: at a constant rate, the best of short runs is far too small for long ones (Wu et al., Understanding
+short-horizon bias, 2018).
+
+1. **Scale.** Runs of up to 64 updates. The rate goes down from the first guess, in strides that double in the exponent, until the
+   objective falls; then up or down, times or divided by 4, until neither neighbour is better. Rows that were not trained on
+   judge.
+2. **Length.** The same climb from there with what is left of the budget: runs about ten times as long. They bear no higher rate
+   than the short ones; where they seem to, that is chance.
+3. **Minimum.** A parabola through the best and its neighbours, in the logarithms of rate and objective, gives :math:`\eta_m`.
+4. **Horizon.** Where curvature limits the rate, the best one does not depend on the number of updates; where noise does, it falls
+   like its square root (Nemirovski et al., Robust stochastic approximation, 2009). With u updates tried and U to come,
+
+   .. math:: \eta = \eta_m (u / U)^{2/5},
+
+   a middle course that was measured on the data sets of `benchmarks/rates.py`. If four times :math:`\eta_m` is worse than no
+   update at all, curvature is what limits it, and :math:`\eta = \eta_m / 2`, to be safe on rows not yet seen.
+5. The rate is rounded to a power of two: short to write down, and no more exact than the probe is.
+
+The runs visit at most a twentieth as many rows as training will, or 32,768 where that is more. Large batches are tried with
+smaller ones, which are noisier, so that what is found is safe.
+"""
+
+from __future__ import annotations
+
+import math
+
+from fallline.data.rows import TrainingSource
+from fallline.state import State
+from fallline.tuning.trials import EngineFor, Found, Trials, most_visits
+
+__all__ = ["climb", "probe_rate"]
+
+# Where to begin: in the middle between what suits SGD and what suits Adam.
+_FIRST = 2.0**-4
+_STRIDE = 4.0
+_SHORT, _FEWEST = 64, 32
+_HORIZON = 0.4
+# Trials that half of the budget should suffice for in (1), and the rest of it in (2).
+_SHORT_TRIALS, _LONG_TRIALS = 8, 4
+
+
+def probe_rate(
+    engine_for: EngineFor,
+    state: State,
+    source: TrainingSource,
+    seed: int,
+    *,
+    batch_size: int,
+    updates: int,
+) -> Found:
+    """The highest rate for a schedule over so many updates.
+
+    Parameters
+    ----------
+    engine_for : EngineFor
+    state : State
+        Where training will begin; it is left as it is.
+    source : TrainingSource
+    seed : int
+        Chooses the rows of the trials.
+    batch_size, updates : int
+        Those of the run to come.
+
+    Returns
+    -------
+    Found
+        The same for the same data, state, seed and settings.
+
+    Raises
+    ------
+    NonFiniteError
+        If the data hold NaN or infinity.
+    """
+    budget = most_visits(updates * batch_size)
+    trials = Trials(engine_for, state, source, seed)
+    rate, seen = climb(trials, _FIRST, batch_size, updates, budget // 2)  # (1)
+    tried, highest = trials.made[-1].updates, math.inf
+    size, length = _extent((budget - trials.visits) // _LONG_TRIALS - trials.judged, 2 * _FEWEST, batch_size)
+    if min(length, updates) > 2 * tried:
+        tried, highest = (
+            min(length, updates),
+            _minimum(rate, seen) if size == trials.made[-1].batch_size else math.inf,
+        )
+        rate, seen = _climb(trials, rate, size, tried, budget)  # (2)
+    limited = seen.get(_STRIDE * rate, 0.0) >= trials.start
+    if limited:
+        value, why = rate / 2, "half of the largest that lowers it, for curvature limits it"
+    else:
+        value = min(_minimum(rate, seen), highest) * min(1.0, tried / updates) ** _HORIZON  # (3), (4)
+        why = f"the best of runs of {tried:,} updates, lowered for {updates:,} of them"
+    value = 2.0 ** round(math.log2(value))  # (5)
+    reason = f"{len(trials.made)} short runs on {trials.visits:,} visits to rows: {why}"
+    return Found(value, reason, trials.start, trials.visits, trials.made)
+
+
+def climb(
+    trials: Trials, rate: float, batch_size: int, updates: int, budget: int
+) -> tuple[float, dict[float, float]]:
+    """(1): a rate that does better than a quarter and four times of it, and the objective by rate."""
+    size, length = _extent(budget // _SHORT_TRIALS - trials.judged, _FEWEST, batch_size)
+    return _climb(trials, rate, size, min(length, _SHORT, updates), budget)
+
+
+def _extent(rows, fewest, batch_size):
+    """Batch size and updates for so many rows: smaller batches rather than fewer updates."""
+    size = max(1, min(batch_size, rows // fewest))
+    return size, max(1, rows // size)
+
+
+def _climb(trials, rate, batch_size, updates, budget):
+    """Down until the objective falls, then to where neither neighbour is better; or until the budget is spent."""
+    seen: dict[float, float] = {}
+    cost = batch_size * updates + trials.judged
+
+    def objective(rate):
+        if rate not in seen:
+            if trials.visits + cost > budget and seen:
+                return math.inf
+            seen[rate] = trials.run(rate, batch_size, updates).objective
+        return seen[rate]
+
+    stride = _STRIDE
+    while not objective(rate) < trials.start and trials.visits + cost <= budget:
+        rate, stride = rate / stride, stride**2
+    for factor in (_STRIDE, 1 / _STRIDE):
+        while objective(rate * factor) < objective(rate):
+            rate *= factor
+    return rate, seen
+
+
+def _minimum(rate, seen):
+    """(3): where the parabola through three points is lowest; the middle one where there is none."""
+    points = [seen.get(place, math.inf) for place in (rate / _STRIDE, rate, rate * _STRIDE)]
+    if not all(0 < point < math.inf for point in points):
+        return rate
+    below, here, above = map(math.log, points)
+    bend = below + above - 2 * here
+    return rate * _STRIDE ** (0.5 * (below - above) / bend) if bend > 0 else rate

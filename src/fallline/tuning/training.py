@@ -1,0 +1,75 @@
+"""A run of which rate and batch size need not be known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fallline.loop import train
+from fallline.monitors.base import Monitor, Run
+from fallline.state import Stop
+from fallline.tuning.batch import choose_batch_size
+from fallline.tuning.rate import probe_rate
+from fallline.tuning.recovery import LEARNING_RATE, train_recovering
+from fallline.tuning.trials import EngineFor
+
+__all__ = ["BATCH_SIZE", "LEARNING_RATE", "train_tuned"]
+
+BATCH_SIZE = "batch_size"
+"""The note of the state that `choose_batch_size` leaves; see `LEARNING_RATE`."""
+
+
+def train_tuned(
+    run: Run,
+    engine_for: EngineFor,
+    monitors: Sequence[Monitor] = (),
+    *,
+    rate: float | None,
+    batch_size: int | None,
+    cost: Callable[[int], float],
+) -> Stop:
+    """Find the batch size and the rate where they are not given, note them in the state, and train.
+
+    A state that has these notes is gone on with: nothing is looked for again, and the bits are those of a run that was never
+    stopped. To give the values found as `rate` and `batch_size` gives the same bits, too, unless training began anew.
+
+    Parameters
+    ----------
+    run : Run
+        Its engine is replaced by the one to train with; its state is replaced if training begins anew.
+    engine_for : EngineFor
+    monitors : sequence of Monitor
+    rate : float or None
+        None to look for one, and to begin anew with a tenth of it should training diverge.
+    batch_size : int or None
+        None to look for one.
+    cost : callable
+        What a row costs in batches of so many rows; see `choose_batch_size`.
+
+    Returns
+    -------
+    Stop
+        Why training ended.
+
+    Raises
+    ------
+    NonFiniteError
+        If the data hold NaN or infinity.
+    DivergenceError
+        If training diverged at the rate given, or at each that was tried.
+    """
+    source, notes, seed = run.source, run.state.notes, run.order.seed
+    if batch_size is None:
+        if BATCH_SIZE not in notes:
+            visits = run.epochs * source.n_rows
+            notes[BATCH_SIZE] = choose_batch_size(
+                engine_for, run.state, source, seed, cost=cost, visits=visits
+            ).note()
+        batch_size = notes[BATCH_SIZE]["value"]
+    updates = run.epochs * -(-source.n_rows // batch_size)
+    if rate is not None:
+        run.engine = engine_for(rate, batch_size, updates)
+        return train(run, monitors)
+    if LEARNING_RATE not in notes:
+        found = probe_rate(engine_for, run.state, source, seed, batch_size=batch_size, updates=updates)
+        notes[LEARNING_RATE] = {**found.note(), "restarts": []}
+    return train_recovering(run, lambda rate: engine_for(rate, batch_size, updates), monitors)

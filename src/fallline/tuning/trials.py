@@ -1,0 +1,223 @@
+"""Trials: short runs from the same state on the same rows, each judged on rows that it has not seen.
+
+A trial is an ordinary run of the loop, on a copy of the state and on a stretch of the rows. Nothing is used up by it: training
+afterwards begins with the state as it was and visits every row in its own order.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from fallline.data.order import Order
+from fallline.data.rows import TrainingSource
+from fallline.engines.base import LinearEngine
+from fallline.errors import DivergenceError
+from fallline.kernels.blocks import Block
+from fallline.loop import train
+from fallline.monitors.base import Run
+from fallline.state import State
+
+__all__ = ["EngineFor", "Found", "Stretch", "Trial", "Trials", "most_visits"]
+
+# The epoch whose order trials visit the rows in: a shuffled one that no training comes to.
+_EPOCH = 2**40
+# Rows to judge on: the difference of two trials on the same rows is certain enough. Where they are more than this share of
+# all, they are trained on, too, for the objective is what is to fall.
+_JUDGED, _JUDGED_SHARE = 2048, 0.25
+# What all trials of a search may visit: a share of the visits that training makes, or so many where that is less.
+_SHARE, _FEW_VISITS = 1 / 20, 2**15
+
+
+def most_visits(visits: int) -> int:
+    """How many visits to rows a search may take before a run of so many."""
+    return max(int(visits * _SHARE), _FEW_VISITS)
+
+
+class EngineFor(Protocol):
+    """Makes an engine with this highest rate and batch size, whose schedule ends after so many updates."""
+
+    def __call__(self, rate: float, batch_size: int, updates: int) -> LinearEngine:
+        """The engine."""
+
+
+class Stretch:
+    """The rows between two positions of a shuffled epoch, as a source; see `TrainingSource`.
+
+    Whatever order it is asked for, it gives them in the same one.
+    """
+
+    def __init__(self, source: TrainingSource, seed: int, begin: int, end: int):
+        self._source, self._order = source, Order(seed)
+        self._begin, self._end = begin, end
+        self.n_rows = end - begin
+        self.n_columns = source.n_columns
+        self.n_targets = source.n_targets
+        self.numbers_a_row = source.numbers_a_row
+        self.dtype = source.dtype
+
+    def blocks(
+        self,
+        order: Order,  # noqa: ARG002 (it has an order of its own)
+        epoch: int,  # noqa: ARG002
+        position: int,
+        size: Callable[[], int],
+    ) -> Iterator[tuple[Block, int]]:
+        """See `TrainingSource.blocks`."""
+        here = self._begin + position
+
+        def room():
+            return min(size(), self._end - here)
+
+        for block, here in self._source.blocks(self._order, _EPOCH, here, room):  # noqa: B020 (where the next block begins)
+            yield block, here - self._begin
+            if here == self._end:
+                return
+
+    def targets(self) -> tuple[np.ndarray, np.ndarray]:
+        """See `TrainingSource.targets`."""
+        parts = [
+            (block.y[block.rows], block.weight[block.rows])
+            for block, _ in self.blocks(self._order, 0, 0, lambda: self.n_rows)
+        ]
+        y, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return y, weight
+
+    def require_finite(self, rows: np.ndarray) -> None:
+        """See `TrainingSource.require_finite`."""
+        self._source.require_finite(rows)
+
+
+class Trial(NamedTuple):
+    """What came of a trial.
+
+    Parameters
+    ----------
+    rate : float
+    batch_size, updates : int
+    objective : float
+        Loss and penalty at its end; infinite where it diverged.
+    rows_a_second : float
+        How fast it was; for people, nothing is decided by it.
+    state : State or None
+        Where it ended; None where it diverged.
+    """
+
+    rate: float
+    batch_size: int
+    updates: int
+    objective: float
+    rows_a_second: float
+    state: State | None
+
+
+class Found(NamedTuple):
+    """What a search came to.
+
+    Parameters
+    ----------
+    value : float or int
+        A learning rate or a batch size.
+    reason : str
+        Why this one, in a sentence.
+    start : float
+        The objective before any update, on the rows that trials were judged on.
+    visits : int
+        Visits to rows that the search took.
+    trials : sequence of Trial
+    """
+
+    value: float
+    reason: str
+    start: float
+    visits: int
+    trials: Sequence[Trial]
+
+    def note(self) -> dict[str, Any]:
+        """The same as plain values for the state, the same every time: speeds are left out."""
+        return {
+            "value": self.value,
+            "reason": self.reason,
+            "start": self.start,
+            "visits": self.visits,
+            "tried": [
+                {
+                    "rate": trial.rate,
+                    "batch_size": trial.batch_size,
+                    "updates": trial.updates,
+                    "objective": trial.objective if math.isfinite(trial.objective) else None,
+                }
+                for trial in self.trials
+            ],
+        }
+
+
+class Trials:
+    """Makes trials from a state, keeps what came of them, and counts the visits to rows that they take.
+
+    Parameters
+    ----------
+    engine_for : EngineFor
+    state : State
+        Where each trial starts; it is left as it is.
+    source : TrainingSource
+    seed : int
+        Chooses the rows.
+    """
+
+    def __init__(self, engine_for: EngineFor, state: State, source: TrainingSource, seed: int):
+        self.engine_for = engine_for
+        self._state, self._source, self._seed = state, source, seed
+        n = source.n_rows
+        self.judged = min(n, _JUDGED)
+        self._first = 0 if n * _JUDGED_SHARE < _JUDGED else _JUDGED
+        self.made: list[Trial] = []
+        self.visits = 0
+        self.start = self.judge(engine_for(1.0, 1, 1), state)
+
+    def run(self, rate: float, batch_size: int, updates: int) -> Trial:
+        """Make so many updates, and judge where they lead."""
+        engine = self.engine_for(rate, batch_size, updates)
+        began = time.perf_counter()
+        state = self._descend(engine, batch_size, updates, self._state)
+        seconds = time.perf_counter() - began
+        objective = math.inf if state is None else self.judge(engine, state)
+        speed = batch_size * updates / max(seconds, 1e-9)
+        self.made.append(Trial(rate, batch_size, updates, objective, speed, state))
+        return self.made[-1]
+
+    def squared_gradient(self, state: State, batch_size: int, place: int) -> float:
+        """The squared norm of the gradient of one batch, the one at this place among the rows, at the weights of a state."""
+        # It is taken before the update moves the weights, so that the rate does not matter.
+        engine = self.engine_for(1.0, batch_size, 1)
+        weights = engine.weights(state)
+        begin = engine.start(self._source.n_columns, len(weights), self._source.dtype, weights)
+        reached = self._descend(engine, batch_size, 1, begin, place)
+        return math.nan if reached is None else reached.gradient_norm**2
+
+    def judge(self, engine: LinearEngine, state: State) -> float:
+        """Loss and penalty of a state on the rows held back; infinite where they are beyond all numbers."""
+        weights = engine.weights(state)
+        self.visits += self.judged
+        judging = Stretch(self._source, self._seed, 0, self.judged)
+        objective = engine.measure(judging, weights) + engine.penalise(weights)
+        return objective if math.isfinite(objective) else math.inf
+
+    def _descend(self, engine, batch_size, updates, state, place=0):
+        """The state that so many updates lead to; None if they diverge."""
+        wanted, first = updates * batch_size, self._first + place * batch_size
+        rows = min(wanted, self._source.n_rows - first)
+        copied = State(copy.deepcopy(state.memory))
+        stretch = Stretch(self._source, self._seed, first, first + rows)
+        try:
+            train(Run(engine, stretch, Order(0), copied, math.ceil(wanted / rows), updates))
+        except DivergenceError:
+            return None
+        finally:
+            self.visits += copied.rows
+        return copied
