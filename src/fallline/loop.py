@@ -74,7 +74,7 @@ def _epoch(run, monitors):
         began = time.perf_counter()
     if state.position < source.n_rows:
         return stop
-    state.end_epoch(run.engine.penalise(run.weights), source.n_rows)
+    state.end_epoch(run.engine.penalty_met(state), source.n_rows)
     return _first([stop, run.engine.finished(state), *(monitor.after_epoch(run) for monitor in monitors)])
 
 

@@ -13,13 +13,14 @@ import numpy as np
 
 from fallline.errors import StateError
 from fallline.files import written_whole
+from fallline.kernels.curvature import NewtonMemory
 from fallline.kernels.sweep import Memory, Sums
 
 __all__ = ["State", "Stop"]
 
 _FORMAT = 2
 # What engines remember, by the name in the file.
-_MEMORIES = {"descent": Memory}
+_MEMORIES = {"descent": Memory, "newton": NewtonMemory}
 
 
 class Stop(NamedTuple):

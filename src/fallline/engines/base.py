@@ -85,6 +85,9 @@ class LinearEngine:
                 "The state was made by another solver, and means nothing to this one. Use the same solver, or begin anew."
             )
         for name, here, there in zip(wanted._fields, state.memory, wanted, strict=True):
+            # What has a default is filled within epochs only, in shapes that the rows choose.
+            if name in wanted._field_defaults:
+                continue
             if here.shape != there.shape or here.dtype != there.dtype:
                 raise StateError(
                     f"The state's {name} has shape {here.shape} and dtype {here.dtype}, but {there.shape} and {there.dtype} are "
@@ -134,6 +137,10 @@ class LinearEngine:
     def penalise(self, weights: np.ndarray) -> float:
         """The penalty of weights; intercepts go free."""
         return float(penalty_value(self.penalty, weights[:, :-1]))
+
+    def penalty_met(self, state: State) -> float:
+        """The penalty of the weights at which the losses of the epoch just ended were measured, as nearly as is known."""
+        return self.penalise(self.weights(state))
 
     def exploded(self, source: TrainingSource, state: State) -> bool:
         """Whether the weights, though finite, are far worse than none."""

@@ -9,8 +9,9 @@ import numpy as np
 
 from fallline.data.rows import TrainingSource
 from fallline.engines.base import IN_ORDER, LinearEngine, block_rows
+from fallline.engines.sparse import settled, sweep_sparse
 from fallline.errors import DivergenceError
-from fallline.kernels.blocks import Block
+from fallline.kernels.blocks import Block, CsrBlock
 from fallline.kernels.sweep import Descent, Memory, Sums, sweep
 from fallline.kernels.verbs import rate as schedule_rate
 from fallline.objective.penalties import NoPenalty, penalty_value
@@ -64,7 +65,7 @@ class DescentEngine(LinearEngine):
             mean=np.zeros(averages),
             gradient=np.zeros(shape, dtype),
             folded=np.zeros(shape),
-            clock=np.zeros(2, np.int64),
+            clock=np.zeros(5, np.int64),
         )
         return State(memory)
 
@@ -79,7 +80,17 @@ class DescentEngine(LinearEngine):
 
     def sweep(self, block: Block, state: State, last: bool) -> Sums:
         """Make the updates that the block completes. `last`: the epoch ends with this block."""
-        descent = Descent(
+        factor, descent = state.rate_factor, self._descent()
+        if isinstance(block, CsrBlock):
+            state.memory, sums = sweep_sparse(block, state.memory, descent, factor, last, state.loss_sum)
+        else:
+            sums = Sums(*sweep(block, state.memory, descent, factor, last, state.loss_sum))
+        if last and not np.isfinite(state.memory.weights).all():
+            return sums._replace(finite=False)
+        return sums
+
+    def _descent(self):
+        return Descent(
             self.loss,
             self.penalty,
             self._intercept_penalty(),
@@ -89,10 +100,6 @@ class DescentEngine(LinearEngine):
             self.batch_size,
             self.fit_intercept,
         )
-        sums = Sums(*sweep(block, state.memory, descent, state.rate_factor, last, state.loss_sum))
-        if last and not np.isfinite(state.memory.weights).all():
-            return sums._replace(finite=False)
-        return sums
 
     def _intercept_penalty(self):
         if self.intercept_penalty != NoPenalty():
@@ -107,12 +114,16 @@ class DescentEngine(LinearEngine):
     def weights(self, state: State) -> np.ndarray:
         """The weights that training has come to: the average where there is one, otherwise the last."""
         memory = state.memory
+        if memory.common.size:
+            memory = settled(memory, self._descent())
         if self.averaging != NoAveraging() and state.updates >= self.averaging.start:
             return memory.mean.astype(memory.weights.dtype)
         return memory.weights
 
     def leave_epoch(self, state: State) -> None:
         """Forget the rows consumed of an epoch that will not be finished, and the batch that they began."""
+        if state.memory.common.size:
+            state.memory = settled(state.memory, self._descent())._replace(**Memory._field_defaults)
         state.position, state.loss_sum = 0, 0.0
         state.memory.clock[0] = 0
         state.memory.gradient[:] = 0

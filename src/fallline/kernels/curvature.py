@@ -14,10 +14,60 @@ from fallline.kernels.blocks import CsrBlock, DenseBlock
 from fallline.kernels.compile import generic, inlined, kernel
 from fallline.kernels.verbs import curve, differentiate, distances
 
-__all__ = ["examine", "measure_bends", "search", "standardise"]
+__all__ = ["NewtonMemory", "examine", "measure_bends", "search", "standardise"]
 
 # Rows handled together: their scores, slopes and losses stay in the first-level cache.
 _CHUNK = 64
+
+
+class NewtonMemory(NamedTuple):
+    """The arrays that change while `engines.newton` trains.
+
+    K outputs, P columns and the intercept, in G groups of outputs whose curvatures are apart, of Q = K P / G coefficients each.
+    All but `weights` are of coefficients in standardised coordinates.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (K, P), the data's dtype
+        What training has come to, in the caller's coordinates.
+    coordinates : ndarray of shape (2, P)
+        What is subtracted from a column, and what it is then divided by.
+    points : ndarray of shape (4, K, P)
+        The null model, the model last accepted, the one whose slopes are being summed, and the one proposed next.
+    candidates : ndarray of shape (M, K, P)
+        What M ways of forgetting propose.
+    slopes : ndarray of shape (2, K, P)
+        The gradient's sum over the rows of the batch under way; the mean gradient at the model last accepted.
+    bent : ndarray of shape (2, G, Q, Q)
+        The same for the curvature.
+    curvatures : ndarray of shape (M, G, Q, Q)
+        Sums over all batches, as each way forgets them.
+    linear : ndarray of shape (M, G, Q)
+        The linear term of the quadratic models that go with them.
+    rows, targets, row_weight : ndarray of shape (capacity, P), (targets, capacity), (capacity,), the data's dtype
+        Rows that wait to be used together.
+    losses : ndarray of shape (steps + 1,)
+        Sums of losses along the line that is searched, and of the loss itself where a smoothed one is searched.
+    distances : ndarray of shape (sample,)
+        How far scores were from where the loss bends, of some rows.
+    clock : ndarray of shape (2,), int64
+        Rows in the unfinished batch; updates made.
+    """
+
+    weights: np.ndarray
+    coordinates: np.ndarray
+    points: np.ndarray
+    candidates: np.ndarray
+    slopes: np.ndarray
+    bent: np.ndarray
+    curvatures: np.ndarray
+    linear: np.ndarray
+    rows: np.ndarray
+    targets: np.ndarray
+    row_weight: np.ndarray
+    losses: np.ndarray
+    distances: np.ndarray
+    clock: np.ndarray
 
 
 @kernel
@@ -34,14 +84,25 @@ def standardise(block, start, shift, inverse, out, targets, weight):
         Its last column becomes 1.
     targets : ndarray of shape (targets, rows)
     weight : ndarray of shape (rows,)
+
+    Returns
+    -------
+    int
+        How many of the numbers are NaN or infinite.
     """
+    bad, infinity = 0, out.dtype.type(math.inf)
     for i in range(out.shape[0]):
         row = block.rows[start + i]
         _fill(block, row, shift, inverse, out[i])
         out[i, out.shape[1] - 1] = 1.0
+        for j in range(out.shape[1]):
+            bad += 0 if abs(out[i, j]) < infinity else 1
         weight[i] = block.weight[row]
+        bad += 0 if abs(weight[i]) < infinity else 1
         for t in range(targets.shape[0]):
             targets[t, i] = block.y[row, t]
+            bad += 0 if abs(targets[t, i]) < infinity else 1
+    return bad
 
 
 @generic

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fallline.kernels.compile import inlined
-from fallline.kernels.verbs import decay, shrink
+from fallline.kernels.verbs import decay, shrink, shrinks
 
-__all__ = ["L1", "L2", "PENALTIES", "ElasticNet", "Linear", "NoPenalty", "penalty_value"]
+__all__ = ["L1", "L2", "PENALTIES", "ElasticNet", "Linear", "NoPenalty", "absolute_strength", "penalty_value"]
 
 
 class NoPenalty(NamedTuple):
@@ -59,6 +59,11 @@ def _(penalty):
     return penalty.alpha * (1.0 - penalty.l1_ratio)
 
 
+@shrinks.of(L1, ElasticNet)
+def _(penalty):
+    return True
+
+
 @shrink.of(L1)
 def _(penalty, weight, rate):
     return _soft_threshold(weight, rate * penalty.alpha)
@@ -92,4 +97,14 @@ def penalty_value(penalty, coefficients):
                 return alpha * (l1_ratio * np.abs(w).sum() + 0.5 * (1 - l1_ratio) * (w @ w))
             case Linear(nu):
                 return nu * w.sum()
+    return 0.0
+
+
+def absolute_strength(penalty):
+    """The coefficient b of the penalty's non-smooth part, b |w|."""
+    match penalty:
+        case L1(alpha):
+            return alpha
+        case ElasticNet(alpha, l1_ratio):
+            return alpha * l1_ratio
     return 0.0
