@@ -18,6 +18,8 @@ from scipy.stats import chisquare
 
 import fallline
 from fallline.data.rows import as_rows
+from fallline.engines.sparse import sweep_sparse
+from fallline.kernels.blocks import CsrBlock
 from fallline.kernels.elementary import exp, log1p_unit, sigmoid, softplus
 from fallline.kernels.order import ROUNDS, permute
 from fallline.kernels.sweep import Descent, Memory, Sums, measure, predict, sweep
@@ -49,13 +51,16 @@ def swept(loss, X, y, batch_size, cuts=(), outputs=1, weight=None):
         mean=np.zeros((0, 0)),
         gradient=np.zeros(shape, dtype),
         folded=np.zeros(shape),
-        clock=np.zeros(2, np.int64),
+        clock=np.zeros(5, np.int64),
     )
     data, rows = as_rows(X, y, weight), np.arange(n, dtype=np.uint64)
     sums = Sums(0.0, 0, math.nan, math.nan, True)
     for start, stop in itertools.pairwise([0, *cuts, n]):
-        block = data.block(rows[start:stop])
-        sums = Sums(*sweep(block, memory, descent_for(loss, batch_size), 1.0, stop == n, sums.loss))
+        block, descent = data.block(rows[start:stop]), descent_for(loss, batch_size)
+        if isinstance(block, CsrBlock):
+            memory, sums = sweep_sparse(block, memory, descent, 1.0, stop == n, sums.loss)
+        else:
+            sums = Sums(*sweep(block, memory, descent, 1.0, stop == n, sums.loss))
     return memory.weights, sums
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from fallline.kernels.compile import generic, inlined, kernel
 from fallline.kernels.lanes import (
+    PADDING,
     add_product,
     lanes_of,
     load,
@@ -25,7 +26,19 @@ from fallline.kernels.lanes import (
     total,
 )
 
-__all__ = ["Block", "CsrBlock", "DenseBlock", "accumulate", "copy_csr_rows", "gather", "score"]
+__all__ = [
+    "Block",
+    "CsrBlock",
+    "DenseBlock",
+    "accumulate",
+    "bounds",
+    "copy_csr_rows",
+    "dot",
+    "fetch_row",
+    "gather",
+    "padded",
+    "score",
+]
 
 # Rows to look ahead when fetching them into cache: far enough to hide memory's latency, near enough to stay there. Sparse
 # rows may be long, and one of them takes longer to visit.
@@ -102,6 +115,12 @@ Block = DenseBlock | CsrBlock
 
 
 @generic
+def padded(block, weights):
+    """The weights as `score` wants them: for dense rows a copy, each output's followed by zeros as `lanes` want it."""
+    raise NotImplementedError
+
+
+@generic
 def gather(block, start, rows, targets, weight):
     """Copy targets and weights of the `rows` rows from `start` on into `targets` (targets, rows) and `weight` (1, rows)."""
     raise NotImplementedError
@@ -125,6 +144,21 @@ def accumulate(block, start, rows, slopes, gradient):
     `gradient` is laid out as `weights` are. Up to the next multiple of four, zeros follow the slopes of the rows.
     """
     raise NotImplementedError
+
+
+@padded.of(DenseBlock)
+def _(block, weights):
+    outputs, width = weights.shape
+    copy = np.zeros((outputs, width + PADDING), weights.dtype)
+    for k in range(outputs):
+        for j in range(width):
+            copy[k, j] = weights[k, j]
+    return copy
+
+
+@padded.of(CsrBlock)
+def _(block, weights):
+    return weights
 
 
 @gather.of(DenseBlock, CsrBlock)
@@ -196,17 +230,17 @@ def _fetch_two(block, i):
 @score.of(CsrBlock)
 def _(block, start, rows, weights, scores, alone):
     for i in range(rows):
-        begin, end = _bounds(block, block.rows[start + i])
+        begin, end = bounds(block, block.rows[start + i])
         indices, data = block.indices[begin:end], block.data[begin:end]
         for k in range(weights.shape[0]):
-            scores[k, i] = weights[k, block.columns] + _dot(indices, data, weights, k)
-        _fetch_row(block, start + i + _AHEAD_SPARSE)
+            scores[k, i] = weights[k, block.columns] + dot(indices, data, weights, k)
+        fetch_row(block, start + i)
 
 
 @accumulate.of(CsrBlock)
 def _(block, start, rows, slopes, gradient):
     for i in range(rows):
-        begin, end = _bounds(block, block.rows[start + i])
+        begin, end = bounds(block, block.rows[start + i])
         indices, data = block.indices[begin:end], block.data[begin:end]
         for k in range(gradient.shape[0]):
             for j in range(data.size):
@@ -215,7 +249,7 @@ def _(block, start, rows, slopes, gradient):
 
 
 @inlined
-def _dot(indices, data, weights, k):
+def dot(indices, data, weights, k):
     """A row times the weights of an output: four sums at a time, so that additions need not wait for each other."""
     p = q = r = s = data.dtype.type(0)
     whole = data.size // 4 * 4
@@ -230,13 +264,13 @@ def _dot(indices, data, weights, k):
 
 
 @inlined
-def _fetch_row(block, i):
-    """Start loading the non-zeros of the row at i, and what tells where those of a later one begin and end."""
+def fetch_row(block, i):
+    """Start loading the non-zeros of the row some rows after i, and what tells where those of a later one begin and end."""
     rows, last = block.rows, len(block.rows) - 1
-    prefetch_at(block.indptr, rows[min(i + _AHEAD_SPARSE, last)])
-    row = rows[min(i, last)]
+    prefetch_at(block.indptr, rows[min(i + 2 * _AHEAD_SPARSE, last)])
+    row = rows[min(i + _AHEAD_SPARSE, last)]
     prefetch(block.y, row, 0)
-    begin, end = _bounds(block, row)
+    begin, end = bounds(block, row)
     for place in range(begin, end, _LINE):
         prefetch_at(block.indices, place)
         prefetch_at(block.data, place)
@@ -247,7 +281,7 @@ def copy_csr_rows(block, indices, data):
     """Copy the non-zeros of the block's rows, one row after the other, into `indices` and `data`."""
     to = 0
     for row in block.rows:
-        begin, end = _bounds(block, row)
+        begin, end = bounds(block, row)
         for j in range(begin, end):
             indices[to] = block.indices[j]
             data[to] = block.data[j]
@@ -255,6 +289,6 @@ def copy_csr_rows(block, indices, data):
 
 
 @inlined
-def _bounds(block, row):
+def bounds(block, row):
     """Where the non-zeros of a row begin and end."""
     return block.indptr[row], block.indptr[row + _ONE]

@@ -17,17 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fallline.kernels.blocks import accumulate, gather, score
+from fallline.kernels.blocks import accumulate, gather, padded, score
+from fallline.kernels.chunk import CHUNK, FOLD, losses_and_slopes, room_for
 from fallline.kernels.compile import inlined, kernel
-from fallline.kernels.lanes import PADDING
-from fallline.kernels.verbs import average, differentiate, prepare, rate, step
+from fallline.kernels.verbs import average, prepare, rate, step
 
 __all__ = ["Descent", "Memory", "Sums", "measure", "predict", "sweep"]
-
-# Rows handled together: their scores, then their slopes, then their gradient. Their data stay in the first-level cache.
-_CHUNK = 32
-# Rows whose gradient is summed in the data's own precision before the sum is folded into float64.
-_FOLD = 256
 
 
 class Memory(NamedTuple):
@@ -44,8 +39,19 @@ class Memory(NamedTuple):
         Sum over the rows of the unfinished batch since the last fold.
     folded : ndarray of shape (outputs, columns + 1), float64
         Sum over the rows before that.
-    clock : ndarray of shape (2,), int64
-        Rows in the unfinished batch; updates made.
+    clock : ndarray of shape (5,), int64
+        Rows in the unfinished batch; updates made. For sparse rows also the update up to which all columns are caught up, and how
+        many columns and non-zeros the unfinished batch has (see `lazy`).
+    seen : ndarray of shape (columns,), int64 or float64
+        How far each column is caught up. This and what follows is filled within epochs over sparse rows only.
+    common : ndarray of shape (2,) or (updates,), float64
+        What every column has to catch up with: scale and shift, or the rates of the updates since all columns were caught up.
+    touched : ndarray of shape (columns,), uint64
+        First come the columns of the unfinished batch.
+    slopes : ndarray of shape (outputs, batch_size), the data's dtype
+        Of the rows of the unfinished batch.
+    indptr, indices, data : ndarray
+        Those of its rows that came with earlier blocks.
     """
 
     weights: np.ndarray
@@ -54,6 +60,13 @@ class Memory(NamedTuple):
     gradient: np.ndarray
     folded: np.ndarray
     clock: np.ndarray
+    seen: np.ndarray = np.empty(0)
+    common: np.ndarray = np.empty(0)
+    touched: np.ndarray = np.empty(0, np.uint64)
+    slopes: np.ndarray = np.empty((0, 0))
+    indptr: np.ndarray = np.empty(0, np.uint64)
+    indices: np.ndarray = np.empty(0, np.uint64)
+    data: np.ndarray = np.empty(0)
 
 
 class Descent(NamedTuple):
@@ -97,34 +110,32 @@ class Sums(NamedTuple):
 
 @kernel
 def sweep(block, memory, descent, rate_factor, last, loss_sum):
-    """Make every update that the block completes. `last`: the epoch ends here, so a short batch counts as one."""
+    """Make every update that a block of dense rows completes. `last`: the epoch ends here, so a short batch counts as one."""
     rows, batch_size = len(block.rows), descent.batch_size
     pending, updates = memory.clock[0], memory.clock[1]
-    work = _work(block, memory.weights)
-    weights, gradient = work.weights, work.gradient
-    _copy(memory.weights, weights)
-    _copy(memory.gradient, gradient)
+    weights, gradient = padded(block, memory.weights), padded(block, memory.gradient)
+    room = room_for(weights.shape[0], block.y.shape[1], weights.dtype)
     norm, eta, finite = math.nan, math.nan, True
     start = 0
     while start < rows:
-        count = min(_CHUNK, rows - start, batch_size - pending, _FOLD - pending % _FOLD)
-        loss_sum = _differentiate(block, start, count, descent.loss, work, loss_sum, False)
+        count = min(CHUNK, rows - start, batch_size - pending, FOLD - pending % FOLD)
+        loss_sum = _differentiate(block, start, count, descent.loss, weights, room, loss_sum, False)
         finite = math.isfinite(loss_sum)
         if not finite:
             break
-        accumulate(block, start, count, work.slopes, gradient)
+        accumulate(block, start, count, room.slopes, gradient)
         pending += count
         start += count
         if pending == batch_size or (last and start == rows):
             updates += 1
             eta = rate_factor * rate(descent.schedule, updates)
-            if pending > _FOLD:
+            if pending > FOLD:
                 _unfold(memory.folded, gradient)
             if rows - start < batch_size:
                 norm = math.sqrt(_sum_of_squares(gradient)) / pending
             _update(memory, descent, weights, gradient, pending, eta, updates)
             pending = 0
-        elif pending % _FOLD == 0:
+        elif pending % FOLD == 0:
             _fold(gradient, memory.folded)
     _copy(weights, memory.weights)
     _copy(gradient, memory.gradient)
@@ -136,13 +147,12 @@ def sweep(block, memory, descent, rate_factor, last, loss_sum):
 @kernel
 def measure(block, weights, loss, loss_sum):
     """The loss of the block's rows at fixed weights."""
-    rows = len(block.rows)
-    work = _work(block, weights)
-    _copy(weights, work.weights)
+    rows, weights = len(block.rows), padded(block, weights)
+    room = room_for(weights.shape[0], block.y.shape[1], weights.dtype)
     start, finite = 0, True
     while start < rows and finite:
-        count = min(_CHUNK, rows - start)
-        loss_sum = _differentiate(block, start, count, loss, work, loss_sum, True)
+        count = min(CHUNK, rows - start)
+        loss_sum = _differentiate(block, start, count, loss, weights, room, loss_sum, True)
         finite = math.isfinite(loss_sum)
         start += count
     return loss_sum, start, math.nan, math.nan, finite
@@ -151,41 +161,14 @@ def measure(block, weights, loss, loss_sum):
 @kernel
 def predict(block, weights, out):
     """Fill `out` (rows, outputs) with the scores of the block's rows."""
-    rows, outputs = out.shape
-    work = _work(block, weights)
-    _copy(weights, work.weights)
-    for start in range(0, rows, _CHUNK):
-        count = min(_CHUNK, rows - start)
-        score(block, start, count, work.weights, work.scores, True)
+    (rows, outputs), weights = out.shape, padded(block, weights)
+    scores = np.zeros((outputs, CHUNK), out.dtype)
+    for start in range(0, rows, CHUNK):
+        count = min(CHUNK, rows - start)
+        score(block, start, count, weights, scores, True)
         for i in range(count):
             for k in range(outputs):
-                out[start + i, k] = work.scores[k, i]
-
-
-class _Work(NamedTuple):
-    """Copies of weights and gradient, each row followed by zeros as `lanes` want it, and room for one chunk of rows."""
-
-    weights: np.ndarray
-    gradient: np.ndarray
-    scores: np.ndarray
-    slopes: np.ndarray
-    targets: np.ndarray
-    weight: np.ndarray
-    values: np.ndarray
-
-
-@inlined
-def _work(block, weights):
-    (outputs, width), targets, dtype = weights.shape, block.y.shape[1], weights.dtype
-    return _Work(
-        np.zeros((outputs, width + PADDING), dtype),
-        np.zeros((outputs, width + PADDING), dtype),
-        np.zeros((outputs, _CHUNK), dtype),
-        np.zeros((outputs, _CHUNK), dtype),
-        np.zeros((targets, _CHUNK), dtype),
-        np.zeros((1, _CHUNK), dtype),
-        np.zeros((1, _CHUNK), dtype),
-    )
+                out[start + i, k] = scores[k, i]
 
 
 @inlined
@@ -196,33 +179,11 @@ def _copy(source, target):
 
 
 @inlined
-def _differentiate(block, start, rows, loss, work, loss_sum, alone):
-    """Score some rows; leave weight times derivative in `work.slopes`; return `loss_sum` plus weight times loss.
-
-    It is not finite if any score or loss is not.
-    """
-    weights, _, scores, slopes, targets, weight, values = work
-    gather(block, start, rows, targets, weight)
-    score(block, start, rows, weights, scores, alone)
-    differentiate(loss, rows, scores, targets, values, slopes)
-    for i in range(rows):
-        loss_sum += weight[0, i] * values[0, i]
-    for k in range(scores.shape[0]):
-        for i in range(rows):
-            slopes[k, i] = slopes[k, i] * weight[0, i]
-        for i in range(rows, (rows + 3) // 4 * 4):
-            slopes[k, i] = 0.0
-    return math.nan if _not_finite(scores, rows) else loss_sum
-
-
-@inlined
-def _not_finite(scores, rows):
-    """How many scores are NaN or infinite: comparisons in a loss may have swallowed that."""
-    count, infinity = 0, scores.dtype.type(math.inf)
-    for k in range(scores.shape[0]):
-        for i in range(rows):
-            count += 0 if abs(scores[k, i]) < infinity else 1
-    return count
+def _differentiate(block, start, rows, loss, weights, room, loss_sum, alone):
+    """Score some rows, and what `losses_and_slopes` does of the scores."""
+    gather(block, start, rows, room.targets, room.weight)
+    score(block, start, rows, weights, room.scores, alone)
+    return losses_and_slopes(loss, rows, room, loss_sum)
 
 
 @inlined

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from fallline.kernels.compile import generic
+from fallline.kernels.compile import generic, inlined
 
 __all__ = [
     "antiderivative",
     "average",
+    "catch_up",
     "curvature",
     "curve",
     "decay",
@@ -22,7 +23,10 @@ __all__ = [
     "distances",
     "prepare",
     "rate",
+    "reach",
+    "repeat",
     "shrink",
+    "shrinks",
     "step",
     "value",
 ]
@@ -107,6 +111,12 @@ def shrink(penalty, weight, rate):
 
 
 @generic
+def shrinks(penalty):
+    """Whether `shrink` does anything."""
+    return False
+
+
+@generic
 def rate(schedule, update):
     """The learning rate of an update; updates count from 1."""
     raise NotImplementedError
@@ -122,6 +132,28 @@ def prepare(optimizer, update):
 def step(optimizer, prepared, k, j, weights, gradient, slots, penalty, rate):
     """Move `weights[k, j]` down its mean gradient, a number. `slots[:, k, j]` is the optimizer's memory."""
     raise NotImplementedError
+
+
+@inlined
+def repeat(optimizer, first, rates, k, j, weights, slots, penalty):
+    """Make up for missed updates one by one: a `step` at each of the rates, the gradient being zero."""
+    for i in range(rates.size):
+        step(optimizer, prepare(optimizer, first + i), k, j, weights, 0.0, slots, penalty, rates[i])
+
+
+@generic
+def catch_up(optimizer, first, rates, k, j, weights, slots, penalty):
+    """Make up for the updates from number `first` on, whose `rates` these are, that found a gradient of zero at `weights[k, j]`.
+
+    The result is that of `repeat`, which stands here; optimizers that know a shorter way say so.
+    """
+    repeat(optimizer, first, rates, k, j, weights, slots, penalty)
+
+
+@generic
+def reach(optimizer, penalty):
+    """About how many times a `step` it costs to catch up, however many updates were missed."""
+    return 64
 
 
 @generic

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from fallline.kernels.verbs import decay, shrink, step
+from fallline.kernels.verbs import catch_up, decay, reach, repeat, shrink, step
 
 __all__ = ["Adagrad"]
 
@@ -28,3 +28,18 @@ def _(optimizer, prepared, k, j, weights, gradient, slots, penalty, rate):
     slots[0, k, j] += g * g
     own_rate = rate / (math.sqrt(slots[0, k, j]) + optimizer.epsilon)
     weights[k, j] = shrink(penalty, weights[k, j] - own_rate * g, own_rate)
+
+
+@catch_up.of(Adagrad)
+def _(optimizer, first, rates, k, j, weights, slots, penalty):
+    if decay(penalty) == 0.0:
+        weights[k, j] = shrink(
+            penalty, weights[k, j], rates.sum() / (math.sqrt(slots[0, k, j]) + optimizer.epsilon)
+        )
+    else:
+        repeat(optimizer, first, rates, k, j, weights, slots, penalty)
+
+
+@reach.of(Adagrad)
+def _(optimizer, penalty):
+    return 4 if decay(penalty) == 0.0 else 64

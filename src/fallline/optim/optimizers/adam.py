@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from fallline.kernels.verbs import decay, prepare, shrink, step
+from fallline.kernels.coasting import fade
+from fallline.kernels.verbs import catch_up, decay, prepare, repeat, shrink, step
 
 __all__ = ["Adam"]
 
@@ -43,3 +44,11 @@ def _(optimizer, prepared, k, j, weights, gradient, slots, penalty, rate):
     slots[1, k, j] = optimizer.beta_2 * slots[1, k, j] + (1.0 - optimizer.beta_2) * g * g
     own_rate = rate / (math.sqrt(slots[1, k, j] / prepared[1]) + optimizer.epsilon)
     weights[k, j] = shrink(penalty, weights[k, j] - own_rate * slots[0, k, j] / prepared[0], own_rate)
+
+
+@catch_up.of(Adam)
+def _(optimizer, first, rates, k, j, weights, slots, penalty):
+    if decay(penalty) != 0.0:
+        repeat(optimizer, first, rates, k, j, weights, slots, penalty)
+    else:
+        fade(optimizer, 0.0, first, rates, k, j, weights, slots, penalty)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from fallline.kernels.verbs import decay, prepare, shrink, step
+from fallline.kernels.coasting import fade
+from fallline.kernels.verbs import catch_up, decay, prepare, shrink, step
 from fallline.optim.optimizers.adam import Adam
 
 __all__ = ["AdamW"]
@@ -43,3 +44,8 @@ def _(optimizer, prepared, k, j, weights, gradient, slots, penalty, rate):
     own_rate = rate / (math.sqrt(slots[1, k, j] / prepared[1]) + optimizer.epsilon)
     kept = (1.0 - rate * decay(penalty)) * weights[k, j]
     weights[k, j] = shrink(penalty, kept - own_rate * slots[0, k, j] / prepared[0], own_rate)
+
+
+@catch_up.of(AdamW)
+def _(optimizer, first, rates, k, j, weights, slots, penalty):
+    fade(optimizer, decay(penalty), first, rates, k, j, weights, slots, penalty)

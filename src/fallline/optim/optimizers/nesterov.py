@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fallline.kernels.verbs import decay, shrink, step
+from fallline.kernels.coasting import coast
+from fallline.kernels.verbs import catch_up, decay, repeat, shrink, step
 
 __all__ = ["Nesterov"]
 
@@ -26,3 +27,11 @@ def _(optimizer, prepared, k, j, weights, gradient, slots, penalty, rate):
     g = gradient + decay(penalty) * weights[k, j]
     slots[0, k, j] = optimizer.momentum * slots[0, k, j] + g
     weights[k, j] = shrink(penalty, weights[k, j] - rate * (g + optimizer.momentum * slots[0, k, j]), rate)
+
+
+@catch_up.of(Nesterov)
+def _(optimizer, first, rates, k, j, weights, slots, penalty):
+    if decay(penalty) != 0.0:
+        repeat(optimizer, first, rates, k, j, weights, slots, penalty)
+        return
+    coast(optimizer.momentum, optimizer.momentum, rates, k, j, weights, slots, penalty)

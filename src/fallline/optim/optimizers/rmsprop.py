@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from fallline.kernels.verbs import decay, shrink, step
+import numpy as np
+
+from fallline.kernels.verbs import catch_up, decay, reach, repeat, shrink, shrinks, step
 
 __all__ = ["RMSprop"]
 
@@ -29,3 +31,22 @@ def _(optimizer, prepared, k, j, weights, gradient, slots, penalty, rate):
     slots[0, k, j] = optimizer.rho * slots[0, k, j] + (1.0 - optimizer.rho) * g * g
     own_rate = rate / (math.sqrt(slots[0, k, j]) + optimizer.epsilon)
     weights[k, j] = shrink(penalty, weights[k, j] - own_rate * g, own_rate)
+
+
+@catch_up.of(RMSprop)
+def _(optimizer, first, rates, k, j, weights, slots, penalty):
+    if decay(penalty) != 0.0:
+        repeat(optimizer, first, rates, k, j, weights, slots, penalty)
+        return
+    w, s, i = np.float64(weights[k, j]), np.float64(slots[0, k, j]), 0
+    if shrinks(penalty):
+        while i < rates.size and w != 0.0:
+            s *= optimizer.rho
+            w = shrink(penalty, w, rates[i] / (math.sqrt(s) + optimizer.epsilon))
+            i += 1
+    weights[k, j], slots[0, k, j] = w, s * optimizer.rho ** (rates.size - i)
+
+
+@reach.of(RMSprop)
+def _(optimizer, penalty):
+    return 64 if shrinks(penalty) or decay(penalty) != 0.0 else 4

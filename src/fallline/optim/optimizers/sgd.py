@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fallline.kernels.verbs import decay, shrink, step
+from fallline.kernels.verbs import catch_up, decay, reach, repeat, shrink, step
 
 __all__ = ["SGD"]
 
@@ -23,3 +23,16 @@ class SGD(NamedTuple):
 def _(optimizer, prepared, k, j, weights, gradient, slots, penalty, rate):
     kept = max(1.0 - rate * decay(penalty), 0.0)
     weights[k, j] = shrink(penalty, kept * weights[k, j] - rate * gradient, rate)
+
+
+@catch_up.of(SGD)
+def _(optimizer, first, rates, k, j, weights, slots, penalty):
+    if decay(penalty) == 0.0:
+        weights[k, j] = shrink(penalty, weights[k, j], rates.sum())
+    else:
+        repeat(optimizer, first, rates, k, j, weights, slots, penalty)
+
+
+@reach.of(SGD)
+def _(optimizer, penalty):
+    return 4
