@@ -493,7 +493,8 @@ class _Descent:
         note["damping"] = note["damping"] / 10.0 if note["damping"] > 1e-9 else 0.0
         memory.slopes[1] = memory.slopes[0] / self._n
         memory.bent[1] = memory.bent[0] / max(note["curved"], 1)
-        model = memory.points[_ACCEPTED] = memory.points[_CURRENT]
+        memory.points[_ACCEPTED] = memory.points[_CURRENT]
+        model = memory.points[_ACCEPTED]
         note["accepted"] = True
         slopes, bent = memory.slopes[1], memory.bent[1]
         proposed = self._minimum(slopes, bent, model, note["damping"])
@@ -507,7 +508,7 @@ class _Descent:
         added = (memory.losses[-2] - memory.losses[-1]) / self._n if note["band"] else 0.0
         note["promising"] = promised < 0.3 * added
         gained = max(note["null_objective"] - objective, 1e-12 * abs(objective), 1e-300)
-        note["left"] = (max(promised, 0.0) + added) / gained
+        note["left"] = float((max(promised, 0.0) + added) / gained)
         memory.points[_CURRENT] = proposed
         if not note["band"]:
             self._publish(proposed if note["damping"] == 0.0 else model)
