@@ -1,7 +1,7 @@
 """The losses in NumPy.
 
-Each takes scores (rows, outputs) and targets (rows,), and returns the rows' losses (rows,) and their first and second derivatives by
-the scores (rows, outputs); for "multinomial" the probabilities of the classes stand for the second.
+Each takes scores (rows, outputs) and targets (rows,), and returns the rows' losses (rows,) and their first and second derivatives
+by the scores (rows, outputs); for "multinomial" the probabilities of the classes stand for the second.
 """
 
 from __future__ import annotations
