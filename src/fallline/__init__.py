@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fallline.comparison import compare
     from fallline.descent import mini_batch_gradient_descent
-    from fallline.estimators import SGDClassifier, SGDOneClassSVM, SGDRegressor
+    from fallline.estimators import SGDClassifier, SGDOneClassSVM, SGDRegressor, from_sklearn
     from fallline.model import Model, load
     from fallline.training import train
 
@@ -31,6 +31,7 @@ __all__ = [
     "SGDRegressor",
     "__version__",
     "compare",
+    "from_sklearn",
     "load",
     "mini_batch_gradient_descent",
     "train",
@@ -41,6 +42,7 @@ _HOMES = {
     "SGDClassifier": "fallline.estimators",
     "SGDOneClassSVM": "fallline.estimators",
     "SGDRegressor": "fallline.estimators",
+    "from_sklearn": "fallline.estimators",
     "compare": "fallline.comparison",
     "train": "fallline.training",
     "Model": "fallline.model",

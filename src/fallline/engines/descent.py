@@ -53,8 +53,13 @@ class DescentEngine(LinearEngine):
     fit_intercept: bool = True
     intercept_penalty: Any = NoPenalty()
 
-    def start(self, columns: int, outputs: int, dtype: Any, weights: np.ndarray | None = None) -> State:
-        """A state to train from: at zero, or at `weights` (outputs, columns + 1), whose last column is the intercept."""
+    def start(
+        self, columns: int, outputs: int, dtype: Any, weights: np.ndarray | None = None, *, updates: int = 0
+    ) -> State:
+        """A state to train from: at zero, or at `weights` (outputs, columns + 1), whose last column is the intercept.
+
+        `updates` were made before: for the schedule, and for the average, which the weights then are.
+        """
         shape = (outputs, columns + 1)
         averages = shape if self.averaging != NoAveraging() else (0, 0)
         memory = Memory(
@@ -62,10 +67,12 @@ class DescentEngine(LinearEngine):
             if weights is None
             else np.array(weights, dtype, order="C").reshape(shape),
             slots=np.zeros((self.optimizer.slots, *shape), dtype),
-            mean=np.zeros(averages),
+            mean=np.array(weights, float).reshape(averages)
+            if updates and averages[0]
+            else np.zeros(averages),
             gradient=np.zeros(shape, dtype),
             folded=np.zeros(shape),
-            clock=np.zeros(5, np.int64),
+            clock=np.array([0, updates, updates, 0, 0]),
         )
         return State(memory)
 

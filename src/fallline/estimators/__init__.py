@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fallline.estimators.classifier import SGDClassifier
+from fallline.estimators.from_scikit import from_sklearn
 from fallline.estimators.one_class import SGDOneClassSVM
 from fallline.estimators.regressor import SGDRegressor
 
-__all__ = ["SGDClassifier", "SGDOneClassSVM", "SGDRegressor"]
+__all__ = ["SGDClassifier", "SGDOneClassSVM", "SGDRegressor", "from_sklearn"]

@@ -52,7 +52,7 @@ from fallline.settings import (
     seed_from,
 )
 
-__all__ = ["LinearSGD", "initial_values"]
+__all__ = ["LinearSGD", "copy_attributes", "dense", "initial_values"]
 
 
 class LinearSGD(BaseEstimator):
@@ -61,6 +61,8 @@ class LinearSGD(BaseEstimator):
     Subclasses say what their targets are: `_read_targets` turns y into numbers and a loss, `_held_out` picks rows for
     validation, and `_score` judges scores on them.
     """
+
+    t_: int
 
     # ------------------------------------------------------------------------------------------------ training
 
@@ -89,7 +91,7 @@ class LinearSGD(BaseEstimator):
         )
         engine = self._engine(loss, source.n_rows, integer("max_iter", self.max_iter))
         if self.warm_start and hasattr(self, "coef_"):
-            coef_init = self._dense_coef() if coef_init is None else coef_init
+            coef_init = dense(self.coef_) if coef_init is None else coef_init
             intercept_init = self.intercept_ if intercept_init is None else intercept_init
         initial = self._initial(coef_init, intercept_init, outputs, matrix.shape[1])
         state = engine.start(matrix.shape[1], outputs, matrix.dtype, initial)
@@ -147,9 +149,10 @@ class LinearSGD(BaseEstimator):
             # Work on a copy: if anything goes wrong, the model stays as it was.
             state = copy.deepcopy(self._state)
         else:
-            coef, intercept = (None, None) if first else (self._dense_coef(), self.intercept_)
+            coef, intercept = (None, None) if first else (dense(self.coef_), self.intercept_)
             initial = self._initial(coef, intercept, outputs, matrix.shape[1])
-            state = engine.start(matrix.shape[1], outputs, matrix.dtype, initial)
+            updates = 0 if first else self.t_ - 1
+            state = engine.start(matrix.shape[1], outputs, matrix.dtype, initial, updates=updates)
         engine.leave_epoch(state)
         source = ArraySource(as_rows(matrix, targets, weight), columns=column_names(X))
         stop = self._train(engine, source, state, seed_from(self.random_state), state.epoch + 1, [])
@@ -271,11 +274,41 @@ class LinearSGD(BaseEstimator):
         self
         """
         check_is_fitted(self)
-        self.coef_ = self._dense_coef()
+        self.coef_ = dense(self.coef_)
         return self
 
-    def _dense_coef(self):
-        return self.coef_.toarray() if sp.issparse(self.coef_) else self.coef_
+    def to_sklearn(self, n_samples: int | None = None) -> Any:
+        """The estimator of scikit-learn with the same objective, fitted if this one is, and predicting the same numbers.
+
+        That is its estimator of the same name where it knows the loss, and otherwise `LogisticRegression` ('multinomial' with
+        more than two classes), `PoissonRegressor`, `GammaRegressor`, `TweedieRegressor` or `QuantileRegressor`. Parameters of
+        training are kept where it has them, with values that it knows.
+
+        Parameters
+        ----------
+        n_samples : int, optional
+            How many rows it is trained on: what `LogisticRegression` needs to know for the strength of its penalty.
+
+        Returns
+        -------
+        estimator of scikit-learn
+
+        Raises
+        ------
+        ParameterError
+            If it has no such objective.
+        """
+        from fallline.estimators.to_scikit import to_sklearn
+
+        return to_sklearn(self, n_samples)
+
+    def _adopt(self, coefficients, intercepts, t):
+        """Take coefficients that were trained elsewhere, in `t` - 1 updates."""
+        dtype = coefficients.dtype if coefficients.dtype == np.float32 else np.float64
+        outputs = len(coefficients) if coefficients.ndim == 2 else 1
+        self.coef_ = coefficients.astype(dtype)
+        self.intercept_ = np.broadcast_to(np.ravel(intercepts), outputs).astype(dtype)
+        self.t_ = t
 
     # ---------------------------------------------------------------------------------------------- prediction
 
@@ -288,12 +321,26 @@ class LinearSGD(BaseEstimator):
         """Linear predictions, (rows, outputs); with other `intercepts` than the model's, if given."""
         check_is_fitted(self)
         outputs = np.atleast_1d(self.intercept_ if intercepts is None else intercepts)
-        weights = np.column_stack([np.reshape(self._dense_coef(), (len(outputs), -1)), outputs])
+        weights = np.column_stack([np.reshape(dense(self.coef_), (len(outputs), -1)), outputs])
         if weights.dtype not in (np.float32, np.float64):
             weights = weights.astype(np.float64)
         matrix = as_matrix(X, weights.dtype)
         validate_data(self, X if hasattr(X, "shape") else matrix, skip_check_array=True, reset=False)
         return LinearEngine.predict(ArraySource(as_rows(matrix), columns=column_names(X)), weights)
+
+
+def dense(coefficients: Any) -> np.ndarray:
+    """Coefficients as an array, also after `sparsify`."""
+    return coefficients.toarray() if sp.issparse(coefficients) else coefficients
+
+
+def copy_attributes(source: Any, target: Any) -> None:
+    """Copy what training leaves behind beside coefficients, where scikit-learn and fallline mean the same by it."""
+    for name in ("classes_", "n_features_in_", "feature_names_in_"):
+        if hasattr(source, name):
+            setattr(target, name, getattr(source, name))
+    if getattr(source, "n_iter_", None) is not None:
+        target.n_iter_ = int(np.max(source.n_iter_))
 
 
 def initial_values(name: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:

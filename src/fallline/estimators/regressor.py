@@ -67,7 +67,8 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         - 'cosine': linear warm-up, then a half cosine to 0 at the end of `max_iter` epochs;
         - 'one_cycle': up and down along half cosines over `max_iter` epochs;
         - 'pa1', 'pa2': passive-aggressive, with ``loss='epsilon_insensitive'``: each row asks for a step along itself to where
-          its loss would be 0, of at most `eta0` with 'pa1' and the shorter the smaller `eta0` with 'pa2'; an update is their mean;
+          its loss would be 0, of at most `eta0` with 'pa1' and the shorter the smaller `eta0` with 'pa2'; an update is their
+          mean;
         - or a value from `fallline.optim.schedules`, its lengths in updates.
     eta0 : float, default=0.01
         The first, or highest, rate; the aggressiveness C of 'pa1' and 'pa2'.
@@ -268,6 +269,11 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         self._loss = loss
         self._several = targets.ndim == 2 and targets.shape[1] > 1
         return loss, targets.reshape(n, -1), targets.size // n, None
+
+    def _adopt(self, coefficients, intercepts, t):
+        super()._adopt(coefficients, intercepts, t)
+        self._loss = make_loss(self.loss, self.get_params(deep=False), _suits)
+        self._several = coefficients.ndim == 2
 
     def _held_out(self, targets, share):
         split = ShuffleSplit(1, test_size=share, random_state=split_seed(self.random_state))
