@@ -22,11 +22,17 @@ class History(list):
     ----------
     stop : Stop
         Why training ended: `stop.reason` in one word, `stop.message` in a sentence.
+    choices : dict
+        What was chosen and why: the "solver" always, "learning_rate" and "batch_size" where they were looked for.
     """
 
-    def __init__(self, records: list[dict[str, Any]], stop: Stop):
+    def __init__(self, records: list[dict[str, Any]], stop: Stop, notes: dict[str, Any] | None = None):
         super().__init__(records)
         self.stop = stop
+        notes = notes or {}
+        self.choices = {"solver": notes.get("choice")} | {
+            name: notes[name] for name in ("learning_rate", "batch_size") if name in notes
+        }
 
     def column(self, name: str) -> np.ndarray:
         """One quantity over all records; NaN where a record does not have it."""

@@ -1,56 +1,60 @@
 r"""Growing-batch stochastic Newton: the optimum of a small linear model, with nothing to tune.
 
-The objective over n rows, with z a row in standardised coordinates (`coordinates`), v the model, :math:`\ell` the loss,
-s a row's weight and P the penalty, is
+The objective over n rows, with z a row in standardised coordinates (`coordinates`), v the model, :math:`\ell` the loss, s a
+row's weight and P the penalty, is
 
 .. math:: F(v) = \frac1n \sum_{i=1}^n s_i\, \ell(v \cdot z_i, y_i) + P(v)                                           \tag{1}
 
-**The first pass** takes fresh rows in batches :math:`B_1, B_2, \dots`: the first of max(2 Q, 256) rows, Q being the coefficients
-that share a curvature, every later one half as large as all before it. With :math:`g_t` and :math:`H_t` the sums over batch t of the
-rows' gradients and curvatures at a model :math:`v_t`, the rows seen so far have the quadratic model
+**The first pass** takes fresh rows in batches :math:`B_1, B_2, \dots`: the first of max(2 Q, 256) rows, Q being the
+coefficients that share a curvature, every later one half as large as all before it. With :math:`g_t` and :math:`H_t` the
+sums over batch t of the rows' gradients and curvatures at a model :math:`v_t`, the rows seen so far have the quadratic
+model
 
 .. math:: q_t(v) = \tfrac12 v^T A_t v - b_t^T v + m_t P(v)                                                          \tag{2}
 
 .. math:: A_t = f_t A_{t-1} + H_t, \quad b_t = f_t b_{t-1} + H_t v_t - g_t, \quad m_t = f_t m_{t-1} + |B_t|         \tag{3}
 
 where :math:`f_t = (\text{seen before} / \text{seen after})^\kappa` forgets what was summed at worse models: not at all for
-:math:`\kappa = 0`, which is exact for the squared error and the only choice there, more for :math:`\kappa = 1` and 3. Each way
-proposes the minimiser of (2), damped by :math:`\mu\,\mathrm{diag}(A_t)` with :math:`\mu = \min(0.1, 0.01 (Q / \text{seen})^2)`.
+:math:`\kappa = 0`, which is exact for the squared error and the only choice there, more for :math:`\kappa = 1` and 3. Each
+way proposes the minimiser of (2), damped by :math:`\mu\,\mathrm{diag}(A_t)` with :math:`\mu = \min(0.1, 0.01 (Q /
+\text{seen})^2)`.
 
-The next batch chooses. On its first rows, which no proposal has seen, the losses of the ways are compared by paired t-tests: one that
-forgets is taken only if it is better by two standard errors. Then losses at points between :math:`v_t` and the proposal,
+The next batch chooses. On its first rows, which no proposal has seen, the losses of the ways are compared by paired
+t-tests: one that forgets is taken only if it is better by two standard errors. Then losses at points between :math:`v_t`
+and the proposal,
 
 .. math:: v_t + \alpha (\hat v - v_t), \quad \alpha \in \{0, 2^{-10}, \dots, \tfrac12, \tfrac34, 1\},               \tag{4}
 
-say how far to go: all the way, unless a shorter step is better by a tenth of the gain. So every step's length is decided by rows that
-did not make it: a line search without bias. The first batch has none before it, and is iterated on, up to six times, if it has five
-rows a coefficient.
+say how far to go: all the way, unless a shorter step is better by a tenth of the gain. So every step's length is decided by
+rows that did not make it: a line search without bias. The first batch has none before it, and is iterated on, up to six
+times, if it has five rows a coefficient.
 
 If after a fifth of the rows fresh ones score worse than the model of intercepts alone, by half its loss, the rows are not
 exchangeable: they come sorted. Then the first pass is given up.
 
-**Full passes** follow. One pass gives at once the losses along (4) from the model accepted last to the one proposed, and the gradient g
-and the curvature H at the latter. If the whole step holds, it is accepted and the next proposal is
+**Full passes** follow. One pass gives at once the losses along (4) from the model accepted last to the one proposed, and
+the gradient g and the curvature H at the latter. If the whole step holds, it is accepted and the next proposal is
 
 .. math:: v - \arg\min_d\; g^T d + \tfrac12 d^T (H + \mu\,\mathrm{diag} H)\, d + P(v + d) - P(v)                     \tag{5}
 
-otherwise the next pass looks at the best point of the line, or, if that is its beginning, the step is damped: Levenberg's and
-Marquardt's :math:`\mu` grows tenfold. The minimum of (5), negated, estimates what is left to gain; without an L1 penalty it is half the
-Newton decrement, :math:`\tfrac12 g^T H^{-1} g`. Training ends when it is less than `tolerance` times what has been gained over the model
-of intercepts alone.
+otherwise the next pass looks at the best point of the line, or, if that is its beginning, the step is damped: Levenberg's
+and Marquardt's :math:`\mu` grows tenfold. The minimum of (5), negated, estimates what is left to gain; without an L1
+penalty it is half the Newton decrement, :math:`\tfrac12 g^T H^{-1} g`. Training ends when it is less than `tolerance` times
+what has been gained over the model of intercepts alone.
 
-**What it costs.** Rows enter H by a matrix product, Q numbers squared a row. Beyond some 20 Q rows the curvature changes little, so
-of large batches only some rows enter it, and are weighted for the rest; gradients take every row.
+**What it costs.** Rows enter H by a matrix product, Q numbers squared a row. Beyond some 20 Q rows the curvature changes
+little, so of large batches only some rows enter it, and are weighted for the rest; gradients take every row.
 
 **Losses with kinks** (hinge, quantile, ...) are smoothed over a band of scores (`objective.losses.smoothed`) that holds
-max(10 Q, 2%) of the rows, and in full passes is narrowed to a third or less whenever (5) promises less than 0.3 of what smoothing adds
-to the objective. That addition counts among what is left to gain.
+max(10 Q, 2%) of the rows, and in full passes is narrowed to a third or less whenever (5) promises less than 0.3 of what
+smoothing adds to the objective. That addition counts among what is left to gain.
 
 **L1 penalties** stay in (2) and (5), which coordinate descent then minimises (`kernels.quadratic`): zeros are exact.
 
-Sources: full passes are the damped Newton method (Nocedal and Wright, Numerical Optimization, 2006, chapters 3 and 10) and its proximal
-kin (Lee, Sun and Saunders, Proximal Newton-type methods, 2014); growing batches follow Bollapragada, Byrd and Nocedal (Exact and inexact
-subsampled Newton methods, 2019), streams of quadratic models Bottou and Le Cun (Large scale online learning, 2003).
+Sources: full passes are the damped Newton method (Nocedal and Wright, Numerical Optimization, 2006, chapters 3 and 10) and
+its proximal kin (Lee, Sun and Saunders, Proximal Newton-type methods, 2014); growing batches follow Bollapragada, Byrd and
+Nocedal (Exact and inexact subsampled Newton methods, 2019), streams of quadratic models Bottou and Le Cun (Large scale
+online learning, 2003).
 """
 
 from __future__ import annotations
@@ -64,13 +68,15 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from fallline.data.order import Order
+from fallline.data.rows import TrainingSource
 from fallline.engines.base import IN_ORDER, LinearEngine
 from fallline.engines.coordinates import Coordinates, spread_of
 from fallline.engines.quadratic import minimum
-from fallline.kernels.blocks import Block
+from fallline.kernels.blocks import Block, DenseBlock
 from fallline.kernels.curvature import NewtonMemory, examine, measure_bends, search, standardise
 from fallline.kernels.sweep import Sums
 from fallline.objective.domains import CLASSES
+from fallline.objective.losses import innermost, is_coupled
 from fallline.objective.losses.huber import Huber
 from fallline.objective.losses.offset import Offset
 from fallline.objective.losses.smoothed import bends, smoothed
@@ -84,6 +90,8 @@ _STEPS = np.array([0.0, *2.0 ** -np.arange(10.0, 0.0, -1.0), 0.75, 1.0])
 _FORGETTING = (0.0, 1.0, 3.0)
 _GROWTH = 0.5
 _SAMPLE = 2**13
+# A share of the loss of intercepts alone that is taken for none.
+_NOTHING = 1e-4
 # Rows times coefficients whose curvature is summed, of a batch of the first pass and of a full pass.
 _CURVED_BATCH, _CURVED_PASS = 2**19, 2**23
 # Of a band's width to the distance on either side that it holds: more than 2, for rows exactly there.
@@ -105,8 +113,6 @@ class NewtonEngine(LinearEngine):
         Otherwise intercepts stay as they start.
     tolerance : float
         Training ends when what is left to gain is less than this share of what has been gained over intercepts alone.
-    centre : bool
-        Whether columns are shifted, too: not where rows are sparse.
     """
 
     loss: Any
@@ -114,12 +120,11 @@ class NewtonEngine(LinearEngine):
     rows: int = 0
     fit_intercept: bool = True
     tolerance: float = 1e-6
-    centre: bool = True
 
     def start(self, columns: int, outputs: int, dtype: Any, weights: np.ndarray | None = None) -> State:
         """See `LinearEngine.start`."""
         shape = (outputs, columns + 1)
-        coupled = _coupled(self.loss)
+        coupled = is_coupled(self.loss)
         groups = (1, shape[0] * shape[1]) if coupled else shape
         ways = len(self._forgetting)
         capacity = max(_first_batch(groups[1]), _chunk(shape[1]), min(_SAMPLE, 2**20 // shape[1]))
@@ -143,12 +148,17 @@ class NewtonEngine(LinearEngine):
             clock=np.zeros(2, np.int64),
         )
         state = State(memory)
-        state.notes["solver"] = {"name": "newton", **_BEGINNING, "warm": weights is not None, "masses": [0.0] * ways}
+        state.notes["solver"] = {
+            "name": "newton",
+            **_BEGINNING,
+            "warm": weights is not None,
+            "masses": [0.0] * ways,
+        }
         return state
 
     @property
     def _forgetting(self):
-        return _FORGETTING[:1] if isinstance(_inner(self.loss), SquaredError) else _FORGETTING
+        return _FORGETTING[:1] if isinstance(innermost(self.loss), SquaredError) else _FORGETTING
 
     def order(self, order: Order, state: State) -> Order:
         """The run's own in the first pass; full passes see every row anyway, and go in order."""
@@ -172,6 +182,14 @@ class NewtonEngine(LinearEngine):
     def penalty_met(self, state: State) -> float:
         """See `LinearEngine.penalty_met`."""
         return state.notes["solver"]["penalty"]
+
+    def separable(self, state: State) -> bool:
+        """Whether it seems that a plane separates the classes, and no penalty keeps the coefficients from growing for ever."""
+        note, loss = state.notes["solver"], state.history[-1]["loss"] if state.history else math.inf
+        coordinates = Coordinates(state.memory.coordinates, self.penalty)
+        free = not (coordinates.decay.any() or coordinates.absolute.any())
+        classes = innermost(self.loss).domain.classes
+        return bool(free and classes and loss < _NOTHING * (note["null_objective"] or 0.0))
 
     def finished(self, state: State) -> Stop | None:
         """See `LinearEngine.finished`."""
@@ -225,6 +243,7 @@ class _Descent:
     def take(self, block: Block, last: bool) -> Sums:
         """Use the rows of a block, now or when enough of them are there."""
         note, place, rows = self._note, 0, len(block.rows)
+        self._dense = isinstance(block, DenseBlock)
         while place < rows:
             count = min(self._wanted() - note["filled"], rows - place)
             if not self._fill(block, place, count):
@@ -280,7 +299,7 @@ class _Descent:
         """Find coordinates and the model of intercepts alone; then the first batch, or at once full passes."""
         memory, engine, note = self._memory, self._engine, self._note
         rows = memory.rows[:count, :-1]
-        shift, scale = spread_of(rows, centre=engine.centre and engine.fit_intercept)
+        shift, scale = spread_of(rows, centre=self._dense and engine.fit_intercept)
         memory.coordinates[:, :-1] = shift, scale
         self._read_coordinates()
         rows -= self._shift
@@ -525,14 +544,15 @@ class _Descent:
     # -------------------------------------------------------------------------------------------------- bands
 
     def _narrow(self):
-        """Choose the band of the next pass."""
+        """Make the band of the passes to come narrower; then slopes at the model accepted have to be seen anew."""
         memory, note = self._memory, self._note
-        band = note["band"]
-        if note.pop("promising", False):
-            note["narrowed"] += 1
-            band /= 3.0
+        if not note.pop("promising", False):
+            return
+        note["narrowed"] += 1
+        narrower = note["band"] / 3.0
         self._set_band(memory.distances[: note["sampled"]], self._share(self._n) / 2.0 ** note["narrowed"])
-        note["band"] = min(band, note["band"])
+        note["band"] = min(narrower, note["band"])
+        note["accepted"] = False
 
     def _set_band(self, distances, share):
         """Make the band as wide as to hold a share of the rows; 0 where so many are within what bends smoothly anyway."""
@@ -540,7 +560,7 @@ class _Descent:
             return
         place = min(int(share * len(distances)), len(distances) - 1)
         held = float(np.partition(distances, place)[place])
-        if not isinstance(_inner(self._engine.loss), Huber):
+        if not isinstance(innermost(self._engine.loss), Huber):
             held = max(held, 1e-9 * float(np.median(distances)), 1e-300)
         self._note["band"] = min(_HELD * held, self._note["widest"])
 
@@ -646,10 +666,10 @@ class _Descent:
         """Add the curvature of some rows: for each output its own, or one for all together."""
         bent, width = self._memory.bent[0], z.shape[1]
         roots = np.sqrt(np.maximum(curvatures, 0.0))[:, :, np.newaxis]
-        if len(bent) == len(curvatures) and not _coupled(self._engine.loss):
+        if len(bent) == len(curvatures) and not is_coupled(self._engine.loss):
             for group, root in zip(bent, roots, strict=True):
                 rooted = z * root
-                group += rooted.T @ rooted
+                group[...] += rooted.T @ rooted
             return
         # Of class probabilities p: the sum over the rows of s (diag(p) - p p') times z z', one Kronecker product a row.
         for k, root in enumerate(roots):
@@ -730,15 +750,6 @@ def _first_batch(size):
 def _chunk(width):
     """Rows that are summed together: few enough to stay in the second-level cache."""
     return min(1024, max(256, 2**17 // width // 64 * 64))
-
-
-def _coupled(loss):
-    """Whether the outputs' curvatures depend on each other."""
-    return getattr(_inner(loss), "coupled", False)
-
-
-def _inner(loss):
-    return loss.loss if isinstance(loss, Offset) else loss
 
 
 def _clearly_less(values, others):

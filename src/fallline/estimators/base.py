@@ -19,8 +19,10 @@ from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.base import LinearEngine
 from fallline.engines.descent import DescentEngine
+from fallline.engines.work import work_a_row
 from fallline.errors import InputError, InterruptedWarning, ParameterError
 from fallline.history import History
+from fallline.kernels.sweep import Memory
 from fallline.loop import train
 from fallline.monitors.base import Run
 from fallline.monitors.interrupt import Interrupt
@@ -43,6 +45,7 @@ from fallline.optim.schedules.constant import Constant
 from fallline.settings import (
     flag,
     integer,
+    is_auto,
     make_averaging,
     make_optimizer,
     make_penalty,
@@ -51,8 +54,18 @@ from fallline.settings import (
     rows_per_batch,
     seed_from,
 )
+from fallline.tuning import passes_for, train_tuned
+from fallline.tuning.solver import Solver, choose_solver, solver_engine
 
 __all__ = ["LinearSGD", "copy_attributes", "dense", "initial_values"]
+
+
+# How near the optimum training goes; how far from it is worth a warning.
+_OPTIMUM, _FAR = 1e-6, 1e-3
+# What scikit-learn takes for an improvement of descent.
+_IMPROVEMENT = 1e-3
+# Rows an update of `partial_fit` sees: what is right for a part is not right for the next.
+_PART_BATCH = 32
 
 
 class LinearSGD(BaseEstimator):
@@ -89,40 +102,113 @@ class LinearSGD(BaseEstimator):
         source, validation = (
             ArraySource(rows, subset=subset, columns=column_names(X)) for subset in (training, held_out)
         )
-        engine = self._engine(loss, source.n_rows, integer("max_iter", self.max_iter))
         if self.warm_start and hasattr(self, "coef_"):
             coef_init = dense(self.coef_) if coef_init is None else coef_init
             intercept_init = self.intercept_ if intercept_init is None else intercept_init
         initial = self._initial(coef_init, intercept_init, outputs, matrix.shape[1])
-        state = engine.start(matrix.shape[1], outputs, matrix.dtype, initial)
-        quantity = "validation_score" if early_stopping else "objective"
-        judges = [KeepBest(quantity), *self._patience(quantity)]
+        solver = self._solver(loss, matrix.shape[1], outputs)
+        judges = self._judges(solver, early_stopping)
         if early_stopping:
-            judges.insert(0, Validation(validation, lambda weights: self._score(engine, validation, weights)))
-        stop = self._train(engine, source, state, seed, self.max_iter, judges)
-        if engine.exploded(source, state):
-            warnings.warn(str(engine.divergence(source, state)), ConvergenceWarning, stacklevel=4)
+            judges.insert(0, Validation(validation, lambda weights: self._score(loss, validation, weights)))
+        size = matrix.shape[1], outputs, matrix.dtype, initial
+        run, stop = self._solved(solver, loss, source, size, seed, judges)
+        state = run.state
+        state.notes["choice"] = {"solver": solver.name, "reason": solver.reason}
         if stop.reason in ("early_stopping", "interrupted") and state.best is not None:
             state.memory.weights[:] = state.best
             self._publish(state, state.best, stop)
         else:
-            self._publish(state, engine.weights(state), stop)
-        if stop.reason == "epochs" and self.tol is not None:
-            warnings.warn(
-                f"All {self.max_iter} epochs were made and the {quantity.replace('_', ' ')} was still improving. "
-                "Raise max_iter, or choose another learning rate.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+            self._publish(state, run.engine.weights(state), stop)
+        self._warn(run, stop, solver, early_stopping)
         return self
+
+    def _solver(self, loss, columns, outputs):
+        """Which solver, and why."""
+        given = [
+            name
+            for name, usual in (("learning_rate", "auto"), ("batch_size", "auto"), ("average", False))
+            if getattr(self, name) is not usual and getattr(self, name) != usual
+        ]
+        return choose_solver(self.solver, self.optimizer, given, loss, columns, outputs)
+
+    def _solved(self, solver, loss, source, size, seed, judges):
+        """Train; the run and why it ended."""
+        order = Order(seed, flag("shuffle", self.shuffle))
+        most = integer("max_iter", self.max_iter)
+        if solver.name != "descent":
+            tolerance = _OPTIMUM if is_auto(self.tol) else 0.0 if self.tol is None else self._tolerance()
+            penalty = make_penalty(self.penalty, self.alpha, self.l1_ratio)
+            engine = solver_engine(
+                solver.name,
+                loss,
+                penalty,
+                source,
+                fit_intercept=flag("fit_intercept", self.fit_intercept),
+                tolerance=tolerance,
+            )
+            run = Run(engine, source, order, engine.start(*size), most)
+            return run, self._watched(run, lambda monitors: train(run, monitors), judges)
+        epochs = min(most, passes_for(source.n_rows)) if is_auto(self.learning_rate) else most
+        engine_for = self._engine_for(solver, loss, epochs)
+        begin = engine_for(1.0, 1, epochs)
+        run = Run(begin, source, order, begin.start(*size), epochs)
+
+        def tuned(monitors):
+            return train_tuned(
+                run,
+                engine_for,
+                monitors,
+                rate=None if is_auto(self.learning_rate) else 1.0,
+                batch_size=None
+                if is_auto(self.batch_size)
+                else rows_per_batch(self.batch_size, source.n_rows),
+                cost=work_a_row(source, size[1], begin.optimizer),
+            )
+
+        return run, self._watched(run, tuned, judges)
+
+    def _judges(self, solver, early_stopping):
+        """What keeps the best weights, and says stop when nothing improves."""
+        quantity = "validation_score" if early_stopping else "objective"
+        by_itself = solver.name != "descent" or (is_auto(self.learning_rate) and is_auto(self.tol))
+        if by_itself and not early_stopping:
+            return []
+        return [KeepBest(quantity), *self._patience(quantity)]
+
+    def _warn(self, run, stop, solver, early_stopping):
+        """Say what is wrong with a model, if something is."""
+        if run.engine.exploded(run.source, run.state):
+            _warn(str(run.engine.divergence(run.source, run.state)))
+        if solver.name != "descent":
+            left = self.optimality_
+            if stop.reason == "epochs" and not early_stopping and not (left is not None and left <= _FAR):
+                far = "" if left is None else f", and is some {left:.1%} of what can be gained away from it"
+                _warn(
+                    f"All {self.max_iter} passes were made, but the objective is not at its optimum yet{far}. Raise max_iter."
+                )
+            elif run.engine.separable(run.state):
+                _warn(
+                    "Some plane separates the classes perfectly, and nothing keeps the coefficients small: the optimum is at "
+                    "infinity, and training ended on the way. Give a penalty."
+                )
+        elif stop.reason == "epochs" and self.tol is not None and not is_auto(self.learning_rate):
+            quantity = "validation score" if early_stopping else "objective"
+            _warn(
+                f"All {self.max_iter} epochs were made and the {quantity} was still improving. "
+                "Raise max_iter, or choose another learning rate."
+            )
 
     def _patience(self, quantity):
         """What ends training when nothing improves; nothing for tol=None."""
         if self.tol is None:
             return []
-        tolerance = number("tol", self.tol, at_least=0)
         epochs = integer("n_iter_no_change", self.n_iter_no_change)
-        return [NoImprovement(quantity, tolerance, epochs, lower_rate=self.learning_rate == "adaptive")]
+        return [
+            NoImprovement(quantity, self._tolerance(), epochs, lower_rate=self.learning_rate == "adaptive")
+        ]
+
+    def _tolerance(self):
+        return _IMPROVEMENT if is_auto(self.tol) else number("tol", self.tol, at_least=0)
 
     def _require_parts_suffice(self):
         """Refuse what `partial_fit` cannot do because it needs all the data, or the end of training."""
@@ -144,21 +230,41 @@ class LinearSGD(BaseEstimator):
         loss, targets, outputs, class_weight = self._read_targets(y, matrix.shape[0], matrix.dtype, new=False)
         weight = _product(weight, class_weight, matrix.dtype)
         loss, targets = self._passive_aggressive(loss, targets, matrix)
-        engine = self._engine(loss, matrix.shape[0], 1)
-        if hasattr(self, "_state"):
+        flag("shuffle", self.shuffle)
+        solver = Solver("descent", self._optimizer_of_parts(), "parts of the data at a time")
+        engine_for = self._engine_for(solver, loss, 1, without_end=True)
+        batch_size = rows_per_batch(
+            _PART_BATCH if is_auto(self.batch_size) else self.batch_size, matrix.shape[0]
+        )
+        begin = engine_for(1.0, batch_size, 1)
+        if isinstance(getattr(self, "_state", None) and self._state.memory, Memory):
             # Work on a copy: if anything goes wrong, the model stays as it was.
             state = copy.deepcopy(self._state)
         else:
             coef, intercept = (None, None) if first else (dense(self.coef_), self.intercept_)
             initial = self._initial(coef, intercept, outputs, matrix.shape[1])
             updates = 0 if first else self.t_ - 1
-            state = engine.start(matrix.shape[1], outputs, matrix.dtype, initial, updates=updates)
-        engine.leave_epoch(state)
+            state = begin.start(matrix.shape[1], outputs, matrix.dtype, initial, updates=updates)
+        begin.leave_epoch(state)
         source = ArraySource(as_rows(matrix, targets, weight), columns=column_names(X))
-        stop = self._train(engine, source, state, seed_from(self.random_state), state.epoch + 1, [])
-        self._publish(state, engine.weights(state), stop)
+        run = Run(begin, source, Order(seed_from(self.random_state), self.shuffle), state, state.epoch + 1)
+        rate = None if is_auto(self.learning_rate) else 1.0
+
+        def tuned(monitors):
+            return train_tuned(run, engine_for, monitors, rate=rate, batch_size=batch_size, cost=float)
+
+        stop = self._watched(run, tuned, [])
+        self._publish(run.state, run.engine.weights(run.state), stop)
         self.n_iter_ = 1
         return self
+
+    def _optimizer_of_parts(self):
+        """Of `partial_fit`, which is always descent."""
+        if self.solver in ("newton", "saga"):
+            raise ParameterError(
+                f"solver={self.solver!r} needs all rows, so partial_fit cannot use it. Use fit, or solver='auto'."
+            )
+        return choose_solver(self.solver, self.optimizer, ["partial_fit"], None, 1, 1).optimizer
 
     def _read_rows(self, X, sample_weight, *, reset, dtype=None):
         matrix = as_matrix(X, dtype)
@@ -179,7 +285,7 @@ class LinearSGD(BaseEstimator):
         targets = np.column_stack([targets.reshape(len(targets), -1), squares])
         return kind(loss, number("eta0", self.eta0, above=0)), targets
 
-    def _schedule(self, loss, optimizer, epochs, updates):
+    def _schedule(self, loss, optimizer, rate, epochs, updates, *, without_end):
         """The learning rate; of passive-aggressive steps, what their loss expects."""
         if isinstance(loss, (PassiveAggressive1, PassiveAggressive2)):
             if not isinstance(optimizer, SGD):
@@ -189,23 +295,32 @@ class LinearSGD(BaseEstimator):
                 )
             return Constant(loss.aggressiveness)
         given = {**self.get_params(deep=False), "alpha": self.alpha}
+        if is_auto(self.learning_rate):
+            usual = "invscaling" if without_end else "cosine"
+            return make_schedule(usual, loss, {**given, "eta0": rate}, epochs, updates)
         return make_schedule(self.learning_rate, loss, given, epochs, updates)
 
-    def _engine(self, loss, rows, epochs):
-        batch_size = rows_per_batch(self.batch_size, rows)
-        flag("shuffle", self.shuffle)
+    def _engine_for(self, solver, loss, epochs, *, without_end=False):
+        """What makes an engine of descent: from rate, batch size and updates in all."""
         flag("warm_start", self.warm_start)
-        updates = -(-rows // batch_size)
-        optimizer = make_optimizer(self.optimizer, self.momentum)
-        return DescentEngine(
-            loss=loss,
-            optimizer=optimizer,
-            schedule=self._schedule(loss, optimizer, epochs, updates),
-            batch_size=batch_size,
-            penalty=make_penalty(self.penalty, self.alpha, self.l1_ratio),
-            averaging=make_averaging(self.average, batch_size),
-            fit_intercept=flag("fit_intercept", self.fit_intercept),
-        )
+        optimizer = make_optimizer(solver.optimizer or "sgd", self.momentum)
+        penalty = make_penalty(self.penalty, self.alpha, self.l1_ratio)
+        fit_intercept = flag("fit_intercept", self.fit_intercept)
+
+        def engine(rate, batch_size, updates):
+            return DescentEngine(
+                loss=loss,
+                optimizer=optimizer,
+                schedule=self._schedule(
+                    loss, optimizer, rate, epochs, updates / epochs, without_end=without_end
+                ),
+                batch_size=batch_size,
+                penalty=penalty,
+                averaging=make_averaging(self.average, batch_size),
+                fit_intercept=fit_intercept,
+            )
+
+        return engine
 
     def _initial(self, coef_init, intercept_init, outputs, columns):
         """Weights to start from, (outputs, columns + 1), or None for zero."""
@@ -230,27 +345,27 @@ class LinearSGD(BaseEstimator):
             )
         return training, held_out
 
-    def _train(self, engine, source, state, seed, epochs, judges):
+    def _watched(self, run, train, judges):
         """Train under the watch of the judges and of what watches every run."""
         limits = (
             [] if self.time_limit is None else [TimeLimit(number("time_limit", self.time_limit, above=0))]
         )
-        monitors = [LongEpochs(), *judges, *limits, Interrupt(), Progress(show=bool(self.verbose))]
-        stop = train(Run(engine, source, Order(seed, self.shuffle), state, epochs), monitors)
+        stop = train([LongEpochs(), *judges, *limits, Interrupt(), Progress(show=bool(self.verbose))])
         if stop.reason == "interrupted":
             warnings.warn(
-                f"Training was interrupted in epoch {state.epoch + 1}; the model holds the best weights so far.",
+                f"Training was interrupted in epoch {run.state.epoch + 1}; the model holds the best weights so far.",
                 InterruptedWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
         return stop
 
     def _publish(self, state, weights, stop):
         self._state = state
+        self.optimality_ = state.notes.get("solver", {}).get("left")
         self.coef_, self.intercept_ = weights[:, :-1].copy(), weights[:, -1].copy()
         self.n_iter_ = state.epoch + (state.position > 0)
         self.t_ = state.updates + 1
-        self.history_ = History(state.history, stop)
+        self.history_ = History(state.history, stop, state.notes)
 
     # ----------------------------------------------------------------------------------------- the coefficients
 
@@ -364,3 +479,8 @@ def _product(weight, class_weight, dtype):
     if class_weight is None:
         return weight
     return (class_weight if weight is None else weight * class_weight).astype(dtype)
+
+
+def _warn(message):
+    """A warning, shown where the caller called `fit`."""
+    warnings.warn(message, ConvergenceWarning, stacklevel=5)

@@ -12,6 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 
 from fallline.data.classes import as_labels, class_numbers, find_classes, signs
+from fallline.engines.base import LinearEngine
 from fallline.errors import InputError, ParameterError
 from fallline.estimators.base import LinearSGD
 from fallline.objective.domains import ANY_NUMBER, CLASSES
@@ -60,10 +61,12 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     max_iter : int, default=1000
-        Epochs at most.
-    tol : float or None, default=1e-3
-        Training stops when the objective (or, with `early_stopping`, the validation score) has not improved by this much in
-        `n_iter_no_change` epochs running; None makes all `max_iter` epochs.
+        Epochs (passes over the rows) at most.
+    tol : float or None, default='auto'
+        With `solver` 'newton' or 'saga', training stops when what is left to gain is less than this share of what has been
+        gained over a model of intercepts alone; by default 1e-6. In descent, it stops when the objective (or, with
+        `early_stopping`, the validation score) has not improved by this much in `n_iter_no_change` epochs running; by default
+        1e-3, or, where the rate is 'auto', when its schedule ends. None makes all `max_iter` epochs.
     shuffle : bool, default=True
         Visit the rows in a new random order in every epoch.
     verbose : int, default=0
@@ -74,8 +77,9 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         Accepted for compatibility: all classes are trained in one pass, on one core.
     random_state : int, RandomState instance or None, default=None
         Chooses the orders of the rows and those held out. The same integer gives the same model, bit for bit.
-    learning_rate : str or schedule, default='optimal'
-        How the rate develops with the number t of updates, n being those of an epoch:
+    learning_rate : str or schedule, default='auto'
+        Of descent. 'auto' finds a rate by short runs, for a schedule of linear warm-up and half a cosine. Otherwise, how the
+        rate develops with the number t of updates, n being those of an epoch:
 
         - 'constant': `eta0`;
         - 'optimal': 1 / (alpha (t0 + t - 1)), with t0 by Bottou's heuristic;
@@ -104,10 +108,21 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         Whether `fit` begins from the coefficients there are.
     average : bool or int, default=False
         Use the mean of the weights after all updates; with a number, after those that follow so many rows.
-    batch_size : int, float or 'full', default=32
+    solver : str, default='auto'
+        How the optimum is looked for:
+
+        - 'newton': growing-batch stochastic Newton, for models of up to some 1,500 coefficients: nothing to tune, whatever the
+          scales of the columns; see :doc:`/solvers`;
+        - 'saga': variance-reduced mini-batches and then a quasi-Newton method, for larger ones;
+        - 'descent': mini-batch gradient descent with an `optimizer`, whose name may also stand here;
+        - 'auto': descent, if an optimizer, a learning rate, a batch size or averaging is asked for; otherwise what suits the
+          model's size.
+    batch_size : int, float, 'full' or 'auto', default='auto'
+        Of descent. 'auto' tries some sizes and takes the one that comes as far with the least work; `partial_fit` takes 32.
         Rows an update sees: 1 is stochastic, a whole number or a fraction of the rows is mini-batch, and 'full' is batch
         gradient descent. scikit-learn's own class knows 1 only.
-    optimizer : str or optimizer, default='sgd'
+    optimizer : str or optimizer, default=None
+        Of descent; by default 'sgd'.
         'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam' or 'adamw'; or a value from
         `fallline.optim.optimizers`, such as ``Adam(beta_1=0.95)``.
     momentum : float, default=0.9
@@ -131,6 +146,9 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         Epochs made; the last may be unfinished.
     t_ : int
         Updates made, plus 1.
+    optimality_ : float or None
+        How far the objective is from its optimum, relative to what was gained over a model of intercepts alone, as nearly as
+        training knows.
     history_ : History
         A record an epoch, and why training stopped (``history_.stop.message``).
     n_features_in_ : int
@@ -169,13 +187,13 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         l1_ratio=0.15,
         fit_intercept=True,
         max_iter=1000,
-        tol=1e-3,
+        tol="auto",
         shuffle=True,
         verbose=0,
         epsilon=0.1,
         n_jobs=None,
         random_state=None,
-        learning_rate="optimal",
+        learning_rate="auto",
         eta0=0.01,
         power_t=0.5,
         early_stopping=False,
@@ -184,8 +202,9 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         class_weight=None,
         warm_start=False,
         average=False,
-        batch_size=32,
-        optimizer="sgd",
+        solver="auto",
+        batch_size="auto",
+        optimizer=None,
         momentum=0.9,
         decay=0.1,
         decay_epochs=10,
@@ -213,6 +232,7 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         self.class_weight = class_weight
         self.warm_start = warm_start
         self.average = average
+        self.solver = solver
         self.batch_size = batch_size
         self.optimizer = optimizer
         self.momentum = momentum
@@ -397,8 +417,8 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
                 f"early_stopping cannot hold out validation_fraction={share:g} of the rows: {error}"
             ) from error
 
-    def _score(self, engine, source, weights):
+    def _score(self, loss, source, weights):
         """Accuracy on a source."""
         targets, weight = source.targets()
         numbers = targets[:, 0] > 0 if len(self.classes_) == 2 else targets[:, 0]
-        return accuracy_score(numbers, highest(engine.predict(source, weights)), sample_weight=weight)
+        return accuracy_score(numbers, highest(LinearEngine.predict(source, weights)), sample_weight=weight)

@@ -96,6 +96,7 @@ class SGDOneClassSVM(OutlierMixin, LinearSGD):
     penalty = "l2"
     l1_ratio = 0.0
     early_stopping = False
+    solver = "descent"
 
     def __init__(
         self,
@@ -237,8 +238,13 @@ class SGDOneClassSVM(OutlierMixin, LinearSGD):
     def _read_targets(self, y, n, dtype, *, new):
         return Hinge(), np.ones((n, 1), dtype), 1, None
 
-    def _engine(self, loss, rows, epochs):
-        return replace(super()._engine(loss, rows, epochs), intercept_penalty=Linear(self.alpha))
+    def _engine_for(self, solver, loss, epochs, *, without_end=False):
+        engine_for = super()._engine_for(solver, loss, epochs, without_end=without_end)
+
+        def with_penalty(rate, batch_size, updates):
+            return replace(engine_for(rate, batch_size, updates), intercept_penalty=Linear(self.alpha))
+
+        return with_penalty
 
     def _initial(self, coef_init, intercept_init, outputs, columns):
         return super()._initial(

@@ -10,6 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import ShuffleSplit
 
 from fallline.data.arrays import as_numbers
+from fallline.engines.base import LinearEngine
 from fallline.errors import InputError
 from fallline.estimators.base import LinearSGD
 from fallline.settings import make_loss, split_seed
@@ -43,10 +44,12 @@ class SGDRegressor(RegressorMixin, LinearSGD):
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     max_iter : int, default=1000
-        Epochs at most.
-    tol : float or None, default=1e-3
-        Training stops when the objective (or, with `early_stopping`, the validation score) has not improved by this much in
-        `n_iter_no_change` epochs running; None makes all `max_iter` epochs.
+        Epochs (passes over the rows) at most.
+    tol : float or None, default='auto'
+        With `solver` 'newton' or 'saga', training stops when what is left to gain is less than this share of what has been
+        gained over a model of intercepts alone; by default 1e-6. In descent, it stops when the objective (or, with
+        `early_stopping`, the validation score) has not improved by this much in `n_iter_no_change` epochs running; by default
+        1e-3, or, where the rate is 'auto', when its schedule ends. None makes all `max_iter` epochs.
     shuffle : bool, default=True
         Visit the rows in a new random order in every epoch.
     verbose : int, default=0
@@ -55,8 +58,9 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         Where 'huber' turns linear; the tolerance of the epsilon-insensitive losses.
     random_state : int, RandomState instance or None, default=None
         Chooses the orders of the rows and those held out. The same integer gives the same model, bit for bit.
-    learning_rate : str or schedule, default='invscaling'
-        How the rate develops with the number t of updates, n being those of an epoch:
+    learning_rate : str or schedule, default='auto'
+        Of descent. 'auto' finds a rate by short runs, for a schedule of linear warm-up and half a cosine. Otherwise, how the
+        rate develops with the number t of updates, n being those of an epoch:
 
         - 'constant': `eta0`;
         - 'optimal': 1 / (alpha (t0 + t - 1)), with t0 by Bottou's heuristic;
@@ -84,10 +88,21 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         Whether `fit` begins from the coefficients there are.
     average : bool or int, default=False
         Use the mean of the weights after all updates; with a number, after those that follow so many rows.
-    batch_size : int, float or 'full', default=32
+    solver : str, default='auto'
+        How the optimum is looked for:
+
+        - 'newton': growing-batch stochastic Newton, for models of up to some 1,500 coefficients: nothing to tune, whatever the
+          scales of the columns; see :doc:`/solvers`;
+        - 'saga': variance-reduced mini-batches and then a quasi-Newton method, for larger ones;
+        - 'descent': mini-batch gradient descent with an `optimizer`, whose name may also stand here;
+        - 'auto': descent, if an optimizer, a learning rate, a batch size or averaging is asked for; otherwise what suits the
+          model's size.
+    batch_size : int, float, 'full' or 'auto', default='auto'
+        Of descent. 'auto' tries some sizes and takes the one that comes as far with the least work; `partial_fit` takes 32.
         Rows an update sees: 1 is stochastic, a whole number or a fraction of the rows is mini-batch, and 'full' is batch
         gradient descent. scikit-learn's own class knows 1 only.
-    optimizer : str or optimizer, default='sgd'
+    optimizer : str or optimizer, default=None
+        Of descent; by default 'sgd'.
         'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam' or 'adamw'; or a value from
         `fallline.optim.optimizers`, such as ``Adam(beta_1=0.95)``.
     momentum : float, default=0.9
@@ -113,6 +128,9 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         Epochs made; the last may be unfinished.
     t_ : int
         Updates made, plus 1.
+    optimality_ : float or None
+        How far the objective is from its optimum, relative to what was gained over a model of intercepts alone, as nearly as
+        training knows.
     history_ : History
         A record an epoch, and why training stopped (``history_.stop.message``).
     n_features_in_ : int
@@ -148,12 +166,12 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         l1_ratio=0.15,
         fit_intercept=True,
         max_iter=1000,
-        tol=1e-3,
+        tol="auto",
         shuffle=True,
         verbose=0,
         epsilon=0.1,
         random_state=None,
-        learning_rate="invscaling",
+        learning_rate="auto",
         eta0=0.01,
         power_t=0.25,
         early_stopping=False,
@@ -161,8 +179,9 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         n_iter_no_change=5,
         warm_start=False,
         average=False,
-        batch_size=32,
-        optimizer="sgd",
+        solver="auto",
+        batch_size="auto",
+        optimizer=None,
         momentum=0.9,
         decay=0.1,
         decay_epochs=10,
@@ -190,6 +209,7 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.average = average
+        self.solver = solver
         self.batch_size = batch_size
         self.optimizer = optimizer
         self.momentum = momentum
@@ -289,9 +309,9 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         if not self._several:
             self.coef_ = self.coef_[0]
 
-    def _score(self, engine, source, weights):
+    def _score(self, loss, source, weights):
         """R2 on a source."""
         y, weight = source.targets()
         return r2_score(
-            y[:, : len(weights)], engine.loss.link.mean(engine.predict(source, weights)), sample_weight=weight
+            y[:, : len(weights)], loss.link.mean(LinearEngine.predict(source, weights)), sample_weight=weight
         )

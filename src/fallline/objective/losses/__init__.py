@@ -17,6 +17,7 @@ from fallline.objective.losses.huber import Huber
 from fallline.objective.losses.log_loss import LogLoss
 from fallline.objective.losses.modified_huber import ModifiedHuber
 from fallline.objective.losses.multinomial import Multinomial
+from fallline.objective.losses.offset import Offset
 from fallline.objective.losses.one_versus_rest import OneVersusRest
 from fallline.objective.losses.perceptron import Perceptron
 from fallline.objective.losses.poisson import Poisson
@@ -43,6 +44,8 @@ __all__ = [
     "SquaredError",
     "SquaredHinge",
     "Tweedie",
+    "innermost",
+    "is_coupled",
     "loss_from_json",
     "loss_to_json",
     "name_of",
@@ -64,6 +67,16 @@ LOSSES = {
     "perceptron": Perceptron,
     "multinomial": Multinomial,
 }
+
+
+def innermost(loss: Any) -> Any:
+    """A loss without its offset."""
+    return loss.loss if isinstance(loss, Offset) else loss
+
+
+def is_coupled(loss: Any) -> bool:
+    """Whether the curvature by the score of one output depends on those of the others."""
+    return getattr(innermost(loss), "coupled", False)
 
 
 def name_of(loss: Any) -> str:

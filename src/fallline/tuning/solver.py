@@ -1,0 +1,105 @@
+"""Which solver: Newton's where the curvature fits, variance-reduced mini-batches where it does not, descent if asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from fallline.data.rows import TrainingSource
+from fallline.engines.base import LinearEngine
+from fallline.engines.newton import NewtonEngine
+from fallline.errors import ParameterError
+from fallline.names import did_you_mean
+from fallline.objective.losses import is_coupled
+from fallline.optim.optimizers import OPTIMIZERS
+
+__all__ = ["SOLVERS", "Solver", "choose_solver", "solver_engine"]
+
+SOLVERS = ("auto", "newton", "saga", "descent")
+"""What may be asked for; the name of an optimizer stands for descent with it."""
+
+# Coefficients that share a curvature, at most: beyond, its square no longer fits in memory at ease, nor its cube in the time.
+_MOST_COEFFICIENTS = 1500
+
+
+class Solver(NamedTuple):
+    """What was chosen, and why.
+
+    Parameters
+    ----------
+    name : {"newton", "saga", "descent"}
+    optimizer : str, NamedTuple or None
+        Of descent; None for the usual one.
+    reason : str
+    """
+
+    name: str
+    optimizer: Any
+    reason: str
+
+
+def choose_solver(
+    solver: Any, optimizer: Any, given: Sequence[str], loss: Any, columns: int, outputs: int
+) -> Solver:
+    """The solver that was asked for, or the one that suits the size of a model.
+
+    Parameters
+    ----------
+    solver : str
+        One of `SOLVERS`, or the name of an optimizer.
+    optimizer : str, NamedTuple or None
+        If given, the solver is descent.
+    given : sequence of str
+        Names of other parameters that were given and that only descent has a use for.
+    loss : NamedTuple
+    columns, outputs : int
+
+    Raises
+    ------
+    ParameterError
+        If there is no such solver, or it has no use for what was given.
+    """
+    asked = ["optimizer"] * (optimizer is not None) + list(given)
+    if solver in OPTIMIZERS and optimizer is None:
+        return Solver("descent", solver, "asked for by the name of its optimizer")
+    if solver not in SOLVERS:
+        raise ParameterError(
+            f"solver={solver!r} is not a solver.{did_you_mean(str(solver), SOLVERS)} Choose one of {', '.join(SOLVERS)}, or the "
+            "name of an optimizer."
+        )
+    if solver == "descent":
+        return Solver("descent", optimizer, "asked for")
+    if asked and solver == "auto":
+        return Solver("descent", optimizer, f"{asked[0]} is its parameter")
+    if asked:
+        raise ParameterError(
+            f"{asked[0]} was given, but solver={solver!r} has no use for it. Leave it out, or choose solver='descent'."
+        )
+    if solver != "auto":
+        return Solver(solver, None, "asked for")
+    coefficients = columns + 1
+    if is_coupled(loss):
+        coefficients *= outputs
+    small = coefficients <= _MOST_COEFFICIENTS and outputs * coefficients <= 8 * _MOST_COEFFICIENTS
+    if small or (is_coupled(loss) and coefficients <= _MOST_COEFFICIENTS):
+        return Solver("newton", None, f"the curvature of {coefficients:,} coefficients fits")
+    return Solver("saga", None, f"the curvature of {coefficients:,} coefficients would be too large")
+
+
+def solver_engine(
+    name: str,
+    loss: Any,
+    penalty: Any,
+    source: TrainingSource,
+    *,
+    fit_intercept: bool,
+    tolerance: float,
+) -> LinearEngine:
+    """The engine of "newton" or "saga" for a loss, a penalty and a source."""
+    return NewtonEngine(
+        loss=loss,
+        penalty=penalty,
+        rows=source.n_rows,
+        fit_intercept=fit_intercept,
+        tolerance=tolerance,
+    )
