@@ -7,8 +7,8 @@
     python benchmarks/solvers.py --optima           only find the optima that are not in the user's cache yet: ten minutes
 
 A pass is n rows' worth of gradient work, as the solver counts it (`rows` of its state): every visit of a row, also by batches
-that are iterated on and by passes that only search along a line. The gap is (F - F*) / (F_null - F*) in the objective as stated, at
-the weights that the model would have if training ended with this block.
+that are iterated on and by passes that only search along a line. The gap is (F - F*) / (F_null - F*) in the objective as stated,
+at the weights that the model would have if training ended with this block.
 
 Beside it runs L-BFGS (SciPy's, from the model of intercepts alone) on columns scaled by hand; an evaluation is a pass.
 

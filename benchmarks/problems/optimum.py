@@ -243,7 +243,7 @@ def _step(H, damping, gradient):
 
 def _quasi_newton(smooth, v):
     """L-BFGS, then Newton's method with conjugate gradients: v, and half the last Newton decrement."""
-    limits = {"maxiter": 3000, "maxfun": 6000, "maxcor": 30, "ftol": 0.0, "gtol": 1e-9}
+    limits = {"maxiter": 150, "maxcor": 20, "ftol": 0.0, "gtol": 1e-9}
     v = minimize(smooth.value, v, jac=True, method="L-BFGS-B", options=limits).x
     v = minimize(
         smooth.value,
@@ -251,7 +251,7 @@ def _quasi_newton(smooth, v):
         jac=True,
         hessp=smooth.product,
         method="Newton-CG",
-        options={"xtol": 1e-14, "maxiter": 50},
+        options={"xtol": 1e-14, "maxiter": 100},
     ).x
     gradient = smooth.value(v)[1]
     operator = scipy.sparse.linalg.LinearOperator((v.size, v.size), lambda d: smooth.product(v, d))
