@@ -19,6 +19,7 @@ def training_report(summary: Mapping[str, Any]) -> str:
         f"{data['target']!r} taken as {data['task']} ({data['why_task']}).",
         *_left_out(data),
         _method(training),
+        *_found(training),
         _progress(training),
         *_validation(summary),
         f"Time: {_times(summary['seconds'])}. {_cache(summary['cache'])}",
@@ -31,9 +32,19 @@ def training_report(summary: Mapping[str, Any]) -> str:
 
 def _method(training):
     penalty = f"penalty {training['penalty']} with alpha {training['alpha']:.3g}"
-    rate = f"{training['schedule']} rate {training['learning_rate']:g}"
+    highest = training["learning_rate"]
+    rate = f"{training['schedule']} rate" + ("" if highest is None else f" {highest:g}")
     batches = f"batch size {training['batch_size']:,}"
     return f"{training['loss']}, {penalty}; {training['optimizer']}, {batches}, {rate}."
+
+
+def _found(training):
+    """What was found out, and why. Models of before this was done know nothing of it."""
+    found = training.get("found", {})
+    return [
+        f"Found: {name.replace('_', ' ')} {note['value']:g}, by {note['reason']}."
+        for name, note in found.items()
+    ]
 
 
 def _progress(training):

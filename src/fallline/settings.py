@@ -26,6 +26,7 @@ __all__ = [
     "choose",
     "flag",
     "integer",
+    "is_auto",
     "make_averaging",
     "make_loss",
     "make_optimizer",
@@ -35,6 +36,7 @@ __all__ = [
     "rows_per_batch",
     "seed_from",
     "split_seed",
+    "takes_rate",
 ]
 
 
@@ -86,6 +88,11 @@ def flag(name: str, value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise ParameterError(f"{name}={value!r} is neither True nor False. Give one of them.")
     return bool(value)
+
+
+def is_auto(value: Any) -> bool:
+    """Whether a value is to be found out."""
+    return isinstance(value, str) and value == "auto"
 
 
 def rows_per_batch(batch_size: Any, n: int) -> int:
@@ -182,7 +189,14 @@ def make_optimizer(optimizer: Any, momentum: Any = 0.9) -> Any:
     return _check_fields(optimizer)
 
 
-def make_schedule(learning_rate: Any, loss: Any, given: Mapping[str, Any], epochs: int, updates: int) -> Any:
+def takes_rate(schedule: Any) -> bool:
+    """Whether a schedule, given by its name, begins with a rate that has to be known or found out."""
+    return "eta0" in getattr(SCHEDULES.get(str(schedule)), "_fields", ())
+
+
+def make_schedule(
+    learning_rate: Any, loss: Any, given: Mapping[str, Any], epochs: int, updates: float
+) -> Any:
     """A schedule from its name; or a typed value as it is.
 
     Parameters
@@ -193,7 +207,8 @@ def make_schedule(learning_rate: Any, loss: Any, given: Mapping[str, Any], epoch
         What "optimal" looks at for its first rate.
     given : mapping
         Values of `eta0`, `power_t`, `alpha`, `decay`, `decay_epochs` and `warmup`; only those needed are looked at.
-    epochs, updates : int
+    epochs : int
+    updates : float
         Epochs to come, and updates an epoch: how long schedules with an end are.
     """
     if _implements(learning_rate, rate):
@@ -214,7 +229,7 @@ def make_schedule(learning_rate: Any, loss: Any, given: Mapping[str, Any], epoch
         decay_epochs = number("decay_epochs", given["decay_epochs"], above=0, at_most=_HIGHEST)
         parameters["length"] = min(max(1, round(decay_epochs * updates)), _HIGHEST)
     elif "length" in kind._fields:
-        parameters["length"] = min(epochs * updates, _HIGHEST)
+        parameters["length"] = min(max(1, round(epochs * updates)), _HIGHEST)
     if "warmup" in kind._fields:
         share = kind.usual_warmup if given["warmup"] is None else given["warmup"]
         parameters["warmup"] = round(number("warmup", share, at_least=0, below=1) * parameters["length"])

@@ -81,15 +81,16 @@ def _add_training(group):
         "--learning-rate",
         metavar="RATE",
         type=decimal,
-        default=0.01,
-        help="the first, or highest, rate (default: %(default)s)",
+        default="auto",
+        help="the first, or highest, rate; auto finds one by short runs (default: %(default)s)",
     )
     add("--schedule", metavar="NAME", default="cosine", help="how the rate develops (default: %(default)s)")
     add(
         "--batch-size",
         metavar="ROWS",
         type=some_number,
-        help="1 is stochastic, a number or a fraction mini-batch, full batch (default: 128, fewer with few rows)",
+        default="auto",
+        help="1 is stochastic, a number or a fraction mini-batch, full batch; auto tries some (default: %(default)s)",
     )
     add(
         "--epochs",

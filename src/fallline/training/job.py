@@ -21,8 +21,8 @@ from fallline.data.order import Order
 from fallline.data.prepared import Preparing, prepare
 from fallline.data.sources import open_source
 from fallline.data.sources.options import ReadOptions
+from fallline.engines.work import work_a_row
 from fallline.errors import CacheError, DamagedCacheError, FalllineWarning, InterruptedWarning, ParameterError
-from fallline.loop import train as run_loop
 from fallline.model import Model
 from fallline.monitors.base import Run
 from fallline.monitors.interrupt import Interrupt
@@ -38,8 +38,9 @@ from fallline.objective.losses import name_of
 from fallline.objective.losses.offset import Offset
 from fallline.settings import number, seed_from
 from fallline.training.held_out import HeldOut
-from fallline.training.recipe import Extent, Recipe, class_loss, regression_loss, task_for
+from fallline.training.recipe import Recipe, class_loss, regression_loss, task_for
 from fallline.training.summary import judged, summarised
+from fallline.tuning import train_tuned
 
 __all__ = ["train"]
 
@@ -60,9 +61,9 @@ def train(
     alpha: float | None = None,
     l1_ratio: float = 0.15,
     optimizer: Any = "adam",
-    learning_rate: float = 0.01,
+    learning_rate: float | str = "auto",
     schedule: Any = "cosine",
-    batch_size: float | str | None = None,
+    batch_size: float | str = "auto",
     epochs: int | None = None,
     validation: Any = None,
     seed: int = 0,
@@ -109,13 +110,14 @@ def train(
         Share of L1 in "elasticnet".
     optimizer : str or NamedTuple
         A name in `fallline.optim.optimizers`, or an optimizer.
-    learning_rate : float
-        The first, or highest, rate of the schedule.
+    learning_rate : float or "auto"
+        The first, or highest, rate of the schedule. "auto" finds one by short runs, which visit a twentieth as many rows as
+        training does; should training diverge all the same, it begins anew with a tenth.
     schedule : str or NamedTuple
         How the rate develops: a name in `fallline.optim.schedules`, or a schedule.
-    batch_size : int, float or "full", optional
+    batch_size : int, float, "full" or "auto"
         Rows an update sees: 1 is stochastic, a whole number or a fraction of the rows mini-batch, "full" batch gradient descent.
-        By default 128; fewer where there are fewer than 4,096 rows, and up to 1,024 where rows are sparse and features many.
+        "auto" tries powers of two, and takes the one that comes as far with the least work.
     epochs : int, optional
         Passes over the rows; by default as many as make four million visits to rows, from 5 to 100.
     validation : float, path or table, optional
@@ -199,10 +201,19 @@ def _trained(source, plan, how, held_out, recipe, order, loss, limits, progress)
     training, judging = held_out.parts(prepared, how)
     encoder = prepared.encoder
     chosen = class_loss(loss, len(encoder.classes)) if encoder.classes else regression_loss(loss)
-    engine = recipe.engine(Offset(chosen) if plan.offset is not None else chosen, Extent.of(training))
-    state = engine.start(training.n_columns, _outputs(encoder), np.float32)
-    run = Run(engine, training, order, state, recipe.epochs_for(training.n_rows))
-    stop = run_loop(run, _monitors(judging, limits, _scaled(progress, 0.5 * (not prepared.found), 1.0)))
+    engine_for = recipe.engine_for(Offset(chosen) if plan.offset is not None else chosen, training.n_rows)
+    outputs, begin = _outputs(encoder), engine_for(1.0, 1, 1)
+    state = begin.start(training.n_columns, outputs, np.float32)
+    run = Run(begin, training, order, state, recipe.epochs_for(training.n_rows))
+    stop = train_tuned(
+        run,
+        engine_for,
+        _monitors(judging, limits, _scaled(progress, 0.5 * (not prepared.found), 1.0)),
+        rate=recipe.rate,
+        batch_size=recipe.batch_size_for(training.n_rows),
+        cost=work_a_row(training, outputs, begin.optimizer),
+    )
+    engine, state = run.engine, run.state
     if engine.exploded(training, state):
         raise engine.divergence(training, state)
     model = Model(encoder, _final(run, stop), chosen, {}, state.history)

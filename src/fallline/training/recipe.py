@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fallline.data.rows import TrainingSource
 from fallline.engines.descent import DescentEngine
 from fallline.objective.domains import CLASSES
 from fallline.objective.losses import LOSSES, OneVersusRest
 from fallline.settings import (
     integer,
+    is_auto,
     make_loss,
     make_optimizer,
     make_penalty,
     make_schedule,
     number,
     rows_per_batch,
+    takes_rate,
 )
+from fallline.tuning import EngineFor, passes_for
 
-__all__ = ["Extent", "Recipe", "class_loss", "regression_loss", "task_for"]
-
-# As many epochs as make so many visits to rows, within limits: small data need many passes, large ones few.
-_ROW_VISITS = 4_000_000
-_FEWEST_EPOCHS, _MOST_EPOCHS = 5, 100
-# Enough rows for a batch to be quick; more where an update, which visits all coefficients, would take longer than its gradient,
-# which visits what is not zero; and enough batches for an epoch to come somewhere.
-_ROWS_A_BATCH, _MOST_ROWS_A_BATCH, _BATCHES_AN_EPOCH = 128, 1024, 32
+__all__ = ["Recipe", "class_loss", "regression_loss", "task_for"]
 
 _LOSS_PARAMETERS = {"epsilon": 0.1, "quantile": 0.5, "power": 1.5}
 _SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
@@ -59,26 +53,6 @@ def class_loss(loss: Any, n_classes: int) -> Any:
     return found if found.domain == CLASSES else OneVersusRest(found, np.ones(n_classes))
 
 
-class Extent(NamedTuple):
-    """How large data are.
-
-    Parameters
-    ----------
-    rows, columns : int
-    numbers_a_row : float
-        Numbers that a row holds on average, zeros of sparse rows not counted.
-    """
-
-    rows: int
-    columns: int
-    numbers_a_row: float
-
-    @classmethod
-    def of(cls, source: TrainingSource) -> Extent:
-        """That of a source."""
-        return cls(source.n_rows, source.n_columns, source.numbers_a_row)
-
-
 class Recipe(NamedTuple):
     """What was given; see `fallline.train`."""
 
@@ -86,14 +60,14 @@ class Recipe(NamedTuple):
     alpha: float | None
     l1_ratio: float
     optimizer: Any
-    learning_rate: float
+    learning_rate: float | str
     schedule: Any
-    batch_size: float | str | None
+    batch_size: float | str
     epochs: int | None
 
     def check(self) -> None:
         """Raise `ParameterError` for what cannot be used, before any work is done."""
-        self.engine(LOSSES["log_loss"](), Extent(1000, 10, 10.0))
+        self.engine_for(LOSSES["log_loss"](), 1000)(self.rate or 1.0, self.batch_size_for(1000) or 1, 1)
 
     def alpha_for(self, rows: int) -> float:
         """Strength of the penalty for so many rows."""
@@ -101,29 +75,27 @@ class Recipe(NamedTuple):
 
     def epochs_for(self, rows: int) -> int:
         """Passes over so many rows."""
-        if self.epochs is not None:
-            return integer("epochs", self.epochs)
-        return min(max(math.ceil(_ROW_VISITS / rows), _FEWEST_EPOCHS), _MOST_EPOCHS)
+        return passes_for(rows) if self.epochs is None else integer("epochs", self.epochs)
 
-    def batch_size_for(self, extent: Extent) -> int:
-        """Rows an update sees."""
-        if self.batch_size is not None:
-            return rows_per_batch(self.batch_size, extent.rows)
-        usual = _ROWS_A_BATCH
-        while usual < min(extent.columns / max(extent.numbers_a_row, 1.0), _MOST_ROWS_A_BATCH):
-            usual *= 2
-        return max(1, min(usual, extent.rows // _BATCHES_AN_EPOCH))
+    def batch_size_for(self, rows: int) -> int | None:
+        """Rows an update sees; None where that is to be found out."""
+        return None if is_auto(self.batch_size) else rows_per_batch(self.batch_size, rows)
 
-    def engine(self, loss: Any, extent: Extent) -> DescentEngine:
-        """The engine for a loss and data of such an extent."""
-        rows = extent.rows
-        batch_size, alpha = self.batch_size_for(extent), self.alpha_for(rows)
-        given = {**_SCHEDULE_PARAMETERS, "eta0": self.learning_rate, "alpha": alpha}
-        updates = -(-rows // batch_size)
-        return DescentEngine(
-            loss=loss,
-            optimizer=make_optimizer(self.optimizer),
-            schedule=make_schedule(self.schedule, loss, given, self.epochs_for(rows), updates),
-            batch_size=batch_size,
-            penalty=make_penalty(self.penalty, alpha, self.l1_ratio),
-        )
+    @property
+    def rate(self) -> float | None:
+        """The highest rate; None where that is to be found out. A schedule that names no rate of its own has nothing to find."""
+        if not is_auto(self.learning_rate):
+            return number("learning_rate", self.learning_rate, above=0)
+        return None if takes_rate(self.schedule) else 1.0
+
+    def engine_for(self, loss: Any, rows: int) -> EngineFor:
+        """What makes the engine for a loss and so many rows, from rate, batch size and updates."""
+        alpha, epochs = self.alpha_for(rows), self.epochs_for(rows)
+        optimizer, penalty = make_optimizer(self.optimizer), make_penalty(self.penalty, alpha, self.l1_ratio)
+        given = {**_SCHEDULE_PARAMETERS, "alpha": alpha}
+
+        def engine(rate, batch_size, updates):
+            schedule = make_schedule(self.schedule, loss, {**given, "eta0": rate}, epochs, updates / epochs)
+            return DescentEngine(loss, optimizer, schedule, batch_size, penalty)
+
+        return engine

@@ -14,8 +14,10 @@ from fallline.data.sources.base import Source
 from fallline.model import Model
 from fallline.monitors.base import Run
 from fallline.objective.losses import name_of
+from fallline.settings import takes_rate
 from fallline.state import Stop
 from fallline.training.recipe import Recipe
+from fallline.tuning import BATCH_SIZE, LEARNING_RATE
 
 __all__ = ["judged", "summarised"]
 
@@ -67,14 +69,22 @@ def _training(recipe, run):
         "alpha": recipe.alpha_for(run.source.n_rows),
         "optimizer": type(engine.optimizer).__name__,
         "schedule": type(engine.schedule).__name__,
-        "learning_rate": recipe.learning_rate,
+        "learning_rate": _rate(recipe, state),
         "batch_size": engine.batch_size,
+        "found": {name: state.notes[name] for name in (BATCH_SIZE, LEARNING_RATE) if name in state.notes},
         "seed": run.order.seed,
         "epochs": state.epoch,
         "updates": state.updates,
         "loss_at_end": state.history[-1]["loss"] if state.history else None,
         "rows_a_second": _speed(state),
     }
+
+
+def _rate(recipe, state):
+    """The highest rate, given or found; None for schedules that name none."""
+    if not takes_rate(recipe.schedule):
+        return None
+    return state.notes[LEARNING_RATE]["value"] if recipe.rate is None else recipe.rate
 
 
 def _speed(state):

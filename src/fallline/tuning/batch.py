@@ -15,10 +15,10 @@ and the size is the power of two with the least. The first factor falls to a kne
 
 1. A rate is looked for as in `rate`, with batches of 32, and the run with the best one leads to where most of training takes
    place: at the start gradients are large, and B is smaller than it will ever be again.
-2. There, batches of b and of :math:`b' = 16 b` rows give :math:`|G|^2` and :math:`\operatorname{tr} \Sigma` by their squared
-   norms, for :math:`E |g_b|^2 = |G|^2 + \operatorname{tr} \Sigma / b` (the same, appendix A).
-3. Every size is tried, with a few updates on the same rows; one that diverges, or that memory does not hold, is out, and all
+2. Every size is tried, with a few updates on the same rows; one that diverges, or that memory does not hold, is out, and all
    larger ones with it.
+3. At the end of (1), batches of b and of :math:`b' = 16 b` rows give :math:`|G|^2` and :math:`\operatorname{tr} \Sigma` by
+   their squared norms, for :math:`E |g_b|^2 = |G|^2 + \operatorname{tr} \Sigma / b` (the same, appendix A).
 
 c is not taken from a clock, for then two runs would not agree to the bit: it is the count of the numbers that a row and an
 update go through, which the caller states. The trials' speeds are kept beside what was found, to be looked at.
@@ -32,7 +32,7 @@ from collections.abc import Callable
 from fallline.data.rows import TrainingSource
 from fallline.state import State
 from fallline.tuning.rate import climb
-from fallline.tuning.trials import EngineFor, Found, Trial, Trials, most_visits
+from fallline.tuning.trials import EngineFor, Found, Trial, Trials
 
 __all__ = ["choose_batch_size"]
 
@@ -42,8 +42,8 @@ _SMALLEST, _LARGEST = 16, 4096
 # An epoch should come somewhere, also where there are few rows; and so should training: the noise scale knows nothing of
 # slopes so different that plain descent needs many updates, however exact they are.
 _BATCHES_AN_EPOCH, _UPDATES = 32, 2**13
-# Rows of smaller batches, how many times larger the larger ones are, and how many of these the noise is estimated from.
-_NOISY, _TIMES, _BATCHES = 32, 16, 4
+# Rows of the larger batches that the noise is estimated from, at most; how many times smaller the others are; how many there are.
+_NOISY, _TIMES, _BATCHES = 512, 16, 8
 
 
 def choose_batch_size(
@@ -80,43 +80,30 @@ def choose_batch_size(
     NonFiniteError
         If the data hold NaN or infinity.
     """
-    budget = most_visits(visits)
-    trials = Trials(engine_for, state, source, seed)
+    trials = Trials(engine_for, state, source, seed, visits)
+    budget = trials.budget
     rate, _ = climb(trials, _FIRST_RATE, _USUAL, max(1, visits // _USUAL), budget // 2)  # (1)
     best = min(trials.made, key=lambda trial: trial.objective)
-    noise = _noise_scale(trials, best, source.n_rows)  # (2)
-    sizes, limit = _tried(trials, rate, source.n_rows, visits, budget)  # (3)
+    sizes, limit = _tried(trials, rate, source.n_rows, visits, budget)  # (2)
+    noise = _noise_scale(trials, best, min(sizes[-1], _NOISY), source.n_rows)  # (3)
     times = {size: cost(size) * (1 + size / noise) for size in sizes}
     size = min(sizes, key=times.__getitem__)
-    reason = (
-        f"the least work of {sizes[0]} to {sizes[-1]:,} rows ({limit}): updates take "
-        f"{_share(cost, size):.0%} of it, and the gradient's noise scale is {noise:,.0f} rows"
+    scale = (
+        f"the gradient's noise scale is {noise:,.0f} rows"
+        if noise < math.inf
+        else "the gradient is all noise"
     )
+    tried = f"the least work of {sizes[0]} to {sizes[-1]:,} rows ({limit})"
+    reason = f"{tried}: updates take {_share(cost, size):.0%} of it, and {scale}"
     return Found(size, reason, trials.start, trials.visits, trials.made)
 
 
-def _noise_scale(trials: Trials, best: Trial, n: int) -> float:
-    """(2), in rows; infinite where the gradient cannot be told from noise."""
-    small = min(_NOISY, max(1, n // (2 * _TIMES)))
-    large = small * _TIMES
-    batches = max(1, min(_BATCHES, n // (2 * large)))
-    if best.state is None or large * batches > n:
-        return math.inf
-    few, many = (
-        sum(trials.squared_gradient(best.state, size, place) for place in range(count)) / count
-        for size, count in ((small, batches * _TIMES), (large, batches))
-    )
-    gradient = (large * many - small * few) / (large - small)
-    noise = (few - many) / (1 / small - 1 / large)
-    return max(noise / gradient, 1.0) if gradient > 0 and noise > 0 else math.inf
-
-
 def _tried(trials: Trials, rate: float, n: int, visits: int, budget: int) -> tuple[list[int], str]:
-    """(3): the sizes that work, and what sets an end to them."""
+    """(2): the sizes that work, and what sets an end to them."""
     limits = {
         f"an epoch has {_BATCHES_AN_EPOCH} updates at least": n // _BATCHES_AN_EPOCH,
         f"training has {_UPDATES:,} updates at least": max(visits // _UPDATES, _SMALLEST),
-        "no more were tried": min(_LARGEST, budget // 8),
+        "no more were tried": min(_LARGEST, budget // 64),
     }
     limit = min(limits, key=limits.__getitem__)
     most = max(1, limits[limit])
@@ -134,6 +121,20 @@ def _tried(trials: Trials, rate: float, n: int, visits: int, budget: int) -> tup
         sizes.append(size)
         size *= 2
     return sizes, limit
+
+
+def _noise_scale(trials: Trials, best: Trial, large: int, n: int) -> float:
+    """(3), in rows; infinite where the gradient cannot be told from noise."""
+    small, batches = max(1, large // _TIMES), max(1, min(_BATCHES, n // (2 * large)))
+    if best.state is None or small == large:
+        return math.inf
+    few, many = (
+        sum(trials.squared_gradient(best.state, size, place) for place in range(count)) / count
+        for size, count in ((small, batches * large // small), (large, batches))
+    )
+    gradient = (large * many - small * few) / (large - small)
+    noise = (few - many) / (1 / small - 1 / large)
+    return max(noise / gradient, 1.0) if gradient > 0 and noise > 0 else math.inf
 
 
 def _share(cost: Callable[[int], float], size: int) -> float:

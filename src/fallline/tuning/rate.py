@@ -6,8 +6,8 @@ gets a run of its own: from the same state, on the same rows, through the whole 
 included. That matters: at a constant rate, the best of short runs is far too small for long ones (Wu et al., Understanding
 short-horizon bias, 2018).
 
-1. **Scale.** Runs of up to 64 updates. The rate goes down from the first guess, in strides that double in the exponent, until the
-   objective falls; then up or down, times or divided by 4, until neither neighbour is better. Rows that were not trained on
+1. **Scale.** Runs of up to 64 updates. The rate goes down from the first guess, in strides that grow, until the objective
+   falls; then up or down, times or divided by 4, until neither neighbour is clearly better. Rows that were not trained on
    judge.
 2. **Length.** The same climb from there with what is left of the budget: runs about ten times as long. They bear no higher rate
    than the short ones; where they seem to, that is chance.
@@ -21,7 +21,7 @@ short-horizon bias, 2018).
    update at all, curvature is what limits it, and :math:`\eta = \eta_m / 2`, to be safe on rows not yet seen.
 5. The rate is rounded to a power of two: short to write down, and no more exact than the probe is.
 
-The runs visit at most a twentieth as many rows as training will, or 32,768 where that is more. Large batches are tried with
+The runs visit at most a twentieth as many rows as training will, or 65,536 where that is more. Large batches are tried with
 smaller ones, which are noisier, so that what is found is safe.
 """
 
@@ -31,7 +31,7 @@ import math
 
 from fallline.data.rows import TrainingSource
 from fallline.state import State
-from fallline.tuning.trials import EngineFor, Found, Trials, most_visits
+from fallline.tuning.trials import EngineFor, Found, Trials
 
 __all__ = ["climb", "probe_rate"]
 
@@ -40,6 +40,8 @@ _FIRST = 2.0**-4
 _STRIDE = 4.0
 _SHORT, _FEWEST = 64, 32
 _HORIZON = 0.4
+# Better by less than this share of what was gained is chance.
+_CLEARLY = 0.005
 # Trials that half of the budget should suffice for in (1), and the rest of it in (2).
 _SHORT_TRIALS, _LONG_TRIALS = 8, 4
 
@@ -76,22 +78,24 @@ def probe_rate(
     NonFiniteError
         If the data hold NaN or infinity.
     """
-    budget = most_visits(updates * batch_size)
-    trials = Trials(engine_for, state, source, seed)
+    trials = Trials(engine_for, state, source, seed, updates * batch_size)
+    budget = trials.budget
     rate, seen = climb(trials, _FIRST, batch_size, updates, budget // 2)  # (1)
-    tried, highest = trials.made[-1].updates, math.inf
-    size, length = _extent((budget - trials.visits) // _LONG_TRIALS - trials.judged, 2 * _FEWEST, batch_size)
+    short, highest = trials.made[-1], _minimum(rate, seen)
+    tried, size = short.updates, short.batch_size
+    longer, length = _extent(
+        (budget - trials.visits) // _LONG_TRIALS - trials.judged, 2 * _FEWEST, batch_size
+    )
     if min(length, updates) > 2 * tried:
-        tried, highest = (
-            min(length, updates),
-            _minimum(rate, seen) if size == trials.made[-1].batch_size else math.inf,
-        )
+        tried, size = min(length, updates), longer
         rate, seen = _climb(trials, rate, size, tried, budget)  # (2)
-    limited = seen.get(_STRIDE * rate, 0.0) >= trials.start
-    if limited:
+    best = _minimum(rate, seen)  # (3)
+    if size == short.batch_size:
+        best = min(best, highest)
+    if seen.get(_STRIDE * rate, 0.0) >= trials.start:  # (4)
         value, why = rate / 2, "half of the largest that lowers it, for curvature limits it"
     else:
-        value = min(_minimum(rate, seen), highest) * min(1.0, tried / updates) ** _HORIZON  # (3), (4)
+        value = best * min(1.0, tried / updates) ** _HORIZON
         why = f"the best of runs of {tried:,} updates, lowered for {updates:,} of them"
     value = 2.0 ** round(math.log2(value))  # (5)
     reason = f"{len(trials.made)} short runs on {trials.visits:,} visits to rows: {why}"
@@ -126,9 +130,9 @@ def _climb(trials, rate, batch_size, updates, budget):
 
     stride = _STRIDE
     while not objective(rate) < trials.start and trials.visits + cost <= budget:
-        rate, stride = rate / stride, stride**2
+        rate, stride = rate / stride, stride * _STRIDE
     for factor in (_STRIDE, 1 / _STRIDE):
-        while objective(rate * factor) < objective(rate):
+        while objective(rate * factor) < objective(rate) - _CLEARLY * (trials.start - objective(rate)):
             rate *= factor
     return rate, seen
 
@@ -140,4 +144,7 @@ def _minimum(rate, seen):
         return rate
     below, here, above = map(math.log, points)
     bend = below + above - 2 * here
-    return rate * _STRIDE ** (0.5 * (below - above) / bend) if bend > 0 else rate
+    if bend <= 0:
+        return rate
+    # Where all three are about the same, it may lie anywhere; what was not tried is not trusted.
+    return rate * _STRIDE ** min(1.0, max(-1.0, 0.5 * (below - above) / bend))

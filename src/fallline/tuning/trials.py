@@ -27,11 +27,12 @@ __all__ = ["EngineFor", "Found", "Stretch", "Trial", "Trials", "most_visits"]
 
 # The epoch whose order trials visit the rows in: a shuffled one that no training comes to.
 _EPOCH = 2**40
-# Rows to judge on: the difference of two trials on the same rows is certain enough. Where they are more than this share of
-# all, they are trained on, too, for the objective is what is to fall.
-_JUDGED, _JUDGED_SHARE = 2048, 0.25
-# What all trials of a search may visit: a share of the visits that training makes, or so many where that is less.
-_SHARE, _FEW_VISITS = 1 / 20, 2**15
+# Rows to judge on, at most: the difference of two trials on the same rows is certain enough; and how many times a budget should
+# suffice for judging. Where they are more than this share of all, they are trained on, too: the objective is what is to fall.
+_JUDGED, _JUDGED_SHARE, _JUDGINGS = 2048, 0.25, 64
+# What all trials of a search may visit: a share of the visits that training makes, or so many where that is less, which takes
+# no time worth mentioning.
+_SHARE, _FEW_VISITS = 1 / 20, 2**16
 
 
 def most_visits(visits: int) -> int:
@@ -168,14 +169,17 @@ class Trials:
     source : TrainingSource
     seed : int
         Chooses the rows.
+    visits : int
+        Those that training will make; see `most_visits`.
     """
 
-    def __init__(self, engine_for: EngineFor, state: State, source: TrainingSource, seed: int):
+    def __init__(self, engine_for: EngineFor, state: State, source: TrainingSource, seed: int, visits: int):
         self.engine_for = engine_for
         self._state, self._source, self._seed = state, source, seed
         n = source.n_rows
-        self.judged = min(n, _JUDGED)
-        self._first = 0 if n * _JUDGED_SHARE < _JUDGED else _JUDGED
+        self.budget = most_visits(visits)
+        self.judged = min(n, _JUDGED, self.budget // _JUDGINGS)
+        self._first = 0 if self.judged > n * _JUDGED_SHARE else self.judged
         self.made: list[Trial] = []
         self.visits = 0
         self.start = self.judge(engine_for(1.0, 1, 1), state)
