@@ -13,7 +13,7 @@ from fallline import SGDOneClassSVM
 from fallline.errors import InputError, NonFiniteError, ParameterError
 
 X = np.random.default_rng(0).standard_normal((200, 3)) + np.array([2.0, 1.0, 0.0])
-ONE_PASS = {"batch_size": 1, "max_iter": 1, "tol": None, "shuffle": False}
+ONE_PASS = {"batch_size": 1, "learning_rate": "optimal", "max_iter": 1, "tol": None, "shuffle": False}
 
 _WEIGHTS = (
     "a row of weight 2 makes one update of twice the length, a row given twice makes two. scikit-learn's own estimator is "
@@ -47,7 +47,7 @@ def test_takes_scikit_learn_s_steps(learning_rate, average):
     """With batch_size=1, one pass in order gives scikit-learn's coefficients and offset."""
     given = {"nu": 0.3, "learning_rate": learning_rate, "average": average, "eta0": 0.05}
     theirs = linear_model.SGDOneClassSVM(max_iter=1, tol=None, shuffle=False, **given).fit(X)
-    ours = SGDOneClassSVM(**ONE_PASS, **given).fit(X)
+    ours = SGDOneClassSVM(**{**ONE_PASS, **given}).fit(X)
     np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-9)
     np.testing.assert_allclose(ours.offset_, theirs.offset_, rtol=1e-9)
     np.testing.assert_allclose(ours.decision_function(X), theirs.decision_function(X), rtol=1e-6, atol=1e-9)
@@ -55,10 +55,16 @@ def test_takes_scikit_learn_s_steps(learning_rate, average):
     np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
 
 
+DESCENT = {"batch_size": "full", "learning_rate": "invscaling", "eta0": 0.3, "max_iter": 4000, "tol": None}
+
+
+@pytest.mark.parametrize(
+    ("settings", "within"), [({}, 1e-4), ({**DESCENT, "average": 3000 * 200}, 0.015)], ids=["auto", "descent"]
+)
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("nu", [0.2, 0.5])
-def test_minimises_the_objective_of_the_exact_machine(nu, weighted):
-    """Trained long, it comes within 1.5% of the objective of libsvm's machine, which counts rows where ours takes their mean."""
+@pytest.mark.parametrize("nu", [0.3, 0.5])
+def test_minimises_the_objective_of_the_exact_machine(nu, weighted, settings, within):
+    """It comes as near as it should to the objective of libsvm's machine, which counts rows where ours takes their mean."""
 
     def objective(coef, offset):
         return nu / 2 * coef @ coef - nu * offset + np.mean(weight * np.maximum(0, offset - X @ coef))
@@ -66,28 +72,25 @@ def test_minimises_the_objective_of_the_exact_machine(nu, weighted):
     weight = np.linspace(0.5, 1.5, len(X)) if weighted else np.ones(len(X))
     exact = OneClassSVM(kernel="linear", nu=nu, tol=1e-10).fit(X, sample_weight=weight)
     lowest = objective(exact.coef_[0] / (nu * len(X)), exact.offset_[0] / (nu * len(X)))
-    ours = SGDOneClassSVM(
-        nu,
-        batch_size="full",
-        learning_rate="invscaling",
-        eta0=0.3,
-        max_iter=4000,
-        tol=None,
-        average=3000 * 200,
-    ).fit(X, sample_weight=weight)
-    assert lowest <= objective(ours.coef_, ours.offset_[0]) < 0.985 * lowest < 0
-    assert ours.history_.column("objective")[-1] - nu == pytest.approx(lowest, rel=0.05)
+    ours = SGDOneClassSVM(nu, random_state=0, **settings).fit(X, sample_weight=weight)
+    assert lowest - 1e-9 <= objective(ours.coef_, ours.offset_[0]) < (1 - within) * lowest < 0
 
 
+@pytest.mark.parametrize(
+    "given", [{}, {"learning_rate": "constant", "max_iter": 3, "tol": None}], ids=["auto", "descent"]
+)
 @pytest.mark.parametrize("make", [sp.csr_array, sp.csc_matrix])
-def test_sparse_rows(make):
+def test_sparse_rows(make, given):
     """Sparse rows give the machine of the same rows written out."""
     rows = np.where(np.abs(X) < 1, 0, X)
-    settings = {"nu": 0.1, "random_state": 0, "max_iter": 3, "tol": None}
+    settings = {"nu": 0.3, "random_state": 0, **given}
     dense = SGDOneClassSVM(**settings).fit(rows)
     sparse = SGDOneClassSVM(**settings).fit(make(rows))
-    np.testing.assert_allclose(sparse.coef_, dense.coef_, rtol=1e-9)
-    np.testing.assert_allclose(sparse.decision_function(make(rows)), dense.decision_function(rows), atol=1e-9)
+    tolerance = 1e-9 if given else 0.02
+    np.testing.assert_allclose(sparse.coef_, dense.coef_, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(
+        sparse.decision_function(make(rows)), dense.decision_function(rows), atol=5 * tolerance
+    )
 
 
 def test_parts_and_epochs_agree():
@@ -111,13 +114,13 @@ def test_starts_from_what_is_given():
 
 def test_without_an_intercept_the_offset_stays():
     """fit_intercept=False leaves the offset at 0, where it begins."""
-    assert SGDOneClassSVM(fit_intercept=False, max_iter=2, tol=None).fit(X).offset_ == 0
+    assert SGDOneClassSVM(fit_intercept=False, **ONE_PASS).fit(X).offset_ == 0
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtype_is_kept(dtype):
     """float32 in, float32 out."""
-    model = SGDOneClassSVM(max_iter=2, tol=None).fit(X.astype(dtype))
+    model = SGDOneClassSVM().fit(X.astype(dtype))
     assert {model.coef_.dtype, model.offset_.dtype, model.decision_function(X.astype(dtype)).dtype} == {
         np.dtype(dtype)
     }
@@ -130,11 +133,27 @@ def test_nu_is_a_share(nu):
         SGDOneClassSVM(nu).fit(X)
 
 
+def test_all_rows_outside_is_left_to_descent():
+    """With nu=1 the offset has no upper end, which descent does not mind and other solvers refuse."""
+    assert np.isfinite(SGDOneClassSVM(1.0, random_state=0).fit(X).offset_)
+    with pytest.raises(ParameterError, match="nu=1"):
+        SGDOneClassSVM(1.0, solver="newton").fit(X)
+
+
+def test_parts_follow_a_fit_by_another_solver():
+    """partial_fit goes on from the coefficients, whatever found them."""
+    model = SGDOneClassSVM(0.3, random_state=0, learning_rate="auto").fit(X)
+    before = model.coef_.copy()
+    model.set_params(learning_rate="constant", eta0=1e-9).partial_fit(X)
+    np.testing.assert_allclose(model.coef_, before, atol=1e-6)
+
+
 def test_bad_input():
     """What cannot be used is named."""
-    bad = X.copy()
-    bad[7, 1] = np.nan
-    with pytest.raises(NonFiniteError, match="row 7, column 1"):
-        SGDOneClassSVM().fit(bad)
+    bad = np.vstack([X] * 30)
+    bad[5007, 1] = np.nan
+    for given in ({}, ONE_PASS):
+        with pytest.raises(NonFiniteError, match="X holds NaN in row 5007, column 1"):
+            SGDOneClassSVM(**given).fit(bad)
     with pytest.raises(InputError, match="offset_init does not match"):
         SGDOneClassSVM().fit(X, offset_init=[0.0, 1.0])

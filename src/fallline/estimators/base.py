@@ -97,7 +97,7 @@ class LinearSGD(BaseEstimator):
         weight = _product(weight, class_weight, matrix.dtype)
         training, held_out = self._split(targets, weight) if early_stopping else (None, None)
         seed = seed_from(self.random_state)
-        loss, targets = self._passive_aggressive(loss, targets, matrix)
+        loss, targets = self._as_trained(loss, targets, matrix, weight)
         rows = as_rows(matrix, targets, weight)
         source, validation = (
             ArraySource(rows, subset=subset, columns=column_names(X)) for subset in (training, held_out)
@@ -181,7 +181,13 @@ class LinearSGD(BaseEstimator):
             _warn(str(run.engine.divergence(run.source, run.state)))
         if solver.name != "descent":
             left = self.optimality_
-            if stop.reason == "epochs" and not early_stopping and not (left is not None and left <= _FAR):
+            far_from_it = left is None or left > _FAR
+            if (
+                far_from_it
+                and stop.reason in ("epochs", "converged")
+                and self.tol is not None
+                and not early_stopping
+            ):
                 far = "" if left is None else f", and is some {left:.1%} of what can be gained away from it"
                 _warn(
                     f"All {self.max_iter} passes were made, but the objective is not at its optimum yet{far}. Raise max_iter."
@@ -270,6 +276,10 @@ class LinearSGD(BaseEstimator):
         matrix = as_matrix(X, dtype)
         validate_data(self, X if hasattr(X, "shape") else matrix, skip_check_array=True, reset=reset)
         return matrix, as_weight(sample_weight, matrix.shape[0], matrix.dtype)
+
+    def _as_trained(self, loss, targets, matrix, weight):
+        """The loss and the targets that `fit` trains on."""
+        return self._passive_aggressive(loss, targets, matrix)
 
     def _passive_aggressive(self, loss, targets, matrix):
         """The loss and the targets that passive-aggressive steps take, where `learning_rate` asks for these."""

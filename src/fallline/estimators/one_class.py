@@ -9,8 +9,11 @@ import numpy as np
 from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from fallline.data.rows import ArraySource, as_rows
+from fallline.errors import ParameterError
 from fallline.estimators.base import LinearSGD, initial_values
 from fallline.objective.losses.hinge import Hinge
+from fallline.objective.losses.quantile import Quantile
 from fallline.objective.penalties import Linear
 from fallline.settings import number
 
@@ -20,7 +23,7 @@ __all__ = ["SGDOneClassSVM"]
 class SGDOneClassSVM(OutlierMixin, LinearSGD):
     r"""The linear one-class support vector machine: a half-space that holds most of the rows, as far from 0 as possible.
 
-    Takes the parameters of :class:`sklearn.linear_model.SGDOneClassSVM` with the same meaning and defaults, and adds
+    Takes the parameters of :class:`sklearn.linear_model.SGDOneClassSVM` with the same meaning, and adds solvers without a rate,
     mini-batches, optimizers and schedules. After a map such as :class:`sklearn.kernel_approximation.Nystroem` it comes close to
     :class:`sklearn.svm.OneClassSVM`, in time that grows with the rows instead of with their square.
 
@@ -32,18 +35,17 @@ class SGDOneClassSVM(OutlierMixin, LinearSGD):
     fit_intercept : bool, default=True
         Whether to fit the offset; otherwise it stays where it begins, at 0.
     max_iter : int, default=1000
-        Epochs at most.
-    tol : float or None, default=1e-3
-        Training stops when the objective has not improved by this much in `n_iter_no_change` epochs running; None makes all
-        `max_iter` epochs.
+        Epochs (passes over the rows) at most.
+    tol : float or None, default='auto'
+        As for :class:`fallline.SGDClassifier`.
     shuffle : bool, default=True
         Visit the rows in a new random order in every epoch.
     verbose : int, default=0
         Above 0, show a progress bar and how training ended, on standard error.
     random_state : int, RandomState instance or None, default=None
         Chooses the orders of the rows. The same integer gives the same model, bit for bit.
-    learning_rate : str or schedule, default='optimal'
-        As for :class:`fallline.SGDClassifier`, with `nu` in the place of alpha.
+    learning_rate : str or schedule, default='auto'
+        As for :class:`fallline.SGDClassifier`, with `nu` in the place of alpha in 'optimal', which is scikit-learn's default.
     eta0 : float, default=0.01
         The first, or highest, rate.
     power_t : float, default=0.5
@@ -54,7 +56,7 @@ class SGDOneClassSVM(OutlierMixin, LinearSGD):
         Use the mean of the weights after all updates; with a number, after those that follow so many rows.
     n_iter_no_change : int, default=5
         Epochs to wait for an improvement.
-    batch_size, optimizer, momentum, decay, decay_epochs, warmup, time_limit
+    solver, batch_size, optimizer, momentum, decay, decay_epochs, warmup, time_limit
         As for :class:`fallline.SGDClassifier`.
 
     Attributes
@@ -67,6 +69,8 @@ class SGDOneClassSVM(OutlierMixin, LinearSGD):
         Epochs made; the last may be unfinished.
     t_ : int
         Updates made, plus 1.
+    optimality_ : float or None
+        As for :class:`fallline.SGDClassifier`.
     history_ : History
         A record an epoch, and why training stopped (``history_.stop.message``).
     n_features_in_ : int
@@ -80,15 +84,21 @@ class SGDOneClassSVM(OutlierMixin, LinearSGD):
 
     .. math:: \tfrac{\nu}{2} \|w\|^2 - \nu \rho + \tfrac1n \sum_i s_i \max(0, \rho - x_i \cdot w)
 
-    with s the weights of the rows. With the intercept :math:`b = 1 - \rho` it is that of a hinge loss whose rows are all of
-    the positive class, with a penalty :math:`\nu b` on the intercept.
+    with s the weights of the rows. Descent sees a hinge loss whose rows are all of the positive class, with the intercept
+    :math:`b = 1 - \rho` and a penalty :math:`\nu b` on it.
+
+    The other solvers see a quantile regression. With :math:`S = \tfrac1n \sum_i s_i` and :math:`\bar x` the weighted mean of
+    the rows, :math:`-\nu \rho = \tfrac{\nu}{S} \tfrac1n \sum_i s_i (x_i \cdot w - \rho) - \nu \bar x \cdot w`. The first term
+    joins each row's loss, which becomes the quantile loss at :math:`1 - \nu / S`; the second makes :math:`\|w\|^2` a
+    :math:`\|w - \bar x\|^2`, up to a constant. So :math:`v = w - \bar x` are the coefficients of a quantile regression of
+    :math:`-\bar x \cdot x_i` on the rows, with the penalty :math:`\tfrac{\nu}{2} \|v\|^2` and the intercept :math:`-\rho`.
 
     Examples
     --------
     >>> import numpy as np
     >>> from fallline import SGDOneClassSVM
     >>> X = np.array([[2.0, 2.1], [1.9, 2.0], [2.1, 1.9], [2.0, 2.0], [0.1, 0.2]])
-    >>> SGDOneClassSVM(nu=0.2, random_state=0, batch_size=1, max_iter=200, tol=None).fit_predict(X)
+    >>> SGDOneClassSVM(nu=0.3, random_state=0).fit_predict(X)
     array([ 1,  1,  1,  1, -1])
     """
 
@@ -96,25 +106,25 @@ class SGDOneClassSVM(OutlierMixin, LinearSGD):
     penalty = "l2"
     l1_ratio = 0.0
     early_stopping = False
-    solver = "descent"
 
     def __init__(
         self,
         nu=0.5,
         fit_intercept=True,
         max_iter=1000,
-        tol=1e-3,
+        tol="auto",
         shuffle=True,
         verbose=0,
         random_state=None,
-        learning_rate="optimal",
+        learning_rate="auto",
         eta0=0.01,
         power_t=0.5,
         warm_start=False,
         average=False,
         n_iter_no_change=5,
-        batch_size=32,
-        optimizer="sgd",
+        solver="auto",
+        batch_size="auto",
+        optimizer=None,
         momentum=0.9,
         decay=0.1,
         decay_epochs=10,
@@ -134,6 +144,7 @@ class SGDOneClassSVM(OutlierMixin, LinearSGD):
         self.warm_start = warm_start
         self.average = average
         self.n_iter_no_change = n_iter_no_change
+        self.solver = solver
         self.batch_size = batch_size
         self.optimizer = optimizer
         self.momentum = momentum
@@ -182,6 +193,7 @@ class SGDOneClassSVM(OutlierMixin, LinearSGD):
         """
         self._require_parts_suffice()
         with self._all_or_nothing():
+            self._centre = None
             return self._partial_fit(X, y, sample_weight)
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -238,6 +250,31 @@ class SGDOneClassSVM(OutlierMixin, LinearSGD):
     def _read_targets(self, y, n, dtype, *, new):
         return Hinge(), np.ones((n, 1), dtype), 1, None
 
+    _centre: np.ndarray | None
+
+    def _as_trained(self, loss, targets, matrix, weight):
+        """The quantile regression of the notes, unless descent is asked for."""
+        self._centre = None
+        share = self.alpha if weight is None else self.alpha / weight.mean(dtype=np.float64)
+        if share >= 1 and self.solver in {"newton", "saga"}:
+            raise ParameterError(
+                f"nu={self.nu!r} is not below the mean weight of the rows: they are all outside, wherever the offset is beyond "
+                f"them, and solver={self.solver!r} finds no optimum. Give a smaller nu, or use solver='descent'."
+            )
+        if share >= 1 or super()._solver(loss, matrix.shape[1], 1).name == "descent":
+            return super()._as_trained(loss, targets, matrix, weight)
+        weight = np.ones(len(targets)) if weight is None else weight.astype(np.float64)
+        centre = matrix.T @ weight / weight.sum()
+        if not np.isfinite(centre).all():
+            ArraySource(as_rows(matrix)).require_finite(np.arange(len(targets), dtype=np.uint64))
+        self._centre = centre
+        return Quantile(1 - share), -(matrix @ centre).astype(matrix.dtype)[:, np.newaxis]
+
+    def _solver(self, loss, columns, outputs):
+        if isinstance(loss, Quantile):
+            return super()._solver(loss, columns, outputs)
+        return super()._solver(loss, columns, outputs)._replace(name="descent")
+
     def _engine_for(self, solver, loss, epochs, *, without_end=False):
         engine_for = super()._engine_for(solver, loss, epochs, without_end=without_end)
 
@@ -247,10 +284,14 @@ class SGDOneClassSVM(OutlierMixin, LinearSGD):
         return with_penalty
 
     def _initial(self, coef_init, intercept_init, outputs, columns):
-        return super()._initial(
-            coef_init, np.ones(1) if intercept_init is None else intercept_init, outputs, columns
-        )
+        if self._centre is not None and coef_init is None and intercept_init is None:
+            return None
+        intercept = np.ones(1) if intercept_init is None else intercept_init
+        weights = super()._initial(coef_init, intercept, outputs, columns)
+        return weights if self._centre is None else weights - np.append(self._centre, 1.0)
 
     def _publish(self, state, weights, stop):
+        if self._centre is not None:
+            weights = (weights + np.append(self._centre, 1.0)).astype(weights.dtype)
         super()._publish(state, weights, stop)
         self.coef_ = self.coef_[0]
