@@ -56,7 +56,7 @@ def train_recovering(
         run.engine = engine_at(note["value"])
         try:
             stop = train(run, monitors)
-            if last or not _failed(run, note["start"], stop):
+            if last or not _failed(run, begin, stop):
                 return stop
         except DivergenceError:
             if last:
@@ -64,12 +64,15 @@ def train_recovering(
         _begin_anew(run, begin)
 
 
-def _failed(run: Run, start: float, stop: Stop) -> bool:
-    """Whether the weights at the end, though finite, are clearly worse than those at the beginning."""
+def _failed(run: Run, begin: State, stop: Stop) -> bool:
+    """Whether the weights at the end, though finite, are clearly worse than those that training began with."""
     if stop.reason in {"interrupted", "time_limit"} or not run.state.history:
         return False
-    loss = run.state.history[-1]["loss"]
-    return run.engine.exploded(run.source, run.state) or loss > start + _WORSE * abs(start)
+    if run.engine.exploded(run.source, run.state):
+        return True
+    # Of later parts of the data, the losses before any update are not known.
+    start, loss = begin.notes[LEARNING_RATE]["start"], run.state.history[-1]["loss"]
+    return begin.rows == 0 and loss > start + _WORSE * abs(start)
 
 
 def _begin_anew(run: Run, begin: State) -> None:

@@ -219,7 +219,7 @@ class Trials:
         copied = State(copy.deepcopy(state.memory))
         stretch = Stretch(self._source, self._seed, first, first + rows)
         try:
-            train(Run(engine, stretch, Order(0), copied, math.ceil(wanted / rows), updates))
+            train(Run(engine, stretch, Order(0), copied, math.ceil(wanted / rows), copied.updates + updates))
         except DivergenceError:
             return None
         finally:
