@@ -79,7 +79,9 @@ class DescentEngine(LinearEngine):
     def block_rows(self, state: State, source: TrainingSource) -> int:
         """How many rows a block should have."""
         weights = state.memory.weights
-        return block_rows(len(weights) * source.numbers_a_row + weights.size / self.batch_size)
+        # An update visits every weight once; or of sparse rows, about as many as the rows hold.
+        a_row = min(weights.size / self.batch_size, len(weights) * source.numbers_a_row)
+        return block_rows(len(weights) * source.numbers_a_row + a_row)
 
     def rows_left(self, updates: int, state: State) -> int:
         """See `LinearEngine.rows_left`."""

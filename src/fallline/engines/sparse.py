@@ -12,6 +12,7 @@ from fallline.kernels.blocks import CsrBlock, copy_csr_rows
 from fallline.kernels.lazy import settle_lazy, sweep_lazy
 from fallline.kernels.scaled import MOST_ROWS, Held, settle_scaled, sweep_scaled
 from fallline.kernels.sweep import Descent, Memory, Sums
+from fallline.kernels.verbs import shrinks
 from fallline.optim.averaging import NoAveraging
 from fallline.optim.optimizers.sgd import SGD
 
@@ -77,7 +78,7 @@ def _begun(memory, descent):
         )
     dtype = memory.weights.dtype
     return memory._replace(
-        seen=np.zeros(columns),
+        seen=np.zeros((outputs, columns) if shrinks(descent.penalty) else (0, 0)),
         common=np.array([1.0, 0.0]),
         slopes=np.zeros((outputs, descent.batch_size), dtype),
         indptr=np.zeros(1, np.uint64),

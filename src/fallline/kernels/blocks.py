@@ -40,10 +40,9 @@ __all__ = [
     "score",
 ]
 
-# Rows to look ahead when fetching them into cache: far enough to hide memory's latency, near enough to stay there. Sparse
-# rows may be long, and one of them takes longer to visit.
+# Rows to look ahead when fetching them into cache: far enough to hide memory's latency, and beyond the chunk of rows whose
+# targets are read together; near enough to stay there.
 _AHEAD = 48
-_AHEAD_SPARSE = 16
 # Numbers of four bytes in a cache line.
 _LINE = np.uint64(16)
 _ONE = np.uint64(1)
@@ -267,8 +266,8 @@ def dot(indices, data, weights, k):
 def fetch_row(block, i):
     """Start loading the non-zeros of the row some rows after i, and what tells where those of a later one begin and end."""
     rows, last = block.rows, len(block.rows) - 1
-    prefetch_at(block.indptr, rows[min(i + 2 * _AHEAD_SPARSE, last)])
-    row = rows[min(i + _AHEAD_SPARSE, last)]
+    prefetch_at(block.indptr, rows[min(i + 2 * _AHEAD, last)])
+    row = rows[min(i + _AHEAD, last)]
     prefetch(block.y, row, 0)
     begin, end = bounds(block, row)
     for place in range(begin, end, _LINE):

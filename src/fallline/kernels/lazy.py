@@ -20,7 +20,7 @@ import numpy as np
 from fallline.kernels.blocks import accumulate, bounds, gather, score
 from fallline.kernels.chunk import CHUNK, FOLD, losses_and_slopes, room_for
 from fallline.kernels.compile import inlined, kernel
-from fallline.kernels.verbs import average, catch_up, prepare, rate, reach, repeat, step
+from fallline.kernels.verbs import average, catch_up, prepare, rate, reach, step
 
 __all__ = ["settle_lazy", "sweep_lazy"]
 
@@ -86,34 +86,42 @@ def _touch(block, start, rows, memory, descent):
 @inlined
 def _update(memory, descent, eta):
     """(2) of `sweep` in the columns that have been touched, or in all of them."""
-    clock, weights, touched = memory.clock, memory.weights, memory.touched
-    columns = weights.shape[1] - 1
-    rows = clock[0]
+    clock, weights = memory.clock, memory.weights
+    intercept, rows = weights.shape[1] - 1, clock[0]
+    everywhere = clock[4] * reach(descent.optimizer, descent.penalty) >= intercept
+    if everywhere or clock[1] - clock[2] == memory.common.size:
+        _settle(memory, descent)
+    memory.common[clock[1] - clock[2]] = eta
     clock[1] += 1
-    memory.common[clock[1] - clock[2] - 1] = eta
     prepared = prepare(descent.optimizer, clock[1])
-    if clock[4] * reach(descent.optimizer, descent.penalty) < columns:
-        for i in range(clock[3]):
-            for k in range(weights.shape[0]):
-                _step(memory, descent, prepared, k, touched[i], rows, eta, descent.penalty)
-                _average(memory, descent, clock[1], k, touched[i])
-    else:
-        if clock[2] < clock[1] - 1:
-            for j in range(columns):
-                _catch_up(memory, descent, j, clock[1] - 1)
-        for k in range(weights.shape[0]):
-            for j in range(columns):
-                _step(memory, descent, prepared, k, j, rows, eta, descent.penalty)
-        average(descent.averaging, clock[1], weights[:, :columns], memory.mean[:, :columns])
+    if everywhere:
+        _step_everywhere(memory, descent, prepared, rows, eta)
         clock[2] = clock[1]
+    else:
+        _step_touched(memory, descent, prepared, rows, eta)
     for k in range(weights.shape[0]):
         if descent.fit_intercept:
-            _step(memory, descent, prepared, k, columns, rows, eta, descent.unpenalised)
-        memory.gradient[k, columns] = 0.0
-        _average(memory, descent, clock[1], k, columns)
+            _step(memory, descent, prepared, k, intercept, rows, eta, descent.unpenalised)
+        memory.gradient[k, intercept] = 0.0
+        _average(memory, descent, clock[1], k, intercept)
     clock[0] = clock[3] = clock[4] = 0
-    if clock[1] - clock[2] == memory.common.size:
-        _settle(memory, descent)
+
+
+@inlined
+def _step_everywhere(memory, descent, prepared, rows, eta):
+    columns = memory.weights.shape[1] - 1
+    for k in range(memory.weights.shape[0]):
+        for j in range(columns):
+            _step(memory, descent, prepared, k, j, rows, eta, descent.penalty)
+    average(descent.averaging, memory.clock[1], memory.weights[:, :columns], memory.mean[:, :columns])
+
+
+@inlined
+def _step_touched(memory, descent, prepared, rows, eta):
+    for i in range(memory.clock[3]):
+        for k in range(memory.weights.shape[0]):
+            _step(memory, descent, prepared, k, memory.touched[i], rows, eta, descent.penalty)
+            _average(memory, descent, memory.clock[1], k, memory.touched[i])
 
 
 @inlined
@@ -132,39 +140,34 @@ def _average(memory, descent, update, k, j):
 
 @inlined
 def _settle(memory, descent):
-    for j in range(memory.weights.shape[1] - 1):
-        _catch_up(memory, descent, j, memory.clock[1])
-    memory.clock[2] = memory.clock[1]
+    if memory.clock[2] < memory.clock[1]:
+        for j in range(memory.weights.shape[1] - 1):
+            _catch_up(memory, descent, j, memory.clock[1])
+        memory.clock[2] = memory.clock[1]
 
 
 @inlined
 def _catch_up(memory, descent, j, to):
-    """Make up for the updates that a column missed, up to number `to`."""
+    """Make up for the updates that a column missed, up to number `to`; one by one where each has its part in an average."""
     settled = memory.clock[2]
     since = max(memory.seen[j], settled)
-    if since >= to:
-        return
-    rates, weights, slots = memory.common[since - settled : to - settled], memory.weights, memory.slots
-    for k in range(weights.shape[0]):
-        if _at_rest(memory, k, j):
+    stride = 1 if memory.mean.size else to - since
+    for k in range(memory.weights.shape[0]):
+        if since >= to or _at_rest(memory, k, j):
             continue
-        if memory.mean.size == 0:
-            catch_up(descent.optimizer, since + 1, rates, k, j, weights, slots, descent.penalty)
-            continue
-        for i in range(rates.size):
-            repeat(descent.optimizer, since + 1 + i, rates[i : i + 1], k, j, weights, slots, descent.penalty)
-            _average(memory, descent, since + 1 + i, k, j)
+        for update in range(since, to, stride):
+            rates = memory.common[update - settled : update - settled + stride]
+            catch_up(descent.optimizer, update + 1, rates, k, j, memory.weights, memory.slots, descent.penalty)
+            _average(memory, descent, update + 1, k, j)
 
 
 @inlined
 def _at_rest(memory, k, j):
     """Whether nothing would move a weight without a gradient: it is zero, and all that is remembered of it."""
-    if memory.weights[k, j] != 0.0 or (memory.mean.size and memory.mean[k, j] != 0.0):
-        return False
+    moving = memory.weights[k, j] != 0.0 or (memory.mean.size > 0 and memory.mean[k, j] != 0.0)
     for slot in range(memory.slots.shape[0]):
-        if memory.slots[slot, k, j] != 0.0:
-            return False
-    return True
+        moving = moving or memory.slots[slot, k, j] != 0.0
+    return not moving
 
 
 @inlined

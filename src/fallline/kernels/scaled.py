@@ -118,28 +118,38 @@ def _settle(memory, penalty, scale, shift):
     weights, seen = memory.weights, memory.seen
     for k in range(weights.shape[0]):
         for j in range(weights.shape[1] - 1):
-            weights[k, j] = scale * shrink(penalty, weights[k, j], shift - seen[j])
-    for j in range(seen.size):
-        seen[j] = 0.0
+            if shrinks(penalty):
+                weights[k, j] = shrink(penalty, weights[k, j], shift - seen[k, j])
+                seen[k, j] = 0.0
+            weights[k, j] *= scale
 
 
 @inlined
 def _score(block, start, rows, memory, penalty, scale, shift, scores):
     """Shrink the columns of some rows by what they missed, and score the rows."""
-    weights, seen = memory.weights, memory.seen
+    weights = memory.weights
     intercept, factor = weights.shape[1] - 1, weights.dtype.type(scale)
     for i in range(rows):
         begin, end = bounds(block, block.rows[start + i])
         indices, data = block.indices[begin:end], block.data[begin:end]
-        if shrinks(penalty):
-            for j in range(indices.size):
-                column = indices[j]
-                for k in range(weights.shape[0]):
-                    weights[k, column] = shrink(penalty, weights[k, column], shift - seen[column])
-                seen[column] = shift
         for k in range(weights.shape[0]):
-            scores[k, i] = weights[k, intercept] + factor * dot(indices, data, weights, k)
+            if shrinks(penalty):
+                product = _shrink_and_dot(indices, data, weights, memory.seen, k, penalty, shift)
+            else:
+                product = dot(indices, data, weights, k)
+            scores[k, i] = weights[k, intercept] + factor * product
         fetch_row(block, start + i)
+
+
+@inlined
+def _shrink_and_dot(indices, data, weights, seen, k, penalty, shift):
+    total = data.dtype.type(0)
+    for j in range(indices.size):
+        column = indices[j]
+        weights[k, column] = shrink(penalty, weights[k, column], shift - seen[k, column])
+        seen[k, column] = shift
+        total += data[j] * weights[k, column]
+    return total
 
 
 @inlined

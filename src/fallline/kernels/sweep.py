@@ -42,7 +42,7 @@ class Memory(NamedTuple):
     clock : ndarray of shape (5,), int64
         Rows in the unfinished batch; updates made. For sparse rows also the update up to which all columns are caught up, and how
         many columns and non-zeros the unfinished batch has (see `lazy`).
-    seen : ndarray of shape (columns,), int64 or float64
+    seen : ndarray of shape (columns,), int64, or (outputs, columns), float64
         How far each column is caught up. This and what follows is filled within epochs over sparse rows only.
     common : ndarray of shape (2,) or (updates,), float64
         What every column has to catch up with: scale and shift, or the rates of the updates since all columns were caught up.
