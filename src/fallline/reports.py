@@ -32,10 +32,21 @@ def training_report(summary: Mapping[str, Any]) -> str:
 
 def _method(training):
     penalty = f"penalty {training['penalty']} with alpha {training['alpha']:.3g}"
+    begin = f"{training['loss']}, {penalty}; "
+    if "optimizer" not in training:
+        return begin + _solver(training)
     highest = training["learning_rate"]
     rate = f"{training['schedule']} rate" + ("" if highest is None else f" {highest:g}")
     batches = f"batch size {training['batch_size']:,}"
-    return f"{training['loss']}, {penalty}; {training['optimizer']}, {batches}, {rate}."
+    return begin + f"{training['optimizer']}, {batches}, {rate}."
+
+
+def _solver(training):
+    """A solver that needs no rate: why it was chosen, its batches, and how near the optimum it came."""
+    sizes, left = training["batch_sizes"], training["optimality"]
+    batches = f", batches of {sizes[0]:,} to {sizes[-1]:,} rows" if len(sizes) > 1 else ""
+    near = "" if left is None else f"; within {left:.1g} of the optimum, relative to what was gained"
+    return f"solver {training['solver']} ({training['why_solver']}){batches}{near}."
 
 
 def _found(training):

@@ -72,11 +72,12 @@ def _add_training(group):
         help="share of L1 in elasticnet (default: %(default)s)",
     )
     add(
-        "--optimizer",
+        "--solver",
         metavar="NAME",
-        default="adam",
-        help="such as sgd, momentum, adamw (default: %(default)s)",
+        default="auto",
+        help="auto, newton, saga, or descent with an optimizer (default: %(default)s, by the model's size)",
     )
+    add("--optimizer", metavar="NAME", help="of descent, such as sgd, momentum, adamw (default: adam)")
     add(
         "--learning-rate",
         metavar="RATE",
@@ -84,7 +85,7 @@ def _add_training(group):
         default="auto",
         help="the first, or highest, rate; auto finds one by short runs (default: %(default)s)",
     )
-    add("--schedule", metavar="NAME", default="cosine", help="how the rate develops (default: %(default)s)")
+    add("--schedule", metavar="NAME", help="how the rate develops (default: cosine)")
     add(
         "--batch-size",
         metavar="ROWS",
@@ -96,7 +97,7 @@ def _add_training(group):
         "--epochs",
         metavar="N",
         type=whole,
-        help="passes over the data (default: by the number of rows, 5 to 100)",
+        help="passes over the data (default: until the optimum; in descent, by the number of rows, 5 to 100)",
     )
     add(
         "--validation",

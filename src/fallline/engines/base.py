@@ -142,6 +142,10 @@ class LinearEngine:
         """The penalty of the weights at which the losses of the epoch just ended were measured, as nearly as is known."""
         return self.penalise(self.weights(state))
 
+    def separable(self, state: State) -> bool:
+        """Whether it seems that a plane separates the classes, and no penalty keeps the coefficients from growing for ever."""
+        return False
+
     def exploded(self, source: TrainingSource, state: State) -> bool:
         """Whether the weights, though finite, are far worse than none."""
         return False

@@ -76,6 +76,7 @@ from fallline.kernels.blocks import Block, DenseBlock
 from fallline.kernels.curvature import NewtonMemory, examine, measure_bends, search, standardise
 from fallline.kernels.sweep import Sums
 from fallline.objective.domains import CLASSES
+from fallline.objective.links import Log
 from fallline.objective.losses import innermost, is_coupled
 from fallline.objective.losses.huber import Huber
 from fallline.objective.losses.offset import Offset
@@ -90,6 +91,8 @@ _STEPS = np.array([0.0, *2.0 ** -np.arange(10.0, 0.0, -1.0), 0.75, 1.0])
 _FORGETTING = (0.0, 1.0, 3.0)
 _GROWTH = 0.5
 _SAMPLE = 2**13
+_MOST_DAMPING = 1e6
+_POOR = 0.25
 # A share of the loss of intercepts alone that is taken for none.
 _NOTHING = 1e-4
 # Rows times coefficients whose curvature is summed, of a batch of the first pass and of a full pass.
@@ -134,10 +137,12 @@ class NewtonEngine(LinearEngine):
             if weights is None
             else np.array(weights, dtype, order="C").reshape(shape),
             coordinates=np.stack([np.zeros(shape[1]), np.ones(shape[1])]),
+            largest=np.zeros(shape[1]),
             points=np.zeros((4, *shape)),
             candidates=np.zeros((ways, *shape)),
             slopes=np.zeros((2, *shape)),
             bent=np.zeros((2, *groups, groups[1])),
+            diagonal=np.zeros(groups),
             curvatures=np.zeros((ways, *groups, groups[1])),
             linear=np.zeros((ways, *groups)),
             rows=np.zeros((capacity, shape[1]), dtype),
@@ -184,7 +189,7 @@ class NewtonEngine(LinearEngine):
         return state.notes["solver"]["penalty"]
 
     def separable(self, state: State) -> bool:
-        """Whether it seems that a plane separates the classes, and no penalty keeps the coefficients from growing for ever."""
+        """See `LinearEngine.separable`."""
         note, loss = state.notes["solver"], state.history[-1]["loss"] if state.history else math.inf
         coordinates = Coordinates(state.memory.coordinates, self.penalty)
         free = not (coordinates.decay.any() or coordinates.absolute.any())
@@ -208,15 +213,17 @@ _BEGINNING: dict[str, Any] = {
     "seen": 0,
     "visits": 0,
     "way": 0,
-    "curved": 0.0,
     "loss": 0.0,
     "penalty": 0.0,
     "step": 1.0,
     "damping": 0.0,
     "null_objective": None,
+    "null_loss": 0.0,
+    "fresh": None,
     "lowest": math.inf,
     "band": 0.0,
     "widest": math.inf,
+    "every": False,
     "narrowed": 0,
     "sampled": 0,
     "sorted": False,
@@ -290,7 +297,7 @@ class _Descent:
             case "sorted":
                 note["taken"] += count
                 if note["taken"] == note["batch"]:
-                    self._begin_passes(self._memory.points[_CURRENT])
+                    self._begin_passes(self._memory.points[_CURRENT], self._memory.points[_NULL])
         note["filled"] = 0
 
     # -------------------------------------------------------------------------------------------------- first rows
@@ -313,7 +320,7 @@ class _Descent:
             memory.points[_CURRENT] = given
         note["widest"] = note["band"] or math.inf
         if count >= 0.7 * self._n:
-            self._begin_passes(memory.points[_CURRENT])
+            self._begin_passes(memory.points[_CURRENT], memory.points[_NULL])
             for first in range(0, count, _chunk(rows.shape[1] + 1)):
                 self._pass(min(count - first, _chunk(rows.shape[1] + 1)), first)
             return
@@ -379,6 +386,7 @@ class _Descent:
         whole = losses[-1] <= losses[best] + 0.1 * abs(losses[0] - losses[best])
         note["way"], note["step"] = way, 1.0 if whole else float(_STEPS[best])
         null = self._examined(rows, memory.points[_NULL])[0] / count
+        note["fresh"] = [float(losses[best] if not whole else losses[-1]), float(null)]
         if not losses[-1] <= null + 0.5 * abs(null) + 1e-9 and note["seen"] >= 0.2 * self._n:
             self._give_up()
             return
@@ -400,22 +408,22 @@ class _Descent:
         if note["stage"] == "sorted":
             note["taken"] += count
             return
-        chunk = _chunk(self._memory.rows.shape[1])
+        chunk, before = _chunk(self._memory.rows.shape[1]), note["loss"]
         for first in range(0, count, chunk):
             rows = slice(first, min(first + chunk, count))
             self._sum(
                 rows, self._memory.points[_CURRENT], curve=self._is_curved(note["taken"], note["batch"])
             )
             note["taken"] += rows.stop - rows.start
+        self._loss_sum += note["loss"] - before
         if note["taken"] == note["batch"]:
-            self._loss_sum += note["loss"]
             self._end_batch()
 
     def _end_batch(self):
         """Take a batch into the quadratic models, and ask them for proposals: (2) and (3)."""
         memory, note = self._memory, self._note
         batch, seen = note["batch"], note["seen"] + note["batch"]
-        bent = memory.bent[0] * (batch / max(note["curved"], 1))
+        bent = self._whole_curvature()
         current = self._grouped(memory.points[_CURRENT])
         for way, forgetting in enumerate(self._engine._forgetting):
             kept = (note["seen"] / seen) ** forgetting if forgetting else 1.0
@@ -425,7 +433,8 @@ class _Descent:
             note["masses"][way] = kept * note["masses"][way] + batch
             damping = 1e-10 if len(memory.candidates) == 1 else min(0.1, 0.01 * (self._size / seen) ** 2)
             memory.candidates[way] = self._solved(
-                memory.curvatures[way] / note["masses"][way],
+                (memory.curvatures[way] + self._prior(memory.curvatures[way], note["masses"][way]))
+                / note["masses"][way],
                 memory.linear[way] / note["masses"][way],
                 memory.points[_CURRENT],
                 damping,
@@ -437,18 +446,30 @@ class _Descent:
         self._publish(memory.candidates[note["way"]])
         left = self._n - seen
         if left == 0:
-            self._begin_passes(memory.candidates[note["way"]])
+            fresh = note["fresh"] is not None and note["fresh"][0] < note["fresh"][1]
+            self._begin_passes(
+                memory.candidates[note["way"]], memory.points[_CURRENT] if fresh else memory.points[_NULL]
+            )
             return
         following = max(_first_batch(self._size), int(_GROWTH * seen))
         note["batch"] = left if left < 1.3 * following else following
         note["stage"] = "choose"
 
+    def _prior(self, curvature, mass):
+        """The curvature of one more row, as large in every column as the largest seen; see (2)."""
+        if len(self._memory.candidates) == 1:
+            return 0.0
+        outputs, width = self._memory.weights.shape
+        intercepts = np.einsum("gii->gi", curvature)[:, width - 1 :: width]
+        own = (intercepts[:, :, np.newaxis] / mass * self._memory.largest**2).reshape(len(curvature), -1)
+        return own[:, :, np.newaxis] * np.eye(own.shape[1])
+
     # ---------------------------------------------------------------------------------------------- full passes
 
-    def _begin_passes(self, model):
-        """Look at a model, starting from that of intercepts alone."""
+    def _begin_passes(self, model, safe):
+        """Look at a model, on the line from one that is safe."""
+        self._memory.points[_ACCEPTED] = safe
         self._memory.points[_CURRENT] = model
-        self._memory.points[_ACCEPTED] = self._memory.points[_NULL]
         self._note["accepted"] = False
         self._begin_pass()
 
@@ -472,6 +493,8 @@ class _Descent:
         if note["band"]:
             total = self._plain(rows, end)
             self._sample(rows, end)
+        if note["null_objective"] is None:
+            note["null_loss"] += self._plain(rows, memory.points[_NULL])
         memory.losses[-1] += total
         self._loss_sum += total
         note["taken"] += count
@@ -485,19 +508,22 @@ class _Descent:
         note["penalty"] = self._coordinates.penalty(end)
         losses = memory.losses[:-1] / self._n + self._penalties(begin, end)
         if note["null_objective"] is None:
-            note["null_objective"] = float(losses[0])
+            note["null_objective"] = note["null_loss"] / self._n
         best = int(np.argmin(losses))
         gain = losses[0] - losses[best]
         whole = losses[-1] <= losses[best] + 0.5 * abs(gain) + 1e-14 * abs(losses[0])
         note["step"] = 1.0 if whole else float(_STEPS[best])
         memory.clock[1] += 1
+        note["every"] = note["every"] or not whole
         if whole:
             self._accept(float(losses[-1]), stalled=note["accepted"] and gain <= 1e-13 * abs(losses[0]))
         elif note["step"] > 0.0:
             memory.points[_CURRENT] = begin + note["step"] * (end - begin)
+            if note["step"] <= _POOR:
+                note["damping"] = max(10.0 * note["damping"], 1e-3)
         elif not note["accepted"]:
             memory.points[_CURRENT] = begin
-        elif note["damping"] > 1e6:
+        elif note["damping"] > _MOST_DAMPING:
             note["ended"] = "no step gains anything that the precision of the numbers can show"
         else:
             note["damping"] = max(10.0 * note["damping"], 1e-3)
@@ -511,23 +537,19 @@ class _Descent:
         memory, note, engine = self._memory, self._note, self._engine
         note["damping"] = note["damping"] / 10.0 if note["damping"] > 1e-9 else 0.0
         memory.slopes[1] = memory.slopes[0] / self._n
-        memory.bent[1] = memory.bent[0] / max(note["curved"], 1)
+        memory.bent[1] = self._whole_curvature() / self._n
         memory.points[_ACCEPTED] = memory.points[_CURRENT]
         model = memory.points[_ACCEPTED]
         note["accepted"] = True
-        slopes, bent = memory.slopes[1], memory.bent[1]
-        proposed = self._minimum(slopes, bent, model, note["damping"])
-        step = self._grouped(proposed - model)
-        promised = -float(
-            (self._grouped(slopes) * step).sum()
-            + 0.5 * np.einsum("gi,gij,gj->", step, bent, step)
-            + self._coordinates.penalty(proposed)
-            - self._coordinates.penalty(model)
-        )
+        left = self._proposal(0.0)[1]
+        proposed, promised = self._proposal(note["damping"])
+        while promised > self._most(objective) and note["damping"] < _MOST_DAMPING:
+            note["damping"] = max(10.0 * note["damping"], 1e-3)
+            proposed, promised = self._proposal(note["damping"])
         added = (memory.losses[-2] - memory.losses[-1]) / self._n if note["band"] else 0.0
         note["promising"] = promised < 0.3 * added
         gained = max(note["null_objective"] - objective, 1e-12 * abs(objective), 1e-300)
-        note["left"] = float((max(promised, 0.0) + added) / gained)
+        note["left"] = float((max(left, 0.0) + added) / gained)
         memory.points[_CURRENT] = proposed
         if not note["band"]:
             self._publish(proposed if note["damping"] == 0.0 else model)
@@ -540,6 +562,24 @@ class _Descent:
             )
         elif stalled and not note["promising"]:
             note["ended"] = "no step gains anything that the precision of the numbers can show"
+
+    def _proposal(self, damping):
+        """Where (5) leads from the model accepted, and what it promises."""
+        memory, model = self._memory, self._memory.points[_ACCEPTED]
+        slopes, bent = memory.slopes[1], memory.bent[1]
+        proposed = self._minimum(slopes, bent, model, damping)
+        step = self._grouped(proposed - model)
+        promised = -float(
+            (self._grouped(slopes) * step).sum()
+            + 0.5 * np.einsum("gi,gij,gj->", step, bent, step)
+            + self._coordinates.penalty(proposed)
+            - self._coordinates.penalty(model)
+        )
+        return proposed, promised
+
+    def _most(self, objective):
+        """More than what is there cannot be gained, where losses are not negative."""
+        return math.inf if isinstance(innermost(self._engine.loss).link, Log) else objective
 
     # -------------------------------------------------------------------------------------------------- bands
 
@@ -645,7 +685,8 @@ class _Descent:
     def _clear(self):
         self._memory.slopes[0] = 0.0
         self._memory.bent[0] = 0.0
-        self._note.update(loss=0.0, curved=0, taken=0)
+        self._memory.diagonal[:] = 0.0
+        self._note.update(loss=0.0, taken=0)
 
     def _sum(self, rows, model, *, curve):
         """Add to the loss, the gradient and, if told so, the curvature of the batch under way."""
@@ -655,12 +696,15 @@ class _Descent:
         memory.slopes[0] += slopes @ z
         if curve:
             self._bend(z, curvatures, memory.row_weight[rows])
-            self._note["curved"] += len(z)
+            np.maximum(memory.largest[:-1], np.abs(z[:, :-1]).max(axis=0), out=memory.largest[:-1])
+        else:
+            self._bend_alone(z, curvatures, memory.row_weight[rows])
         if not self._engine.fit_intercept:
             width = z.shape[1]
             memory.slopes[0, :, -1] = 0.0
             memory.bent[0, :, width - 1 :: width] = 0.0
             memory.bent[0, :, :, width - 1 :: width] = 0.0
+            memory.diagonal[:, width - 1 :: width] = 0.0
 
     def _bend(self, z, curvatures, weight):
         """Add the curvature of some rows: for each output its own, or one for all together."""
@@ -675,13 +719,32 @@ class _Descent:
         for k, root in enumerate(roots):
             rooted, own = z * root, slice(k * width, (k + 1) * width)
             bent[0, own, own] += rooted.T @ rooted
-        with np.errstate(invalid="ignore", divide="ignore"):
-            share = np.where(weight > 0, curvatures / np.sqrt(weight), 0.0)
+        share = np.where(weight > 0, curvatures / np.sqrt(weight), 0.0)
         together = (share.T[:, :, np.newaxis] * z[:, np.newaxis, :]).reshape(len(z), -1)
         bent[0] -= together.T @ together
 
+    def _bend_alone(self, z, curvatures, weight):
+        """Add the diagonal of the curvature of some rows."""
+        if is_coupled(self._engine.loss):
+            curvatures = curvatures - np.where(weight > 0, curvatures**2 / weight, 0.0)
+        self._memory.diagonal[...] += (curvatures @ (z * z)).reshape(self._memory.diagonal.shape)
+
+    def _whole_curvature(self):
+        """The curvature of all rows of a batch: that of some, its rows and columns scaled so that the diagonal is that of all.
+
+        A column that is not zero in a few rows only has its due, although hardly one of them may be among those summed.
+        """
+        bent, other = self._memory.bent[0], self._memory.diagonal
+        own = np.einsum("gii->gi", bent)
+        scale = np.sqrt(np.divide(own + other, own, out=np.zeros_like(own), where=own > 0))
+        whole = bent * scale[:, :, np.newaxis] * scale[:, np.newaxis, :]
+        np.einsum("gii->gi", whole)[...] = own + other
+        return whole
+
     def _is_curved(self, taken, total):
-        """Whether the rows from here on are among those whose curvature is summed."""
+        """Whether the rows from here on are among those whose curvature is summed: all, once a step has failed."""
+        if self._note["every"]:
+            return True
         enough = max(10 * self._size, (_CURVED_PASS if total == self._n else _CURVED_BATCH) // self._size)
         share, number = min(1.0, enough / total), taken // _chunk(self._memory.rows.shape[1])
         return math.floor(number * share) > math.floor((number - 1) * share)

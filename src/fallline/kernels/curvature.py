@@ -32,6 +32,8 @@ class NewtonMemory(NamedTuple):
         What training has come to, in the caller's coordinates.
     coordinates : ndarray of shape (2, P)
         What is subtracted from a column, and what it is then divided by.
+    largest : ndarray of shape (P,)
+        The largest magnitude seen of each column, standardised; 0 for the intercept.
     points : ndarray of shape (4, K, P)
         The null model, the model last accepted, the one whose slopes are being summed, and the one proposed next.
     candidates : ndarray of shape (M, K, P)
@@ -39,7 +41,9 @@ class NewtonMemory(NamedTuple):
     slopes : ndarray of shape (2, K, P)
         The gradient's sum over the rows of the batch under way; the mean gradient at the model last accepted.
     bent : ndarray of shape (2, G, Q, Q)
-        The same for the curvature.
+        The same for the curvature; of the batch under way, only of the rows whose curvature is summed.
+    diagonal : ndarray of shape (G, Q)
+        The diagonal of the curvature of all other rows of the batch.
     curvatures : ndarray of shape (M, G, Q, Q)
         Sums over all batches, as each way forgets them.
     linear : ndarray of shape (M, G, Q)
@@ -56,10 +60,12 @@ class NewtonMemory(NamedTuple):
 
     weights: np.ndarray
     coordinates: np.ndarray
+    largest: np.ndarray
     points: np.ndarray
     candidates: np.ndarray
     slopes: np.ndarray
     bent: np.ndarray
+    diagonal: np.ndarray
     curvatures: np.ndarray
     linear: np.ndarray
     rows: np.ndarray

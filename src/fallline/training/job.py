@@ -23,6 +23,7 @@ from fallline.data.sources import open_source
 from fallline.data.sources.options import ReadOptions
 from fallline.engines.work import work_a_row
 from fallline.errors import CacheError, DamagedCacheError, FalllineWarning, InterruptedWarning, ParameterError
+from fallline.loop import train as run_loop
 from fallline.model import Model
 from fallline.monitors.base import Run
 from fallline.monitors.interrupt import Interrupt
@@ -60,9 +61,10 @@ def train(
     penalty: str | None = "l2",
     alpha: float | None = None,
     l1_ratio: float = 0.15,
-    optimizer: Any = "adam",
+    solver: Any = "auto",
+    optimizer: Any = None,
     learning_rate: float | str = "auto",
-    schedule: Any = "cosine",
+    schedule: Any = None,
     batch_size: float | str = "auto",
     epochs: int | None = None,
     validation: Any = None,
@@ -108,18 +110,23 @@ def train(
         Strength of the penalty; by default 1 / rows, which is C=1 in scikit-learn.
     l1_ratio : float
         Share of L1 in "elasticnet".
-    optimizer : str or NamedTuple
-        A name in `fallline.optim.optimizers`, or an optimizer.
+    solver : str
+        How the optimum is looked for: "newton" (growing-batch stochastic Newton, for models of up to some 1,500 coefficients),
+        "saga" (variance-reduced mini-batches and then a quasi-Newton method, for larger ones), "descent" (mini-batch gradient
+        descent), or "auto": descent, if an optimizer, a rate, a schedule or a batch size is given, otherwise by the model's size.
+    optimizer : str or NamedTuple, optional
+        Of descent: a name in `fallline.optim.optimizers`, or an optimizer; by default "adam".
     learning_rate : float or "auto"
-        The first, or highest, rate of the schedule. "auto" finds one by short runs, which visit a twentieth as many rows as
+        Of descent: the first, or highest, rate of the schedule. "auto" finds one by short runs, which visit a twentieth as many rows as
         training does; should training diverge all the same, it begins anew with a tenth.
-    schedule : str or NamedTuple
-        How the rate develops: a name in `fallline.optim.schedules`, or a schedule.
+    schedule : str or NamedTuple, optional
+        Of descent, how the rate develops: a name in `fallline.optim.schedules`, or a schedule; by default "cosine".
     batch_size : int, float, "full" or "auto"
-        Rows an update sees: 1 is stochastic, a whole number or a fraction of the rows mini-batch, "full" batch gradient descent.
+        Of descent, the rows that an update sees: 1 is stochastic, a whole number or a fraction of the rows mini-batch, "full" batch gradient descent.
         "auto" tries powers of two, and takes the one that comes as far with the least work.
     epochs : int, optional
-        Passes over the rows; by default as many as make four million visits to rows, from 5 to 100.
+        Passes over the rows; by default, in descent as many as make four million visits to rows, from 5 to 100; otherwise as many
+        as the optimum takes, but no more than 100.
     validation : float, path or table, optional
         A fraction of the rows to hold out, or other data, target included, to measure on after every epoch and at the end.
     seed : int
@@ -159,7 +166,7 @@ def train(
     True
     """
     began = time.perf_counter()
-    recipe = Recipe(penalty, alpha, l1_ratio, optimizer, learning_rate, schedule, batch_size, epochs)
+    recipe = Recipe(penalty, alpha, l1_ratio, solver, optimizer, learning_rate, schedule, batch_size, epochs)
     recipe.check()
     limits = [] if time_limit is None else [TimeLimit(number("time_limit", time_limit, above=0))]
     order, budget = Order(seed_from(seed)), memory_budget(memory)
@@ -201,18 +208,10 @@ def _trained(source, plan, how, held_out, recipe, order, loss, limits, progress)
     training, judging = held_out.parts(prepared, how)
     encoder = prepared.encoder
     chosen = class_loss(loss, len(encoder.classes)) if encoder.classes else regression_loss(loss)
-    engine_for = recipe.engine_for(Offset(chosen) if plan.offset is not None else chosen, training.n_rows)
-    outputs, begin = _outputs(encoder), engine_for(1.0, 1, 1)
-    state = begin.start(training.n_columns, outputs, np.float32)
-    run = Run(begin, training, order, state, recipe.epochs_for(training.n_rows))
-    stop = train_tuned(
-        run,
-        engine_for,
-        _monitors(judging, limits, _scaled(progress, 0.5 * (not prepared.found), 1.0)),
-        rate=recipe.rate,
-        batch_size=recipe.batch_size_for(training.n_rows),
-        cost=work_a_row(training, outputs, begin.optimizer),
-    )
+    objective = Offset(chosen) if plan.offset is not None else chosen
+    solver = recipe.solver_for(objective, training.n_columns, _outputs(encoder))
+    monitors = _monitors(judging, limits, _scaled(progress, 0.5 * (not prepared.found), 1.0))
+    run, stop = _solved(recipe, solver, objective, training, _outputs(encoder), order, monitors)
     engine, state = run.engine, run.state
     if engine.exploded(training, state):
         raise engine.divergence(training, state)
@@ -221,6 +220,29 @@ def _trained(source, plan, how, held_out, recipe, order, loss, limits, progress)
         model.summary["validation"] = judged(model, judging)
     model.summary.update(summarised(source, prepared, recipe, run, stop, how.budget))
     return model
+
+
+def _solved(recipe, solver, loss, training, outputs, order, monitors):
+    """Train; the run, and why it ended."""
+    size, most = (training.n_columns, outputs, np.float32), recipe.epochs_for(training.n_rows, solver)
+    if solver.name != "descent":
+        engine = recipe.solving(loss, training, solver)
+        run = Run(engine, training, order, engine.start(*size), most)
+        run.state.notes["choice"] = {"solver": solver.name, "reason": solver.reason}
+        return run, run_loop(run, monitors)
+    engine_for = recipe.engine_for(loss, training.n_rows, solver)
+    begin = engine_for(1.0, 1, 1)
+    run = Run(begin, training, order, begin.start(*size), most)
+    run.state.notes["choice"] = {"solver": solver.name, "reason": solver.reason}
+    stop = train_tuned(
+        run,
+        engine_for,
+        monitors,
+        rate=recipe.rate,
+        batch_size=recipe.batch_size_for(training.n_rows),
+        cost=work_a_row(training, outputs, begin.optimizer),
+    )
+    return run, stop
 
 
 def _opened(data, target, options):

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fallline.data.rows import TrainingSource
+from fallline.engines.base import LinearEngine
 from fallline.engines.descent import DescentEngine
 from fallline.objective.domains import CLASSES
 from fallline.objective.losses import LOSSES, OneVersusRest
@@ -21,9 +23,12 @@ from fallline.settings import (
     takes_rate,
 )
 from fallline.tuning import EngineFor, passes_for
+from fallline.tuning.solver import Solver, choose_solver, solver_engine
 
 __all__ = ["Recipe", "class_loss", "regression_loss", "task_for"]
 
+# Passes of a solver that says itself when it is there.
+_MOST_PASSES = 100
 _LOSS_PARAMETERS = {"epsilon": 0.1, "quantile": 0.5, "power": 1.5}
 _SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
 
@@ -59,6 +64,7 @@ class Recipe(NamedTuple):
     penalty: str | None
     alpha: float | None
     l1_ratio: float
+    solver: Any
     optimizer: Any
     learning_rate: float | str
     schedule: Any
@@ -67,15 +73,32 @@ class Recipe(NamedTuple):
 
     def check(self) -> None:
         """Raise `ParameterError` for what cannot be used, before any work is done."""
-        self.engine_for(LOSSES["log_loss"](), 1000)(self.rate or 1.0, self.batch_size_for(1000) or 1, 1)
+        loss = LOSSES["log_loss"]()
+        solver = self.solver_for(loss, 10, 1)
+        make_penalty(self.penalty, self.alpha_for(1000), self.l1_ratio)
+        self.epochs_for(1000, solver)
+        if solver.name == "descent":
+            self.engine_for(loss, 1000, solver)(self.rate or 1.0, self.batch_size_for(1000) or 1, 1)
+
+    def solver_for(self, loss: Any, columns: int, outputs: int) -> Solver:
+        """Which solver, and why."""
+        usual = {"learning_rate": "auto", "schedule": None, "batch_size": "auto"}
+        given = [name for name, value in usual.items() if getattr(self, name) != value]
+        return choose_solver(self.solver, self.optimizer, given, loss, columns, outputs)
 
     def alpha_for(self, rows: int) -> float:
         """Strength of the penalty for so many rows."""
         return 1.0 / rows if self.alpha is None else number("alpha", self.alpha, at_least=0)
 
-    def epochs_for(self, rows: int) -> int:
-        """Passes over so many rows."""
-        return passes_for(rows) if self.epochs is None else integer("epochs", self.epochs)
+    def epochs_for(self, rows: int, solver: Solver) -> int:
+        """Passes over so many rows, at most."""
+        usual = passes_for(rows) if solver.name == "descent" else _MOST_PASSES
+        return usual if self.epochs is None else integer("epochs", self.epochs)
+
+    @property
+    def schedule_or_usual(self) -> Any:
+        """How the rate of descent develops."""
+        return "cosine" if self.schedule is None else self.schedule
 
     def batch_size_for(self, rows: int) -> int | None:
         """Rows an update sees; None where that is to be found out."""
@@ -86,16 +109,24 @@ class Recipe(NamedTuple):
         """The highest rate; None where that is to be found out. A schedule that names no rate of its own has nothing to find."""
         if not is_auto(self.learning_rate):
             return number("learning_rate", self.learning_rate, above=0)
-        return None if takes_rate(self.schedule) else 1.0
+        return None if takes_rate(self.schedule_or_usual) else 1.0
 
-    def engine_for(self, loss: Any, rows: int) -> EngineFor:
-        """What makes the engine for a loss and so many rows, from rate, batch size and updates."""
-        alpha, epochs = self.alpha_for(rows), self.epochs_for(rows)
-        optimizer, penalty = make_optimizer(self.optimizer), make_penalty(self.penalty, alpha, self.l1_ratio)
+    def solving(self, loss: Any, source: TrainingSource, solver: Solver) -> LinearEngine:
+        """The engine of a solver that needs no rate, for a loss and the rows of a source."""
+        penalty = make_penalty(self.penalty, self.alpha_for(source.n_rows), self.l1_ratio)
+        return solver_engine(solver.name, loss, penalty, source)
+
+    def engine_for(self, loss: Any, rows: int, solver: Solver) -> EngineFor:
+        """What makes the engine of descent for a loss and so many rows, from rate, batch size and updates."""
+        alpha, epochs = self.alpha_for(rows), self.epochs_for(rows, solver)
+        optimizer = make_optimizer("adam" if solver.optimizer is None else solver.optimizer)
+        penalty = make_penalty(self.penalty, alpha, self.l1_ratio)
         given = {**_SCHEDULE_PARAMETERS, "alpha": alpha}
 
         def engine(rate, batch_size, updates):
-            schedule = make_schedule(self.schedule, loss, {**given, "eta0": rate}, epochs, updates / epochs)
+            schedule = make_schedule(
+                self.schedule_or_usual, loss, {**given, "eta0": rate}, epochs, updates / epochs
+            )
             return DescentEngine(loss, optimizer, schedule, batch_size, penalty)
 
         return engine

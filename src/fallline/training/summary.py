@@ -11,6 +11,7 @@ from fallline.data.order import Order
 from fallline.data.prepared import Prepared
 from fallline.data.rows import TrainingSource
 from fallline.data.sources.base import Source
+from fallline.engines.descent import DescentEngine
 from fallline.model import Model
 from fallline.monitors.base import Run
 from fallline.objective.losses import name_of
@@ -63,15 +64,16 @@ def _data(source, encoder, run):
 
 def _training(recipe, run):
     engine, state = run.engine, run.state
+    choice, solved = state.notes["choice"], state.notes.get("solver", {})
     return {
         "loss": name_of(engine.loss),
         "penalty": recipe.penalty or "none",
         "alpha": recipe.alpha_for(run.source.n_rows),
-        "optimizer": type(engine.optimizer).__name__,
-        "schedule": type(engine.schedule).__name__,
-        "learning_rate": _rate(recipe, state),
-        "batch_size": engine.batch_size,
-        "found": {name: state.notes[name] for name in (BATCH_SIZE, LEARNING_RATE) if name in state.notes},
+        "solver": choice["solver"],
+        "why_solver": choice["reason"],
+        "optimality": solved.get("left"),
+        "batch_sizes": sorted({record["batch_size"] for record in state.history if "batch_size" in record}),
+        **(_descent(recipe, run) if isinstance(engine, DescentEngine) else {}),
         "seed": run.order.seed,
         "epochs": state.epoch,
         "updates": state.updates,
@@ -80,9 +82,21 @@ def _training(recipe, run):
     }
 
 
+def _descent(recipe, run):
+    """What only descent has."""
+    engine, state = run.engine, run.state
+    return {
+        "optimizer": type(engine.optimizer).__name__,
+        "schedule": type(engine.schedule).__name__,
+        "learning_rate": _rate(recipe, state),
+        "batch_size": engine.batch_size,
+        "found": {name: state.notes[name] for name in (BATCH_SIZE, LEARNING_RATE) if name in state.notes},
+    }
+
+
 def _rate(recipe, state):
     """The highest rate, given or found; None for schedules that name none."""
-    if not takes_rate(recipe.schedule):
+    if not takes_rate(recipe.schedule_or_usual):
         return None
     return state.notes[LEARNING_RATE]["value"] if recipe.rate is None else recipe.rate
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from fallline.data.rows import TrainingSource
+from fallline.data.rows import ArraySource, TrainingSource
 from fallline.engines.base import LinearEngine
 from fallline.engines.newton import NewtonEngine
+from fallline.engines.saga import SagaEngine
 from fallline.errors import ParameterError
 from fallline.names import did_you_mean
 from fallline.objective.losses import is_coupled
@@ -92,14 +93,11 @@ def solver_engine(
     penalty: Any,
     source: TrainingSource,
     *,
-    fit_intercept: bool,
-    tolerance: float,
+    fit_intercept: bool = True,
+    tolerance: float = 1e-6,
 ) -> LinearEngine:
-    """The engine of "newton" or "saga" for a loss, a penalty and a source."""
-    return NewtonEngine(
-        loss=loss,
-        penalty=penalty,
-        rows=source.n_rows,
-        fit_intercept=fit_intercept,
-        tolerance=tolerance,
-    )
+    """The engine of "newton" or "saga" for a loss, a penalty and the rows of a source."""
+    given = {"rows": source.n_rows, "fit_intercept": fit_intercept, "tolerance": tolerance}
+    if name == "newton":
+        return NewtonEngine(loss, penalty, **given)
+    return SagaEngine(loss, penalty, **given, numbered=isinstance(source, ArraySource))
