@@ -459,7 +459,7 @@ class _Descent:
         """The curvature of one more row, as large in every column as the largest seen; see (2)."""
         if len(self._memory.candidates) == 1:
             return 0.0
-        outputs, width = self._memory.weights.shape
+        width = self._memory.weights.shape[1]
         intercepts = np.einsum("gii->gi", curvature)[:, width - 1 :: width]
         own = (intercepts[:, :, np.newaxis] / mass * self._memory.largest**2).reshape(len(curvature), -1)
         return own[:, :, np.newaxis] * np.eye(own.shape[1])

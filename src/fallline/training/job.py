@@ -117,12 +117,13 @@ def train(
     optimizer : str or NamedTuple, optional
         Of descent: a name in `fallline.optim.optimizers`, or an optimizer; by default "adam".
     learning_rate : float or "auto"
-        Of descent: the first, or highest, rate of the schedule. "auto" finds one by short runs, which visit a twentieth as many rows as
-        training does; should training diverge all the same, it begins anew with a tenth.
+        Of descent: the first, or highest, rate of the schedule. "auto" finds one by short runs, which visit a twentieth as many
+        rows as training does; should training diverge all the same, it begins anew with a tenth.
     schedule : str or NamedTuple, optional
         Of descent, how the rate develops: a name in `fallline.optim.schedules`, or a schedule; by default "cosine".
     batch_size : int, float, "full" or "auto"
-        Of descent, the rows that an update sees: 1 is stochastic, a whole number or a fraction of the rows mini-batch, "full" batch gradient descent.
+        Of descent, the rows that an update sees: 1 is stochastic, a whole number or a fraction of the rows mini-batch, "full"
+        batch gradient descent.
         "auto" tries powers of two, and takes the one that comes as far with the least work.
     epochs : int, optional
         Passes over the rows; by default, in descent as many as make four million visits to rows, from 5 to 100; otherwise as many

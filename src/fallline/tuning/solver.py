@@ -19,7 +19,7 @@ __all__ = ["SOLVERS", "Solver", "choose_solver", "solver_engine"]
 SOLVERS = ("auto", "newton", "saga", "descent")
 """What may be asked for; the name of an optimizer stands for descent with it."""
 
-# Coefficients that share a curvature, at most: beyond, its square no longer fits in memory at ease, nor its cube in the time.
+# Coefficients that share a curvature, at most, where it is one: beyond, its square takes too much memory, and its cube time.
 _MOST_COEFFICIENTS = 1500
 
 
@@ -97,7 +97,7 @@ def solver_engine(
     tolerance: float = 1e-6,
 ) -> LinearEngine:
     """The engine of "newton" or "saga" for a loss, a penalty and the rows of a source."""
-    given = {"rows": source.n_rows, "fit_intercept": fit_intercept, "tolerance": tolerance}
+    rows = source.n_rows
     if name == "newton":
-        return NewtonEngine(loss, penalty, **given)
-    return SagaEngine(loss, penalty, **given, numbered=isinstance(source, ArraySource))
+        return NewtonEngine(loss, penalty, rows, fit_intercept, tolerance)
+    return SagaEngine(loss, penalty, rows, fit_intercept, tolerance, numbered=isinstance(source, ArraySource))
