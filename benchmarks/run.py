@@ -18,6 +18,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 
 import argparse
+import itertools
 import statistics
 import subprocess
 import sys
@@ -25,7 +26,10 @@ import tempfile
 import time
 
 import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn import linear_model
 
+import fallline
 import rivals
 
 COLUMNS = 100
@@ -139,6 +143,56 @@ def flatness(rows, rounds):
     )
 
 
+NON_ZEROS = 75
+SPARSE_COLUMNS = 47_000
+
+
+def sparse_data(rows, *, often):
+    """Rows of 75 non-zeros and numbers that a linear model explains. `often`: few columns come often, as words do."""
+    generator = np.random.default_rng(0)
+    place = generator.random((rows, NON_ZEROS)) ** (3 if often else 1)
+    indices = np.sort((SPARSE_COLUMNS * place).astype(np.int32), axis=1).ravel()
+    values = generator.random(rows * NON_ZEROS, np.float32) / np.float32(NON_ZEROS**0.5)
+    indptr = np.arange(0, len(values) + 1, NON_ZEROS, dtype=np.int32)
+    X = csr_matrix((values, indices, indptr), shape=(rows, SPARSE_COLUMNS))
+    X.sum_duplicates()
+    w = generator.standard_normal(SPARSE_COLUMNS, np.float32)
+    return X, X @ w + generator.standard_normal(rows, np.float32) / 10
+
+
+def on_sparse_rows(rows, rounds):
+    """One epoch on sparse rows beside scikit-learn's, for two penalties, reshuffled and in order."""
+    settings = {"learning_rate": "constant", "eta0": rivals.RATE, "alpha": 1e-5, "tol": None, "random_state": 0}  # fmt: skip
+    makers = {
+        "fallline": lambda **more: fallline.SGDRegressor(batch_size=32, **settings, **more),
+        "scikit-learn": lambda **more: linear_model.SGDRegressor(**settings, **more),
+    }
+    lines = []
+    for often, penalty in itertools.product((False, True), ("l2", "l1")):
+        X, y = sparse_data(rows, often=often)
+        found = {contest: [] for contest in itertools.product(makers, (True, False))}
+        for round_ in range(rounds + 1):
+            for (name, shuffle), times in found.items():
+                one, nine = (
+                    seconds(makers[name](penalty=penalty, shuffle=shuffle, max_iter=k).fit, X, y)
+                    for k in (1, 9)
+                )
+                # The first round compiles.
+                if round_:
+                    times.append(1e9 * (nine - one) / 8 / X.nnz)
+        medians = {contest: statistics.median(times) for contest, times in found.items()}
+        for shuffle in (True, False):
+            ours, theirs = (medians[name, shuffle] for name in makers)
+            which = ["few often, most seldom" if often else "all as often", penalty]
+            which.append("reshuffled" if shuffle else "in order")
+            ratios = [f"{other / ours:.1f}" for other in (theirs, medians["scikit-learn", True])]
+            lines.append([*which, f"{ours:.2f}", f"{theirs:.2f}", *ratios])
+    print(f"\n### One sparse epoch, {rows:,} rows x {NON_ZEROS} non-zeros of {SPARSE_COLUMNS:,} columns, float32, squared error, "
+          "batch 32 (scikit-learn: 1), one thread\n")  # fmt: skip
+    header = ["columns", "penalty", "rows", "fallline, ns a non-zero", "scikit-learn", "times as fast"]
+    table([*header, "times, theirs reshuffled"], lines)
+
+
 # Linux keeps the highest resident size, and sets it back when asked to: what a fit needs is counted from just before it.
 _MEMORY = """
 import pathlib, re, sys, numpy as np
@@ -202,14 +256,16 @@ def main():
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
-        "parts", nargs="*", choices=["rivals", "flatness", "start", []], help="by default all"
+        "parts", nargs="*", choices=["rivals", "flatness", "sparse", "start", []], help="by default all"
     )
     options = parser.parse_args()
-    parts = options.parts or ["rivals", "flatness", "start"]
+    parts = options.parts or ["rivals", "flatness", "sparse", "start"]
     if "rivals" in parts:
         against_rivals(options.rows, options.rounds)
     if "flatness" in parts:
         flatness(options.rows, options.rounds)
+    if "sparse" in parts:
+        on_sparse_rows(options.rows // 5, options.rounds)
     if "start" in parts:
         start_up(options.rows)
 
