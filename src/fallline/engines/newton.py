@@ -92,6 +92,8 @@ _FORGETTING = (0.0, 1.0, 3.0)
 _GROWTH = 0.5
 _SAMPLE = 2**13
 _MOST_DAMPING = 1e6
+# Rows that tell enough about a column.
+_ENOUGH = 8.0
 _POOR = 0.25
 # A share of the loss of intercepts alone that is taken for none.
 _NOTHING = 1e-4
@@ -219,6 +221,7 @@ _BEGINNING: dict[str, Any] = {
     "damping": 0.0,
     "null_objective": None,
     "null_loss": 0.0,
+    "curved": 0,
     "fresh": None,
     "lowest": math.inf,
     "band": 0.0,
@@ -456,13 +459,14 @@ class _Descent:
         note["stage"] = "choose"
 
     def _prior(self, curvature, mass):
-        """The curvature of one more row, as large in every column as the largest seen; see (2)."""
+        """More curvature for columns that few rows have told about: up to that of one more row, as large as the largest seen."""
         if len(self._memory.candidates) == 1:
             return 0.0
-        width = self._memory.weights.shape[1]
-        intercepts = np.einsum("gii->gi", curvature)[:, width - 1 :: width]
-        own = (intercepts[:, :, np.newaxis] / mass * self._memory.largest**2).reshape(len(curvature), -1)
-        return own[:, :, np.newaxis] * np.eye(own.shape[1])
+        width, diagonal = self._memory.weights.shape[1], np.einsum("gii->gi", curvature)
+        usual = diagonal[:, width - 1 :: width] / mass
+        row = (usual[:, :, np.newaxis] * self._memory.largest**2).reshape(diagonal.shape)
+        telling = np.divide(diagonal, row, out=np.full_like(row, _ENOUGH), where=row > 0)
+        return (row * np.maximum(1.0 - telling / _ENOUGH, 0.0))[:, :, np.newaxis] * np.eye(row.shape[1])
 
     # ---------------------------------------------------------------------------------------------- full passes
 
@@ -578,8 +582,8 @@ class _Descent:
         return proposed, promised
 
     def _most(self, objective):
-        """More than what is there cannot be gained, where losses are not negative."""
-        return math.inf if isinstance(innermost(self._engine.loss).link, Log) else objective
+        """What a quadratic model may promise: much more than what is there cannot be gained, where losses are not negative."""
+        return math.inf if isinstance(innermost(self._engine.loss).link, Log) else 10.0 * objective
 
     # -------------------------------------------------------------------------------------------------- bands
 
@@ -686,7 +690,7 @@ class _Descent:
         self._memory.slopes[0] = 0.0
         self._memory.bent[0] = 0.0
         self._memory.diagonal[:] = 0.0
-        self._note.update(loss=0.0, taken=0)
+        self._note.update(loss=0.0, taken=0, curved=0)
 
     def _sum(self, rows, model, *, curve):
         """Add to the loss, the gradient and, if told so, the curvature of the batch under way."""
@@ -696,6 +700,7 @@ class _Descent:
         memory.slopes[0] += slopes @ z
         if curve:
             self._bend(z, curvatures, memory.row_weight[rows])
+            self._note["curved"] += len(z)
             np.maximum(memory.largest[:-1], np.abs(z[:, :-1]).max(axis=0), out=memory.largest[:-1])
         else:
             self._bend_alone(z, curvatures, memory.row_weight[rows])
@@ -730,15 +735,12 @@ class _Descent:
         self._memory.diagonal[...] += (curvatures @ (z * z)).reshape(self._memory.diagonal.shape)
 
     def _whole_curvature(self):
-        """The curvature of all rows of a batch: that of some, its rows and columns scaled so that the diagonal is that of all.
-
-        A column that is not zero in a few rows only has its due, although hardly one of them may be among those summed.
-        """
-        bent, other = self._memory.bent[0], self._memory.diagonal
+        """The curvature of all rows of a batch: that of some, weighted for all, and more for columns that were hardly among them."""
+        note, bent, other = self._note, self._memory.bent[0], self._memory.diagonal
         own = np.einsum("gii->gi", bent)
-        scale = np.sqrt(np.divide(own + other, own, out=np.zeros_like(own), where=own > 0))
-        whole = bent * scale[:, :, np.newaxis] * scale[:, np.newaxis, :]
-        np.einsum("gii->gi", whole)[...] = own + other
+        all_rows, weight = own + other, note["taken"] / max(note["curved"], 1)
+        whole = weight * bent
+        np.einsum("gii->gi", whole)[...] += np.where(weight * own < 0.5 * all_rows, all_rows - weight * own, 0.0)
         return whole
 
     def _is_curved(self, taken, total):
