@@ -59,6 +59,9 @@ class LinearEngine:
         """The weights that training has come to, (outputs, columns + 1)."""
         raise NotImplementedError
 
+    def settle(self, state: State) -> None:
+        """Bring the weights in memory up to date within an epoch, so that others can be put in their place."""
+
     def block_rows(self, state: State, source: TrainingSource) -> int:
         """How many rows the next block should have."""
         weights = state.memory.weights

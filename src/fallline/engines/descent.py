@@ -129,10 +129,15 @@ class DescentEngine(LinearEngine):
             return memory.mean.astype(memory.weights.dtype)
         return memory.weights
 
+    def settle(self, state: State) -> None:
+        """See `LinearEngine.settle`."""
+        if state.memory.common.size:
+            state.memory = settled(state.memory, self._descent())
+
     def leave_epoch(self, state: State) -> None:
         """Forget the rows consumed of an epoch that will not be finished, and the batch that they began."""
-        if state.memory.common.size:
-            state.memory = settled(state.memory, self._descent())._replace(**Memory._field_defaults)
+        self.settle(state)
+        state.memory = state.memory._replace(**Memory._field_defaults)
         state.position, state.loss_sum = 0, 0.0
         state.memory.clock[0] = 0
         state.memory.gradient[:] = 0
