@@ -99,7 +99,7 @@ def compare(options):
         if options.only and not one.name.startswith(tuple(options.only)):
             continue
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            train, test = _written(one, Path(os.environ["FALLLINE_DATA"]), Path(folder))
+            train, test = written(one, Path(os.environ["FALLLINE_DATA"]), Path(folder))
             ours, our_seconds = _fallline(train, test, one.target, Path(folder))
             theirs, their_seconds = _scikit_learn(train, test, one.target)
         lines += [[one.name, metric, f"{ours[metric]:.5g}", f"{theirs[metric]:.5g}", f"{ours[metric] - theirs[metric]:+.2g}",
@@ -111,14 +111,16 @@ def compare(options):
     )
 
 
-def _written(one, source, folder):
+def written(one, source, folder, most=None):
+    """A training and a test file of a data set, of at most so many rows each, which are then drawn."""
     found = one.read(source)
     if not isinstance(found, tuple):
         held_out = np.random.default_rng(0).random(len(found)) < 0.2
         found = found[~held_out], found[held_out]
     paths = folder / "train.csv", folder / "test.csv"
     for frame, path in zip(found, paths, strict=True):
-        frame.to_csv(path, index=False)
+        few = frame if most is None or len(frame) <= most else frame.sample(most, random_state=0)
+        few.to_csv(path, index=False)
     return paths
 
 

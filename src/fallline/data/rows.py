@@ -12,7 +12,7 @@ from fallline.errors import NonFiniteError
 from fallline.kernels.blocks import Block, CsrBlock, DenseBlock, copy_csr_rows
 from fallline.kernels.order import select
 
-__all__ = ["ArraySource", "DenseRows", "Rows", "SparseRows", "TrainingSource", "as_rows"]
+__all__ = ["ArraySource", "DenseRows", "Rows", "SparseRows", "TrainingSource", "as_rows", "rows_of"]
 
 
 class DenseRows(NamedTuple):
@@ -182,6 +182,14 @@ def as_rows(X: Any, y: np.ndarray | None = None, weight: np.ndarray | None = Non
     if isinstance(X, np.ndarray):
         return DenseRows(X, y, weight)
     return SparseRows(X.indptr, X.indices, X.data, X.shape[1], y, weight)
+
+
+def rows_of(block: Block) -> Rows:
+    """A copy of the rows of a block, in its order."""
+    if isinstance(block, DenseBlock):
+        return DenseRows(block.X, block.y, block.weight).take(block.rows)
+    parts = block.indptr, block.indices, block.data, block.columns, block.y, block.weight
+    return SparseRows(*parts).take(block.rows)
 
 
 class TrainingSource(Protocol):

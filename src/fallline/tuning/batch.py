@@ -85,7 +85,7 @@ def choose_batch_size(
     rate, _ = climb(trials, _FIRST_RATE, _USUAL, max(1, visits // _USUAL), budget // 2)  # (1)
     best = min(trials.made, key=lambda trial: trial.objective)
     sizes, limit = _tried(trials, rate, source.n_rows, visits, budget)  # (2)
-    noise = _noise_scale(trials, best, min(sizes[-1], _NOISY), source.n_rows)  # (3)
+    noise = _noise_scale(trials, best, min(sizes[-1], _NOISY))  # (3)
     times = {size: cost(size) * (1 + size / noise) for size in sizes}
     size = min(sizes, key=times.__getitem__)
     scale = (
@@ -123,9 +123,9 @@ def _tried(trials: Trials, rate: float, n: int, visits: int, budget: int) -> tup
     return sizes, limit
 
 
-def _noise_scale(trials: Trials, best: Trial, large: int, n: int) -> float:
+def _noise_scale(trials: Trials, best: Trial, large: int) -> float:
     """(3), in rows; infinite where the gradient cannot be told from noise."""
-    small, batches = max(1, large // _TIMES), max(1, min(_BATCHES, n // (2 * large)))
+    small, batches = max(1, large // _TIMES), max(1, min(_BATCHES, trials.trained // large))
     if best.state is None or small == large:
         return math.inf
     few, many = (

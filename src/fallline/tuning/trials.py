@@ -1,7 +1,7 @@
 """Trials: short runs from the same state on the same rows, each judged on rows that it has not seen.
 
-A trial is an ordinary run of the loop, on a copy of the state and on a stretch of the rows. Nothing is used up by it: training
-afterwards begins with the state as it was and visits every row in its own order.
+A trial is an ordinary run of the loop, on a copy of the state and on a copy of some of the rows. Nothing is used up by it:
+training afterwards begins with the state as it was and visits every row in its own order.
 """
 
 from __future__ import annotations
@@ -9,24 +9,25 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from fallline.data.order import Order
-from fallline.data.rows import TrainingSource
-from fallline.engines.base import LinearEngine
+from fallline.data.rows import ArraySource, Rows, TrainingSource, rows_of
+from fallline.engines.base import IN_ORDER, LinearEngine
 from fallline.errors import DivergenceError
-from fallline.kernels.blocks import Block
 from fallline.loop import train
 from fallline.monitors.base import Run
 from fallline.state import State
 
-__all__ = ["EngineFor", "Found", "Stretch", "Trial", "Trials", "most_visits"]
+__all__ = ["EPOCH", "EngineFor", "Found", "Trial", "Trials", "most_visits"]
 
 # The epoch whose order trials visit the rows in: a shuffled one that no training comes to.
-_EPOCH = 2**40
+EPOCH = 2**40
+# Numbers of rows that are held for trials, at most, but so many rows at the least.
+_HELD, _HELD_ROWS = 2**23, 2**12
 # Rows to judge on, at most: the difference of two trials on the same rows is certain enough; and how many times a budget should
 # suffice for judging. Where they are more than this share of all, they are trained on, too: the objective is what is to fall.
 _JUDGED, _JUDGED_SHARE, _JUDGINGS = 2048, 0.25, 64
@@ -47,51 +48,22 @@ class EngineFor(Protocol):
         """The engine."""
 
 
-class Stretch:
-    """The rows between two positions of a shuffled epoch, as a source; see `TrainingSource`.
+def drawn(source: TrainingSource, seed: int, most: int) -> Rows:
+    """A copy of the first rows of a shuffled epoch, as many as asked for, or as the memory of windows holds.
 
-    Whatever order it is asked for, it gives them in the same one.
+    Raises
+    ------
+    NonFiniteError
+        If they hold NaN or infinity.
     """
-
-    def __init__(self, source: TrainingSource, seed: int, begin: int, end: int):
-        self._source, self._order = source, Order(seed)
-        self._begin, self._end = begin, end
-        self.n_rows = end - begin
-        self.n_columns = source.n_columns
-        self.n_targets = source.n_targets
-        self.numbers_a_row = source.numbers_a_row
-        self.dtype = source.dtype
-
-    def blocks(
-        self,
-        order: Order,  # noqa: ARG002 (it has an order of its own)
-        epoch: int,  # noqa: ARG002
-        position: int,
-        size: Callable[[], int],
-    ) -> Iterator[tuple[Block, int]]:
-        """See `TrainingSource.blocks`."""
-        here = self._begin + position
-
-        def room():
-            return min(size(), self._end - here)
-
-        for block, here in self._source.blocks(self._order, _EPOCH, here, room):  # noqa: B020 (where the next block begins)
-            yield block, here - self._begin
-            if here == self._end:
-                return
-
-    def targets(self) -> tuple[np.ndarray, np.ndarray]:
-        """See `TrainingSource.targets`."""
-        parts = [
-            (block.y[block.rows], block.weight[block.rows])
-            for block, _ in self.blocks(self._order, 0, 0, lambda: self.n_rows)
-        ]
-        y, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return y, weight
-
-    def require_finite(self, rows: np.ndarray) -> None:
-        """See `TrainingSource.require_finite`."""
-        self._source.require_finite(rows)
+    most = min(most, source.n_rows, max(int(_HELD / max(source.numbers_a_row, 1.0)), _HELD_ROWS))
+    parts: list[Any] = []
+    for block, end in source.blocks(Order(seed), EPOCH, 0, lambda: most):
+        source.require_finite(block.rows)
+        parts.append(rows_of(block))
+        if end >= most:
+            break
+    return type(parts[0]).concatenate(parts)
 
 
 class Trial(NamedTuple):
@@ -171,15 +143,28 @@ class Trials:
         Chooses the rows.
     visits : int
         Those that training will make; see `most_visits`.
+
+    Attributes
+    ----------
+    budget : int
+        Visits that trials may take in all.
+    judged, trained : int
+        Rows that trials are judged on, and that they can train on before they meet the same again.
+    start : float
+        The objective before any update.
+    made : list of Trial
+    visits : int
+        How many visits to rows they took.
     """
 
     def __init__(self, engine_for: EngineFor, state: State, source: TrainingSource, seed: int, visits: int):
         self.engine_for = engine_for
-        self._state, self._source, self._seed = state, source, seed
-        n = source.n_rows
         self.budget = most_visits(visits)
+        self._state, self._rows = state, drawn(source, seed, self.budget)
+        n = self._rows.n_rows
         self.judged = min(n, _JUDGED, self.budget // _JUDGINGS)
         self._first = 0 if self.judged > n * _JUDGED_SHARE else self.judged
+        self.trained = n - self._first
         self.made: list[Trial] = []
         self.visits = 0
         self.start = self.judge(engine_for(1.0, 1, 1), state)
@@ -200,7 +185,7 @@ class Trials:
         # It is taken before the update moves the weights, so that the rate does not matter.
         engine = self.engine_for(1.0, batch_size, 1)
         weights = engine.weights(state)
-        begin = engine.start(self._source.n_columns, len(weights), self._source.dtype, weights)
+        begin = engine.start(self._rows.n_columns, len(weights), self._rows.dtype, weights)
         reached = self._descend(engine, batch_size, 1, begin, place)
         return math.nan if reached is None else reached.gradient_norm**2
 
@@ -208,20 +193,24 @@ class Trials:
         """Loss and penalty of a state on the rows held back; infinite where they are beyond all numbers."""
         weights = engine.weights(state)
         self.visits += self.judged
-        judging = Stretch(self._source, self._seed, 0, self.judged)
-        objective = engine.measure(judging, weights) + engine.penalise(weights)
+        objective = engine.measure(self._stretch(0, self.judged), weights) + engine.penalise(weights)
         return objective if math.isfinite(objective) else math.inf
 
     def _descend(self, engine, batch_size, updates, state, place=0):
         """The state that so many updates lead to; None if they diverge."""
         wanted, first = updates * batch_size, self._first + place * batch_size
-        rows = min(wanted, self._source.n_rows - first)
+        rows = min(wanted, self._rows.n_rows - first)
+        stretch = self._stretch(first, first + rows)
         copied = State(copy.deepcopy(state.memory))
-        stretch = Stretch(self._source, self._seed, first, first + rows)
+        epochs, most = math.ceil(wanted / rows), copied.updates + updates
         try:
-            train(Run(engine, stretch, Order(0), copied, math.ceil(wanted / rows), copied.updates + updates))
+            train(Run(engine, stretch, IN_ORDER, copied, epochs, most))
         except DivergenceError:
             return None
         finally:
             self.visits += copied.rows
         return copied
+
+    def _stretch(self, begin, end):
+        """Some of the rows, as a source."""
+        return ArraySource(self._rows, subset=np.arange(begin, end, dtype=np.uint64))
