@@ -61,19 +61,28 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from fallline.data.order import Order
 from fallline.data.rows import TrainingSource
 from fallline.engines.base import IN_ORDER, LinearEngine
 from fallline.engines.coordinates import Coordinates, spread_of
 from fallline.engines.quadratic import minimum
+from fallline.engines.summing import (
+    STEPS,
+    Chunk,
+    Question,
+    ask,
+    distances,
+    each,
+    examined,
+    losses_along,
+    single_threaded,
+)
 from fallline.kernels.blocks import Block, DenseBlock
-from fallline.kernels.curvature import NewtonMemory, examine, measure_bends, search, standardise
+from fallline.kernels.curvature import NewtonMemory, standardise
 from fallline.kernels.sweep import Sums
 from fallline.objective.domains import CLASSES
 from fallline.objective.links import Log
@@ -87,11 +96,12 @@ from fallline.state import State, Stop
 
 __all__ = ["NewtonEngine"]
 
-_STEPS = np.array([0.0, *2.0 ** -np.arange(10.0, 0.0, -1.0), 0.75, 1.0])
 _FORGETTING = (0.0, 1.0, 3.0)
 _GROWTH = 0.5
 _SAMPLE = 2**13
 _MOST_DAMPING = 1e6
+# Rows that a thread copies at a time.
+_COPIED = 1024
 # Rows that tell enough about a column.
 _ENOUGH = 8.0
 _POOR = 0.25
@@ -150,7 +160,7 @@ class NewtonEngine(LinearEngine):
             rows=np.zeros((capacity, shape[1]), dtype),
             targets=np.zeros((targets, capacity), dtype),
             row_weight=np.zeros(capacity, dtype),
-            losses=np.zeros(len(_STEPS) + 1),
+            losses=np.zeros(len(STEPS) + 1),
             distances=np.zeros(_SAMPLE if bends(self.loss) else 0),
             clock=np.zeros(2, np.int64),
         )
@@ -179,7 +189,7 @@ class NewtonEngine(LinearEngine):
 
     def sweep(self, block: Block, state: State, last: bool) -> Sums:
         """See `LinearEngine.sweep`."""
-        with _blas().limit(limits=1, user_api="blas"), np.errstate(all="ignore"):
+        with single_threaded(), np.errstate(all="ignore"):
             return _Descent(self, state).take(block, last)
 
     def weights(self, state: State) -> np.ndarray:
@@ -275,14 +285,19 @@ class _Descent:
                 return min(_first_batch(self._size), self._n)
             case "choose":
                 return min(note["batch"], capacity)
-        return min(_chunk(self._memory.rows.shape[1]), note["batch"] - note["taken"])
+        chunk = _chunk(self._memory.rows.shape[1])
+        return min(capacity // chunk * chunk, note["batch"] - note["taken"])
 
     def _fill(self, block, place, count):
         """Copy rows behind those that wait; whether all of their numbers are finite."""
-        memory, first = self._memory, self._note["filled"]
-        rows = slice(first, first + count)
-        out = memory.rows[rows], memory.targets[:, rows], memory.row_weight[rows]
-        return standardise(block, place, self._shift, self._inverse, *out) == 0
+        memory, filled = self._memory, self._note["filled"]
+
+        def copy(first):
+            rows = slice(filled + first, filled + min(first + _COPIED, count))
+            out = memory.rows[rows], memory.targets[:, rows], memory.row_weight[rows]
+            return standardise(block, place + first, self._shift, self._inverse, *out)
+
+        return sum(each(copy, list(range(0, count, _COPIED)))) == 0
 
     def _use(self):
         """Do what the rows that wait were waited for."""
@@ -324,8 +339,7 @@ class _Descent:
         note["widest"] = note["band"] or math.inf
         if count >= 0.7 * self._n:
             self._begin_passes(memory.points[_CURRENT], memory.points[_NULL])
-            for first in range(0, count, _chunk(rows.shape[1] + 1)):
-                self._pass(min(count - first, _chunk(rows.shape[1] + 1)), first)
+            self._pass(count)
             return
         note["batch"] = count
         self._clear()
@@ -334,18 +348,18 @@ class _Descent:
 
     def _intercepts_alone(self, count):
         """The best model without columns, of the first rows: Newton's method on the intercepts, until half a row is left."""
-        memory = self._memory
-        v = np.zeros(memory.weights.shape)
+        chunk = self._chunk(slice(0, count))
+        v = np.zeros(self._memory.weights.shape)
         for _ in range(30):
             self._set_band(self._distances(count, v), 1.0)
-            _, _, slopes, curvatures = self._examined(slice(0, count), v)
+            _, _, slopes, curvatures = examined(self._loss, v, chunk)
             pull, bend = slopes.sum(axis=1, dtype=np.float64), curvatures.sum(axis=1, dtype=np.float64)
             if np.abs(pull).max() <= 0.5 or not np.isfinite(pull).all():
                 break
             better = v.copy()
             better[:, -1] -= np.divide(pull, bend, out=np.zeros_like(pull), where=bend > 0)
-            losses = self._searched(slice(0, count), v, better)
-            step = _STEPS[np.argmin(losses)]
+            losses = losses_along(self._loss, v, better, chunk)
+            step = STEPS[np.argmin(losses)]
             if step == 0.0:
                 break
             v += step * (better - v)
@@ -353,42 +367,44 @@ class _Descent:
 
     def _iterate(self, count):
         """Newton steps on the first batch, if it is large enough for several."""
-        memory, rows = self._memory, slice(0, count)
+        memory, chunk = self._memory, self._chunk(slice(0, count))
         several = count >= 5 * self._size and len(memory.candidates) > 1
         for left in reversed(range(6 if several else 1)):
             self._clear()
-            self._sum(rows, memory.points[_CURRENT], curve=True)
+            question = Question(self._loss, is_coupled(self._engine.loss), memory.points[_CURRENT])
+            self._add(ask(question, chunk, curve=True), count, curved=True)
             if left == 0:
                 break
             begin = memory.points[_CURRENT].copy()
             end = self._minimum(memory.slopes[0] / count, memory.bent[0] / count, begin, 1e-3)
-            losses = self._searched(rows, begin, end) / count + self._penalties(begin, end)
+            losses = losses_along(self._loss, begin, end, chunk) / count + self._penalties(begin, end)
             best = int(np.argmin(losses))
             if losses[0] - losses[best] < 1e-2 * self._size / count * abs(losses[best]):
                 break
-            memory.points[_CURRENT] = begin + _STEPS[best] * (end - begin)
+            memory.points[_CURRENT] = begin + STEPS[best] * (end - begin)
             self._set_band(self._distances(count, memory.points[_CURRENT]), self._share(count))
             self._visits += count
         self._loss_sum += self._note["loss"]
-        self._note["taken"] = count
 
     # ------------------------------------------------------------------------------------------- the first pass
 
     def _choose(self, count):
         """Choose among the proposals, and how far to go, on rows that have seen none of them: (4)."""
-        memory, note, rows = self._memory, self._note, slice(0, count)
+        memory, note, chunk = self._memory, self._note, self._chunk(slice(0, count))
         begin = memory.points[_ACCEPTED]
-        values = [self._examined(rows, candidate)[1] for candidate in memory.candidates]
+        values = list(
+            each(lambda candidate: examined(self._loss, candidate, chunk)[1], list(memory.candidates))
+        )
         way = 0
         for other in range(1, len(values)):
             if _clearly_less(values[other], values[way]):
                 way = other
         end = memory.candidates[way]
-        losses = self._searched(rows, begin, end) / count + self._penalties(begin, end)
+        losses = losses_along(self._loss, begin, end, chunk) / count + self._penalties(begin, end)
         best = int(np.argmin(losses))
         whole = losses[-1] <= losses[best] + 0.1 * abs(losses[0] - losses[best])
-        note["way"], note["step"] = way, 1.0 if whole else float(_STEPS[best])
-        null = self._examined(rows, memory.points[_NULL])[0] / count
+        note["way"], note["step"] = way, 1.0 if whole else float(STEPS[best])
+        null = examined(self._loss, memory.points[_NULL], chunk)[0] / count
         note["fresh"] = [float(losses[best] if not whole else losses[-1]), float(null)]
         if not losses[-1] <= null + 0.5 * abs(null) + 1e-9 and note["seen"] >= 0.2 * self._n:
             self._give_up()
@@ -411,14 +427,9 @@ class _Descent:
         if note["stage"] == "sorted":
             note["taken"] += count
             return
-        chunk, before = _chunk(self._memory.rows.shape[1]), note["loss"]
-        for first in range(0, count, chunk):
-            rows = slice(first, min(first + chunk, count))
-            self._sum(
-                rows, self._memory.points[_CURRENT], curve=self._is_curved(note["taken"], note["batch"])
-            )
-            note["taken"] += rows.stop - rows.start
-        self._loss_sum += note["loss"] - before
+        question = Question(self._loss, is_coupled(self._engine.loss), self._memory.points[_CURRENT])
+        for found in self._sum(question, self._chunks(count)):
+            self._loss_sum += found.loss
         if note["taken"] == note["batch"]:
             self._end_batch()
 
@@ -482,26 +493,25 @@ class _Descent:
         self._memory.losses[:] = 0.0
         self._note.update(stage="pass", batch=self._n, taken=0, sampled=0)
 
-    def _pass(self, count, first=0):
+    def _pass(self, count):
         """Sum up rows of a full pass: losses along the line, gradient and curvature at its end."""
         memory, note = self._memory, self._note
-        rows = slice(first, first + count)
-        begin, end = memory.points[_ACCEPTED], memory.points[_CURRENT]
-        before = note["loss"]
-        self._sum(rows, end, curve=self._is_curved(note["taken"], self._n))
-        total = note["loss"] - before
-        if np.array_equal(begin, end):
-            memory.losses[:-1] += total
-        else:
-            memory.losses[:-1] += self._searched(rows, begin, end)
-        if note["band"]:
-            total = self._plain(rows, end)
-            self._sample(rows, end)
-        if note["null_objective"] is None:
-            note["null_loss"] += self._plain(rows, memory.points[_NULL])
-        memory.losses[-1] += total
-        self._loss_sum += total
-        note["taken"] += count
+        question = Question(
+            self._loss,
+            is_coupled(self._engine.loss),
+            memory.points[_CURRENT],
+            begin=memory.points[_ACCEPTED],
+            plain=self._engine.loss if note["band"] else None,
+            null=memory.points[_NULL] if note["null_objective"] is None else None,
+        )
+        chunks = self._chunks(count)
+        for (chunk, _), found in zip(chunks, self._sum(question, chunks), strict=True):
+            memory.losses[:-1] += found.line
+            memory.losses[-1] += found.plain
+            note["null_loss"] += found.null
+            self._loss_sum += found.plain
+            if note["band"]:
+                self._sample(chunk, memory.points[_CURRENT])
         if note["taken"] == self._n:
             self._end_pass()
 
@@ -516,7 +526,7 @@ class _Descent:
         best = int(np.argmin(losses))
         gain = losses[0] - losses[best]
         whole = losses[-1] <= losses[best] + 0.5 * abs(gain) + 1e-14 * abs(losses[0])
-        note["step"] = 1.0 if whole else float(_STEPS[best])
+        note["step"] = 1.0 if whole else float(STEPS[best])
         memory.clock[1] += 1
         note["every"] = note["every"] or not whole
         if whole:
@@ -616,20 +626,14 @@ class _Descent:
         """How far the first rows' scores are from where the loss bends; none where it does not."""
         if not len(self._memory.distances):
             return np.empty(0)
-        return self._bends(slice(0, count), model)
+        return distances(self._engine.loss, model, self._chunk(slice(0, count)))
 
-    def _bends(self, rows, model):
-        scores = self._scores(rows, model)
-        out = np.empty(scores.shape)
-        measure_bends(self._engine.loss, scores, self._memory.targets[:, rows], out)
-        return out.ravel()
-
-    def _sample(self, rows, model):
+    def _sample(self, chunk, model):
         """Note the distances of a few rows."""
-        note, size, count = self._note, len(self._memory.distances), rows.stop - rows.start
-        outputs = len(self._memory.weights)
-        few = max(1, min(count, math.ceil(size / outputs * count / self._n)))
-        found = self._bends(slice(rows.start, rows.start + few), model)[: size - note["sampled"]]
+        note, size, count = self._note, len(self._memory.distances), len(chunk.weight)
+        few = max(1, min(count, math.ceil(size / len(model) * count / self._n)))
+        chunk = Chunk(chunk.z[:few], chunk.targets[:, :few], chunk.weight[:few])
+        found = distances(self._engine.loss, model, chunk)[: size - note["sampled"]]
         self._memory.distances[note["sampled"] : note["sampled"] + len(found)] = found
         note["sampled"] += len(found)
 
@@ -641,50 +645,8 @@ class _Descent:
         band = self._note["band"]
         return smoothed(self._engine.loss, band) if band else self._engine.loss
 
-    def _scores(self, rows, model):
-        return model.astype(self._memory.rows.dtype) @ self._memory.rows[rows].T
-
-    def _examined(self, rows, model):
-        """Sum of the losses; losses, slopes and curvatures of the rows."""
-        memory = self._memory
-        scores = self._scores(rows, model)
-        values, slopes, curvatures = np.empty(scores.shape[1]), np.empty_like(scores), np.empty_like(scores)
-        total = examine(
-            self._loss,
-            scores,
-            memory.targets[:, rows],
-            memory.row_weight[rows],
-            values,
-            slopes,
-            curvatures,
-        )
-        return total, values, slopes, curvatures
-
-    def _searched(self, rows, begin, end):
-        """Sums of the losses at the points of a line."""
-        totals = np.zeros(len(_STEPS))
-        memory = self._memory
-        ends = self._scores(rows, begin), self._scores(rows, end)
-        search(self._loss, *ends, memory.targets[:, rows], memory.row_weight[rows], _STEPS, totals)
-        return totals
-
-    def _plain(self, rows, model):
-        """The sum of the losses, not smoothed."""
-        total, memory = np.zeros(1), self._memory
-        scores = self._scores(rows, model)
-        search(
-            self._engine.loss,
-            scores,
-            scores,
-            memory.targets[:, rows],
-            memory.row_weight[rows],
-            np.ones(1),
-            total,
-        )
-        return float(total[0])
-
     def _penalties(self, begin, end):
-        return np.array([self._coordinates.penalty(begin + step * (end - begin)) for step in _STEPS])
+        return np.array([self._coordinates.penalty(begin + step * (end - begin)) for step in STEPS])
 
     def _clear(self):
         self._memory.slopes[0] = 0.0
@@ -692,55 +654,57 @@ class _Descent:
         self._memory.diagonal[:] = 0.0
         self._note.update(loss=0.0, taken=0, curved=0)
 
-    def _sum(self, rows, model, *, curve):
-        """Add to the loss, the gradient and, if told so, the curvature of the batch under way."""
-        memory, z = self._memory, self._memory.rows[rows]
-        total, _, slopes, curvatures = self._examined(rows, model)
-        self._note["loss"] += float(total)
-        memory.slopes[0] += slopes @ z
-        if curve:
-            self._bend(z, curvatures, memory.row_weight[rows])
-            self._note["curved"] += len(z)
-            np.maximum(memory.largest[:-1], np.abs(z[:, :-1]).max(axis=0), out=memory.largest[:-1])
+    def _chunk(self, rows):
+        """Rows that wait."""
+        memory = self._memory
+        return Chunk(memory.rows[rows], memory.targets[:, rows], memory.row_weight[rows])
+
+    def _chunks(self, count):
+        """Chunks of rows that wait, and whether each is among those whose curvature is summed."""
+        size, done = _chunk(self._memory.rows.shape[1]), self._note["taken"]
+        return [
+            (
+                self._chunk(slice(begin, min(begin + size, count))),
+                self._is_curved(done + begin, self._note["batch"]),
+            )
+            for begin in range(0, count, size)
+        ]
+
+    def _sum(self, question, chunks):
+        """Add what is asked about chunks to the sums of the batch under way; and say what it was."""
+        for (chunk, curve), found in zip(
+            chunks, each(lambda one: ask(question, one[0], curve=one[1]), chunks), strict=True
+        ):
+            self._add(found, len(chunk.weight), curved=curve)
+            yield found
+
+    def _add(self, found, rows, *, curved):
+        memory, note = self._memory, self._note
+        note["loss"] += found.loss
+        note["taken"] += rows
+        memory.slopes[0] += found.slopes
+        if curved:
+            note["curved"] += rows
+            memory.bent[0] += found.bent
+            np.maximum(memory.largest[:-1], found.largest, out=memory.largest[:-1])
         else:
-            self._bend_alone(z, curvatures, memory.row_weight[rows])
+            memory.diagonal[...] += found.diagonal.reshape(memory.diagonal.shape)
         if not self._engine.fit_intercept:
-            width = z.shape[1]
+            width = memory.rows.shape[1]
             memory.slopes[0, :, -1] = 0.0
             memory.bent[0, :, width - 1 :: width] = 0.0
             memory.bent[0, :, :, width - 1 :: width] = 0.0
             memory.diagonal[:, width - 1 :: width] = 0.0
 
-    def _bend(self, z, curvatures, weight):
-        """Add the curvature of some rows: for each output its own, or one for all together."""
-        bent, width = self._memory.bent[0], z.shape[1]
-        roots = np.sqrt(np.maximum(curvatures, 0.0))[:, :, np.newaxis]
-        if len(bent) == len(curvatures) and not is_coupled(self._engine.loss):
-            for group, root in zip(bent, roots, strict=True):
-                rooted = z * root
-                group[...] += rooted.T @ rooted
-            return
-        # Of class probabilities p: the sum over the rows of s (diag(p) - p p') times z z', one Kronecker product a row.
-        for k, root in enumerate(roots):
-            rooted, own = z * root, slice(k * width, (k + 1) * width)
-            bent[0, own, own] += rooted.T @ rooted
-        share = np.where(weight > 0, curvatures / np.sqrt(weight), 0.0)
-        together = (share.T[:, :, np.newaxis] * z[:, np.newaxis, :]).reshape(len(z), -1)
-        bent[0] -= together.T @ together
-
-    def _bend_alone(self, z, curvatures, weight):
-        """Add the diagonal of the curvature of some rows."""
-        if is_coupled(self._engine.loss):
-            curvatures = curvatures - np.where(weight > 0, curvatures**2 / weight, 0.0)
-        self._memory.diagonal[...] += (curvatures @ (z * z)).reshape(self._memory.diagonal.shape)
-
     def _whole_curvature(self):
-        """The curvature of all rows of a batch: that of some, weighted for all, and more for columns that were hardly among them."""
+        """The curvature of a batch: that of some rows, weighted for all, and more for columns that were hardly among them."""
         note, bent, other = self._note, self._memory.bent[0], self._memory.diagonal
         own = np.einsum("gii->gi", bent)
         all_rows, weight = own + other, note["taken"] / max(note["curved"], 1)
         whole = weight * bent
-        np.einsum("gii->gi", whole)[...] += np.where(weight * own < 0.5 * all_rows, all_rows - weight * own, 0.0)
+        np.einsum("gii->gi", whole)[...] += np.where(
+            weight * own < 0.5 * all_rows, all_rows - weight * own, 0.0
+        )
         return whole
 
     def _is_curved(self, taken, total):
@@ -822,9 +786,3 @@ def _clearly_less(values, others):
     difference = others - values
     difference = np.where(np.isfinite(difference), difference, np.where(np.isfinite(values), 1e6, -1e6))
     return difference.mean() > 2.0 * difference.std() / math.sqrt(len(difference))
-
-
-@cache
-def _blas():
-    """What sets the threads of matrix products: one, so that sums have one order on every machine."""
-    return ThreadpoolController()

@@ -1,0 +1,220 @@
+"""Sums over rows that Newton's method needs: losses, slopes, curvatures, and losses along a line.
+
+Rows are summed in chunks, each by itself and on any thread; the sums of the chunks are then added one after the other. So the
+number of threads changes no bit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from fallline.kernels.curvature import examine, measure_bends, search
+
+__all__ = [
+    "STEPS",
+    "Chunk",
+    "Question",
+    "Sum",
+    "ask",
+    "distances",
+    "each",
+    "examined",
+    "losses_along",
+    "single_threaded",
+]
+
+STEPS = np.array([0.0, *2.0 ** -np.arange(10.0, 0.0, -1.0), 0.75, 1.0])
+"""The points of a line where losses are summed: from its beginning to its end."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Chunk(NamedTuple):
+    """Rows in memory.
+
+    Parameters
+    ----------
+    z : ndarray of shape (rows, columns + 1)
+        Standardised, with a last column of ones.
+    targets : ndarray of shape (targets, rows)
+    weight : ndarray of shape (rows,)
+    """
+
+    z: np.ndarray
+    targets: np.ndarray
+    weight: np.ndarray
+
+    def scores(self, model: np.ndarray) -> np.ndarray:
+        """Linear predictions (outputs, rows) of a model (outputs, columns + 1)."""
+        return model.astype(self.z.dtype) @ self.z.T
+
+
+class Question(NamedTuple):
+    """What is to be summed over chunks.
+
+    Parameters
+    ----------
+    loss : NamedTuple
+        Smoothed where it bends sharply.
+    coupled : bool
+        Whether the curvatures of the outputs depend on each other.
+    model : ndarray of shape (outputs, columns + 1)
+        Where slopes and curvatures are taken.
+    begin : ndarray, optional
+        The model where a line to `model` begins, along which losses are summed too.
+    plain : NamedTuple, optional
+        The loss itself, if `loss` is a smoothed one.
+    null : ndarray, optional
+        A model whose loss is summed, too.
+    """
+
+    loss: Any
+    coupled: bool
+    model: np.ndarray
+    begin: np.ndarray | None = None
+    plain: Any = None
+    null: np.ndarray | None = None
+
+
+class Sum(NamedTuple):
+    """The answer for one chunk.
+
+    Parameters
+    ----------
+    loss, plain, null : float
+        Of the loss asked for; of the loss itself; of the null model, 0 if it was not asked for.
+    slopes : ndarray of shape (outputs, columns + 1)
+    bent : ndarray of shape (groups, Q, Q), or None
+        The curvature; or where it was not wanted,
+    diagonal : ndarray of shape (outputs, columns + 1), or None
+        its diagonal only.
+    largest : ndarray of shape (columns,)
+        The largest magnitude of each column.
+    line : ndarray of shape (steps,)
+        Losses along the line; all those at its end if it has no length.
+    """
+
+    loss: float
+    plain: float
+    null: float
+    slopes: np.ndarray
+    bent: np.ndarray | None
+    diagonal: np.ndarray | None
+    largest: np.ndarray
+    line: np.ndarray
+
+
+def ask(question: Question, chunk: Chunk, *, curve: bool) -> Sum:
+    """The sums over the rows of a chunk; with or without their curvature."""
+    total, _, slopes, curvatures = examined(question.loss, question.model, chunk)
+    line, plain, null = np.full(len(STEPS), total), total, 0.0
+    if question.begin is not None and not np.array_equal(question.begin, question.model):
+        line = losses_along(question.loss, question.begin, question.model, chunk)
+    if question.plain is not None:
+        plain = _loss(question.plain, question.model, chunk)
+    if question.null is not None:
+        null = _loss(question.loss if question.plain is None else question.plain, question.null, chunk)
+    return Sum(
+        total,
+        plain,
+        null,
+        slopes @ chunk.z,
+        _curvature(chunk, curvatures, coupled=question.coupled) if curve else None,
+        None if curve else _diagonal(chunk, curvatures, coupled=question.coupled),
+        np.abs(chunk.z[:, :-1]).max(axis=0) if curve else np.zeros(chunk.z.shape[1] - 1),
+        line,
+    )
+
+
+def examined(loss: Any, model: np.ndarray, chunk: Chunk) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    """Sum of the losses; losses (rows,), slopes and curvatures (outputs, rows)."""
+    scores = chunk.scores(model)
+    values, slopes, curvatures = np.empty(scores.shape[1]), np.empty_like(scores), np.empty_like(scores)
+    total = examine(loss, scores, chunk.targets, chunk.weight, values, slopes, curvatures)
+    return float(total), values, slopes, curvatures
+
+
+def losses_along(loss: Any, begin: np.ndarray, end: np.ndarray, chunk: Chunk) -> np.ndarray:
+    """Sums of the losses at the `STEPS` from one model to another."""
+    totals = np.zeros(len(STEPS))
+    search(loss, chunk.scores(begin), chunk.scores(end), chunk.targets, chunk.weight, STEPS, totals)
+    return totals
+
+
+def distances(loss: Any, model: np.ndarray, chunk: Chunk) -> np.ndarray:
+    """How far each score is from where the loss bends."""
+    scores = chunk.scores(model)
+    out = np.empty(scores.shape)
+    measure_bends(loss, scores, chunk.targets, out)
+    return out.ravel()
+
+
+def _loss(loss, model, chunk):
+    scores, total = chunk.scores(model), np.zeros(1)
+    search(loss, scores, scores, chunk.targets, chunk.weight, np.ones(1), total)
+    return float(total[0])
+
+
+def _curvature(chunk, curvatures, *, coupled):
+    """For each output its own; or one for all together, of class probabilities p: the sum of s (diag(p) - p p') times z z'."""
+    roots = np.sqrt(np.maximum(curvatures, 0.0))[:, :, np.newaxis]
+    own = np.stack([_square(chunk.z * root) for root in roots])
+    if not coupled:
+        return own
+    outputs, width = len(roots), chunk.z.shape[1]
+    share = np.where(chunk.weight > 0, curvatures / np.sqrt(chunk.weight), 0.0)
+    products = share.T[:, :, np.newaxis] * chunk.z[:, np.newaxis, :]  # a Kronecker product a row
+    together = -_square(products.reshape(len(chunk.z), -1))
+    for k, part in enumerate(own):
+        together[k * width : (k + 1) * width, k * width : (k + 1) * width] += part
+    return together.reshape(1, outputs * width, -1)
+
+
+def _square(rows):
+    return rows.T @ rows
+
+
+def _diagonal(chunk, curvatures, *, coupled):
+    if coupled:
+        curvatures = curvatures - np.where(chunk.weight > 0, curvatures**2 / chunk.weight, 0.0)
+    return curvatures @ (chunk.z * chunk.z)
+
+
+# ------------------------------------------------------------------------------------------------------------- threads
+
+
+def each(function: Callable[[Item], Result], items: list[Item]) -> Iterable[Result]:
+    """`map(function, items)`, on as many threads as there are cores to use."""
+    if len(items) < 2 or _threads() < 2:
+        return map(function, items)
+    return _pool().map(function, items)
+
+
+def single_threaded() -> Any:
+    """While this is entered, a matrix product runs on one thread: its sums have one order on every machine."""
+    return _libraries().limit(limits=1, user_api="blas")
+
+
+def _threads():
+    """Cores that this process may use, or fewer where OMP_NUM_THREADS says so."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(asked)) if asked.isdecimal() and int(asked) else cores
+
+
+@cache
+def _pool():
+    return ThreadPoolExecutor(_threads(), thread_name_prefix="fallline")
+
+
+@cache
+def _libraries():
+    return ThreadpoolController()
