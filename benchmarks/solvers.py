@@ -188,7 +188,6 @@ def measure(name, options):
         "group": group_of(family, problem),
         "size": f"{problem.X.shape[0]:,} x {problem.X.shape[1]:,}" + (f" x {problem.outputs}" if problem.outputs > 1 else ""),
         "fallline": [reached(points, gap) for gap in TARGETS],
-        "L-BFGS": [_NEVER] * len(TARGETS),
         "passes": points[-1].passes if points else _NEVER,
         "gap": points[-1].gap if points else _NEVER,
         "claimed": getattr(model, "optimality_", None),
@@ -217,16 +216,17 @@ def passes_in_words(passes):
 
 
 def print_group(group, lines):
-    """The problems of a group, and their summary."""
+    """The problems of a group."""
     print(f"\n### {group[0].upper()}{group[1:]}\n")
+    beside = "L-BFGS" in lines[0]
     table(
         ["problem", "rows x columns", "1%", "0.1%", "1e-6", "passes in all", "gap then", "by its own account", "why it ended",
-         "test loss: best, at the end, at the optimum", "L-BFGS: 1%", "0.1%", "1e-6"],
+         "test loss: best, at the end, at the optimum", *(["L-BFGS: 1%", "0.1%", "1e-6"] if beside else [])],
         [
             [line["problem"], line["size"], *map(passes_in_words, line["fallline"]), passes_in_words(line["passes"]),
              f"{line['gap']:.0e}", "" if line["claimed"] is None else f"{line['claimed']:.0e}", line["stop"],
              " ".join(f"{line[f'test {when}']:.4g}" for when in ("best", "end", "optimum")),
-             *map(passes_in_words, line["L-BFGS"])]
+             *map(passes_in_words, line["L-BFGS"] if beside else [])]
             for line in lines
         ],
     )  # fmt: skip
@@ -238,18 +238,17 @@ def print_summary(lines):
     rows = []
     for group in GROUPS:
         here = [line for line in lines if line["group"] == group]
-        for solver in (
-            ("fallline", "L-BFGS") if here and not group.endswith("hinge") else ("fallline",) if here else ()
-        ):
-            cells = []
-            for place in range(len(TARGETS)):
-                found = [line[solver][place] for line in here]
-                there = sum(passes < _NEVER for passes in found)
-                cells.append(
-                    f"{there} ({passes_in_words(statistics.median(found))}, {passes_in_words(max(found))})"
-                )
-            rows.append([group, len(here), solver, *cells])
+        for solver in ("fallline", "L-BFGS"):
+            found = [line[solver] for line in here if solver in line]
+            if found:
+                rows.append([group, len(found), solver, *map(reached_in_words, zip(*found, strict=True))])
     table(["problems", "number", "solver", "1%", "0.1%", "1e-6"], rows)
+
+
+def reached_in_words(passes):
+    """How many of some problems came to a target, and after how many passes in the median and at worst."""
+    there = sum(count < _NEVER for count in passes)
+    return f"{there} ({passes_in_words(statistics.median(passes))}, {passes_in_words(max(passes))})"
 
 
 def main():
