@@ -164,7 +164,11 @@ def test_bad_labels(settings, error, message):
         ({"optimizer": "momentum", "momentum": 1}, ParameterError, "momentum=1"),
         ({"max_iter": 0}, ParameterError, "max_iter=0"),
         ({"tol": -1}, ParameterError, "tol=-1"),
-        ({"n_iter_no_change": 0, "tol": 1e-3}, ParameterError, "n_iter_no_change=0"),
+        (
+            {"n_iter_no_change": 0, "tol": 1e-3, "learning_rate": "optimal"},
+            ParameterError,
+            "n_iter_no_change=0",
+        ),
         ({"validation_fraction": 1.0, "early_stopping": True}, ParameterError, "validation_fraction=1.0"),
         ({"average": -1}, ParameterError, "average=-1"),
         ({"time_limit": 0}, ParameterError, "time_limit=0"),
