@@ -187,7 +187,7 @@ class Scaled:
         for k in range(outputs):
             for j in range(k, outputs):
                 by_row = second[:, k] * ((j == k) - second[:, j]) if outputs > 1 else second[:, 0]
-                H[:, k, :, j] = H[:, j, :, k] = A.T @ (A * by_row[:, None]) / len(A)
+                H[:, k, :, j] = H[:, j, :, k] = _product(A, by_row) / len(A)
         H = H.reshape(self.size, self.size)
         H[np.diag_indices(self.size)] += np.repeat(self.strength, outputs)
         return H
@@ -200,6 +200,15 @@ class Scaled:
         if self.outputs > 1:
             along -= second * along.sum(axis=1, keepdims=True)
         return (self.A.T @ along / len(along) + self.strength[:, None] * D).ravel()
+
+
+def _product(A, weight):
+    """A' diag(weight) A, in chunks of rows that fit in the processor's caches."""
+    total = np.zeros((A.shape[1], A.shape[1]))
+    for first in range(0, len(A), 2048):
+        rows = slice(first, first + 2048)
+        total += A[rows].T @ (A[rows] * weight[rows, None])
+    return total
 
 
 def _newton(smooth, v):
