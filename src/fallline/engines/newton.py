@@ -85,7 +85,7 @@ from fallline.kernels.blocks import Block, DenseBlock
 from fallline.kernels.curvature import NewtonMemory, standardise
 from fallline.kernels.sweep import Sums
 from fallline.objective.domains import CLASSES
-from fallline.objective.links import Log
+from fallline.objective.links import Log, Logit, Softmax
 from fallline.objective.losses import innermost, is_coupled
 from fallline.objective.losses.huber import Huber
 from fallline.objective.losses.offset import Offset
@@ -179,7 +179,7 @@ class NewtonEngine(LinearEngine):
 
     def order(self, order: Order, state: State) -> Order:
         """The run's own in the first pass; full passes see every row anyway, and go in order."""
-        return IN_ORDER if state.notes["solver"]["stage"] == "pass" else order
+        return IN_ORDER if state.epoch > 0 else order
 
     def block_rows(self, state: State, source: TrainingSource) -> int:
         """No more than finish the batch under way, so that monitors see every step."""
@@ -205,8 +205,9 @@ class NewtonEngine(LinearEngine):
         note, loss = state.notes["solver"], state.history[-1]["loss"] if state.history else math.inf
         coordinates = Coordinates(state.memory.coordinates, self.penalty)
         free = not (coordinates.decay.any() or coordinates.absolute.any())
-        classes = innermost(self.loss).domain.classes
-        return bool(free and classes and loss < _NOTHING * (note["null_objective"] or 0.0))
+        # Only a loss that nowhere ends falling leads to infinity.
+        endless = isinstance(self.loss.link, (Logit, Softmax))
+        return bool(free and endless and loss < _NOTHING * (note["null_objective"] or 0.0))
 
     def finished(self, state: State) -> Stop | None:
         """See `LinearEngine.finished`."""
@@ -334,6 +335,8 @@ class _Descent:
         memory.points[:, :, -1] = given[:, -1] if not engine.fit_intercept else 0.0
         if engine.fit_intercept:
             memory.points[:] = self._intercepts_alone(count)
+        else:
+            self._set_band(self._distances(count, memory.points[_NULL]), 1.0)
         if note["warm"]:
             memory.points[_CURRENT] = given
         note["widest"] = note["band"] or math.inf
@@ -561,7 +564,7 @@ class _Descent:
             note["damping"] = max(10.0 * note["damping"], 1e-3)
             proposed, promised = self._proposal(note["damping"])
         added = (memory.losses[-2] - memory.losses[-1]) / self._n if note["band"] else 0.0
-        note["promising"] = promised < 0.3 * added
+        note["promising"] = left < 0.3 * added
         gained = max(note["null_objective"] - objective, 1e-12 * abs(objective), 1e-300)
         note["left"] = float((max(left, 0.0) + added) / gained)
         memory.points[_CURRENT] = proposed
@@ -738,6 +741,9 @@ class _Descent:
         solutions = np.empty_like(linear)
         for g, (start, out) in enumerate(zip(self._grouped(anchor), solutions, strict=True)):
             matrix, diagonal = bent[g].copy(), np.diagonal(bent[g])
+            own = diagonal.reshape(-1, len(self._noise))
+            constant = (own <= self._noise * own[:, -1:]).ravel()
+            matrix[constant], matrix[:, constant] = 0.0, 0.0
             extra = damping * np.maximum(diagonal, 1e-8 * diagonal.max())
             matrix[np.diag_indices_from(matrix)] += decay + extra
             out[:] = minimum(matrix, linear[g] + extra * start, absolute, start)
@@ -752,6 +758,9 @@ class _Descent:
         dtype = memory.rows.dtype
         self._shift = memory.coordinates[0, :-1].astype(dtype)
         self._inverse = (1.0 / memory.coordinates[1, :-1]).astype(dtype)
+        # Squares of what rounding makes of a constant column.
+        shift, scale = memory.coordinates
+        self._noise = (4.0 * np.finfo(dtype).eps * shift / scale) ** 2
 
     def _publish(self, model):
         self._memory.weights[:] = self._coordinates.outside(model)
@@ -764,6 +773,8 @@ class _Descent:
                 "rows": note["seen"] + note["batch"],
                 "batch_size": note["batch"],
                 "step": note["step"],
+                "gradient_norm": self._gradient_norm(),
+                "learning_rate": note["step"],
             }
         )
 

@@ -60,8 +60,8 @@ from fallline.tuning.solver import Solver, choose_solver, solver_engine
 __all__ = ["LinearSGD", "copy_attributes", "dense", "initial_values"]
 
 
-# How near the optimum training goes; how far from it is worth a warning.
-_OPTIMUM, _FAR = 1e-6, 1e-3
+# How far from the optimum is worth a warning.
+_FAR = 1e-3
 # What scikit-learn takes for an improvement of descent.
 _IMPROVEMENT = 1e-3
 # Rows an update of `partial_fit` sees: what is right for a part is not right for the next.
@@ -137,7 +137,7 @@ class LinearSGD(BaseEstimator):
         order = Order(seed, flag("shuffle", self.shuffle))
         most = integer("max_iter", self.max_iter)
         if solver.name != "descent":
-            tolerance = _OPTIMUM if is_auto(self.tol) else 0.0 if self.tol is None else self._tolerance()
+            tolerance = None if is_auto(self.tol) else 0.0 if self.tol is None else self._tolerance()
             penalty = make_penalty(self.penalty, self.alpha, self.l1_ratio)
             engine = solver_engine(
                 solver.name,
@@ -190,8 +190,9 @@ class LinearSGD(BaseEstimator):
                 and not early_stopping
             ):
                 far = "" if left is None else f", and is some {left:.1%} of what can be gained away from it"
+                raise_it = " Raise max_iter." if stop.reason == "epochs" else ""
                 _warn(
-                    f"All {self.max_iter} passes were made, but the objective is not at its optimum yet{far}. Raise max_iter."
+                    f"After {run.state.epoch} passes the objective is not at its optimum yet{far}.{raise_it}"
                 )
             elif run.engine.separable(run.state):
                 _warn(

@@ -6,9 +6,9 @@ gets a run of its own: from the same state, on the same rows, through the whole 
 included. That matters: at a constant rate, the best of short runs is far too small for long ones (Wu et al., Understanding
 short-horizon bias, 2018).
 
-1. **Scale.** Runs of up to 64 updates. The rate goes down from the first guess, in strides that grow, until the objective
-   falls; then up or down, times or divided by 4, until neither neighbour is clearly better. Rows that were not trained on
-   judge.
+1. **Scale.** Runs of up to 64 updates. The rate goes down from the first guess until the objective no longer rises, then up for
+   as long as it falls more, both in strides that grow; then times or divided by 4, until neither neighbour is clearly better.
+   Rows that were not trained on judge.
 2. **Length.** The same climb from there with what is left of the budget: runs about ten times as long. They bear no higher rate
    than the short ones; where they seem to, that is chance.
 3. **Minimum.** A parabola through the best and its neighbours, in the logarithms of rate and objective, gives :math:`\eta_m`.
@@ -42,6 +42,8 @@ _SHORT, _FEWEST = 64, 32
 _HORIZON = 0.4
 # Better by less than this share of what was gained is chance.
 _CLEARLY = 0.005
+# Worse by less than this share, the objective is as low as at the start: where that is the optimum, none is lower.
+_SLACK = 0.01
 # Trials that half of the budget should suffice for in (1), and the rest of it in (2).
 _SHORT_TRIALS, _LONG_TRIALS = 8, 4
 
@@ -117,22 +119,32 @@ def _extent(rows, fewest, batch_size):
 
 
 def _climb(trials, rate, batch_size, updates, budget):
-    """Down until the objective falls, then to where neither neighbour is better; or until the budget is spent."""
+    """To a rate of which neither neighbour is clearly better; or as far as the budget goes."""
     seen: dict[float, float] = {}
-    cost = batch_size * updates + trials.judged
+    start, cost = trials.start, batch_size * updates + trials.judged
+
+    def affordable():
+        return trials.visits + cost <= budget
 
     def objective(rate):
         if rate not in seen:
-            if trials.visits + cost > budget and seen:
+            if seen and not affordable():
                 return math.inf
             seen[rate] = trials.run(rate, batch_size, updates).objective
         return seen[rate]
 
+    def better(other, rate):
+        gained = max(start - objective(rate), 0.0)
+        return objective(other) < objective(rate) - _CLEARLY * gained
+
     stride = _STRIDE
-    while not objective(rate) < trials.start and trials.visits + cost <= budget:
+    while objective(rate) > start + _SLACK * abs(start) and affordable():
         rate, stride = rate / stride, stride * _STRIDE
-    for factor in (_STRIDE, 1 / _STRIDE):
-        while objective(rate * factor) < objective(rate) - _CLEARLY * (trials.start - objective(rate)):
+    stride = _STRIDE
+    while better(rate * stride, rate):
+        rate, stride = rate * stride, stride * _STRIDE
+    for factor in (1 / _STRIDE, _STRIDE):
+        while better(rate * factor, rate):
             rate *= factor
     return rate, seen
 

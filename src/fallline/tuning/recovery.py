@@ -72,7 +72,14 @@ def _failed(run: Run, begin: State, stop: Stop) -> bool:
         return True
     # Of later parts of the data, the losses before any update are not known.
     start, loss = begin.notes[LEARNING_RATE]["start"], run.state.history[-1]["loss"]
-    return begin.rows == 0 and loss > start + _WORSE * abs(start)
+    if begin.rows or not _worse(loss, start):
+        return False
+    # The start was measured on some of the rows. Others may weigh more.
+    return _worse(loss, run.engine.measure(run.source, run.engine.weights(begin)))
+
+
+def _worse(loss, start):
+    return loss > start + _WORSE * abs(start)
 
 
 def _begin_anew(run: Run, begin: State) -> None:

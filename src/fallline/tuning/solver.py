@@ -12,6 +12,7 @@ from fallline.engines.saga import SagaEngine
 from fallline.errors import ParameterError
 from fallline.names import did_you_mean
 from fallline.objective.losses import is_coupled
+from fallline.objective.losses.smoothed import bends
 from fallline.optim.optimizers import OPTIMIZERS
 
 __all__ = ["SOLVERS", "Solver", "choose_solver", "solver_engine"]
@@ -19,6 +20,8 @@ __all__ = ["SOLVERS", "Solver", "choose_solver", "solver_engine"]
 SOLVERS = ("auto", "newton", "saga", "descent")
 """What may be asked for; the name of an optimizer stands for descent with it."""
 
+# How near the optimum training goes, relative to what is gained; losses with kinks take many passes to come that near.
+_OPTIMUM, _KINKED_OPTIMUM = 1e-6, 1e-4
 # Coefficients that share a curvature, at most, where it is one: beyond, its square takes too much memory, and its cube time.
 _MOST_COEFFICIENTS = 1500
 
@@ -94,10 +97,12 @@ def solver_engine(
     source: TrainingSource,
     *,
     fit_intercept: bool = True,
-    tolerance: float = 1e-6,
+    tolerance: float | None = None,
 ) -> LinearEngine:
-    """The engine of "newton" or "saga" for a loss, a penalty and the rows of a source."""
+    """The engine of "newton" or "saga" for a loss, a penalty and the rows of a source; by default with the usual tolerance."""
     rows = source.n_rows
+    if tolerance is None:
+        tolerance = _KINKED_OPTIMUM if bends(loss) else _OPTIMUM
     if name == "newton":
         return NewtonEngine(loss, penalty, rows, fit_intercept, tolerance)
     return SagaEngine(loss, penalty, rows, fit_intercept, tolerance, numbered=isinstance(source, ArraySource))
