@@ -115,7 +115,7 @@ class LinearSGD(BaseEstimator):
         state = run.state
         state.notes["choice"] = {"solver": solver.name, "reason": solver.reason}
         if stop.reason in ("early_stopping", "interrupted") and state.best is not None:
-            engine.settle(state)
+            run.engine.settle(state)
             state.memory.weights[:] = state.best
             self._publish(state, state.best, stop)
         else:
