@@ -22,6 +22,7 @@ from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fallline import SGDClassifier, SGDRegressor
+from fallline.engines import summing
 from fallline.errors import InterruptedWarning, ParameterError
 from fallline.monitors.long_epochs import LongEpochs
 from fallline.objective.losses import LOSSES
@@ -492,6 +493,22 @@ def test_a_failed_fit_changes_nothing():
     with pytest.raises(ParameterError):
         model.set_params(learning_rate="constant", eta0=-1).fit(IRIS_X[:, :2], IRIS.target == 0)
     np.testing.assert_array_equal(model.predict(IRIS_X), before)
+
+
+def test_the_number_of_threads_changes_no_bit(monkeypatch):
+    """n_jobs is how many threads sum, and the model is the same for any number of them."""
+    generator, pool, taken = np.random.default_rng(0), summing._pool, []
+    X = generator.standard_normal((30_000, 5))
+    y = (X @ generator.standard_normal((5, 4))).argmax(axis=1)
+    monkeypatch.setattr(summing, "_pool", lambda threads: taken.append(threads) or pool(threads))
+    one, three = (
+        SGDClassifier(loss="log_loss", n_jobs=n_jobs, random_state=0, solver="newton").fit(X, y)
+        for n_jobs in (1, 3)
+    )
+    np.testing.assert_array_equal(three.coef_, one.coef_)
+    assert set(taken) == {3}
+    with pytest.raises(ParameterError, match="n_jobs=0"):
+        SGDClassifier(n_jobs=0).fit(IRIS_X, IRIS.target)
 
 
 @pytest.mark.parametrize("weights", [{0: -1, 1: 1, 2: 1}, {7: 1.0}, {0: "a"}, {0: np.nan}])

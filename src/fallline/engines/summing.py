@@ -7,8 +7,10 @@ number of threads changes no bit.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -27,8 +29,11 @@ __all__ = [
     "each",
     "examined",
     "losses_along",
+    "on_threads",
     "single_threaded",
 ]
+
+_asked: ContextVar[int | None] = ContextVar("threads", default=None)
 
 STEPS = np.array([0.0, *2.0 ** -np.arange(10.0, 0.0, -1.0), 0.75, 1.0])
 """The points of a line where losses are summed: from its beginning to its end."""
@@ -192,10 +197,21 @@ def _diagonal(chunk, curvatures, *, coupled):
 
 
 def each(function: Callable[[Item], Result], items: list[Item]) -> Iterable[Result]:
-    """`map(function, items)`, on as many threads as there are cores to use."""
-    if len(items) < 2 or _threads() < 2:
+    """`map(function, items)`, on as many threads as `on_threads` says, or as there are cores to use."""
+    threads = _asked.get() or _threads()
+    if len(items) < 2 or threads < 2:
         return map(function, items)
-    return _pool().map(function, items)
+    return _pool(threads).map(function, items)
+
+
+@contextmanager
+def on_threads(number: int | None) -> Iterator[None]:
+    """While this is entered, `each` takes so many threads; None leaves it to the cores that there are."""
+    token = _asked.set(number)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
 
 
 def single_threaded() -> Any:
@@ -211,8 +227,8 @@ def _threads():
 
 
 @cache
-def _pool():
-    return ThreadPoolExecutor(_threads(), thread_name_prefix="fallline")
+def _pool(threads):
+    return ThreadPoolExecutor(threads, thread_name_prefix="fallline")
 
 
 @cache

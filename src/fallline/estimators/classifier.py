@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import StratifiedShuffleSplit
@@ -13,6 +15,7 @@ from sklearn.utils.metaestimators import available_if
 
 from fallline.data.classes import as_labels, class_numbers, find_classes, signs
 from fallline.engines.base import LinearEngine
+from fallline.engines.summing import on_threads
 from fallline.errors import InputError, ParameterError
 from fallline.estimators.base import LinearSGD
 from fallline.objective.domains import ANY_NUMBER, CLASSES
@@ -73,8 +76,9 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         Above 0, show a progress bar and how training ended, on standard error.
     epsilon : float, default=0.1
         Where 'huber' turns linear; the tolerance of the epsilon-insensitive losses.
-    n_jobs : None
-        Accepted for compatibility: all classes are trained in one pass, on one core.
+    n_jobs : int or None, default=None
+        Threads that `solver` 'newton' sums on; None takes as many as there are cores, or as OMP_NUM_THREADS says, and -1 all.
+        The model is the same, bit for bit. Descent makes one update after another, of all classes at once, on one.
     random_state : int, RandomState instance or None, default=None
         Chooses the orders of the rows and those held out. The same integer gives the same model, bit for bit.
     learning_rate : str or schedule, default='auto'
@@ -262,7 +266,7 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         -------
         self
         """
-        with self._all_or_nothing():
+        with self._all_or_nothing(), on_threads(self._threads()):
             return self._fit(X, y, coef_init, intercept_init, sample_weight)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> SGDClassifier:
@@ -351,6 +355,16 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
+
+    def _threads(self):
+        """How many threads `n_jobs` asks for; None for as many as are of use."""
+        if self.n_jobs is None:
+            return None
+        if isinstance(self.n_jobs, bool) or not isinstance(self.n_jobs, Integral) or self.n_jobs == 0:
+            raise ParameterError(
+                f"n_jobs={self.n_jobs!r} is not a number of threads. Give one of at least 1, -1 for all cores, or None."
+            )
+        return effective_n_jobs(self.n_jobs)
 
     def _typed_loss(self):
         """The loss of one score, or of all classes together."""
