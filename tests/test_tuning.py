@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 
+import fallline
+from fallline import SGDClassifier
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.descent import DescentEngine
@@ -206,6 +208,65 @@ def test_training_that_diverges_begins_anew_with_a_tenth():
     assert run.state.rows == 3 * 20_000
     again, _ = tuned(make, source, rate=note["value"], batch_size=32, epochs=3)
     assert everything(again.state)[0] == everything(run.state)[0]
+
+
+def test_heavy_rows_are_not_taken_for_divergence():
+    """Where the rows that the probe saw weigh less than the others, nothing begins anew: the losses of all rows decide."""
+    X, y = data_for("squared_error", n=20_000)
+    y[Order(0).rows(20_000, EPOCH, 17_000, 17_100)] *= 1000
+    run, _ = tuned(engine_for("squared_error"), ArraySource(as_rows(X, y)), batch_size=32, epochs=3)
+    note = run.state.notes[LEARNING_RATE]
+    assert run.state.history[-1]["loss"] > 2 * note["start"]
+    assert not note["restarts"]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_targets_of_any_scale_are_reached(optimizer, scale):
+    """A rate of Adam is a step of the weights: it is found where they have far to go, too."""
+    X, y = data_for("squared_error", n=ROWS)
+    source, make = ArraySource(as_rows(X, scale * y)), engine_for("squared_error", optimizer)
+    run, _ = tuned(make, source)
+    reached = run.engine.measure(source, run.weights)
+    residual = np.linalg.lstsq(np.column_stack([X, np.ones(ROWS)]), scale * y, rcond=None)[1][0]
+    assert reached < 1.02 * residual / (2 * ROWS)
+
+
+def test_where_nothing_can_be_gained_the_rate_is_an_ordinary_one():
+    """A start at the optimum says nothing about rates; parts of the data that come later are to be learnt from all the same."""
+    X, y = data_for("squared_error", n=ROWS)
+    found = probed(engine_for("squared_error"), ArraySource(as_rows(X, np.zeros_like(y))))
+    assert 1e-3 < found.value < 1
+
+
+def test_estimators_say_what_was_found():
+    """History tells rate, batch size and why; a rate of one's own is not looked for."""
+    X, y = data_for("log_loss", n=500)
+    model = SGDClassifier(loss="log_loss", optimizer="sgd", max_iter=5, random_state=0).fit(X, y)
+    choices = model.history_.choices
+    assert choices["learning_rate"]["value"] == pytest.approx(
+        max(record["learning_rate"] for record in model.history_), rel=0.2
+    )
+    assert "visits to rows" in choices["learning_rate"]["reason"]
+    assert choices["batch_size"]["value"] in {run["batch_size"] for run in choices["batch_size"]["tried"]}
+    given = SGDClassifier(loss="log_loss", learning_rate="constant", eta0=0.1, batch_size=8).fit(X, y)
+    assert not {"learning_rate", "batch_size"} & set(given.history_.choices)
+
+
+def test_the_summary_and_the_report_of_train_say_what_was_found():
+    """What `fallline train` prints, and `fallline inspect` of its model, names rate and batch size and why."""
+    X, y = data_for("log_loss", n=500)
+    model = fallline.train(X, y, optimizer="adam", epochs=3, cache=False)
+    found = model.summary["training"]["found"]
+    assert model.summary["training"]["learning_rate"] == found["learning_rate"]["value"]
+    assert model.summary["training"]["batch_size"] == found["batch_size"]["value"]
+    for note in found.values():
+        assert note["reason"] in model.report()
+    again = fallline.train(
+        X, y, optimizer="adam", epochs=3, cache=False,
+        learning_rate=found["learning_rate"]["value"], batch_size=found["batch_size"]["value"],
+    )  # fmt: skip
+    assert again.weights.tobytes() == model.weights.tobytes()
 
 
 def test_a_rate_that_was_given_is_kept():
