@@ -173,6 +173,15 @@ class NewtonEngine(LinearEngine):
         }
         return state
 
+    def left_to_gain(self, source: TrainingSource, weights: np.ndarray) -> float:
+        """How far weights are from the optimum, relative to what they gain over intercepts alone: (5), by one pass."""
+        state = self.start(source.n_columns, len(weights), source.dtype, weights)
+        state.notes["solver"]["stage"] = "look"
+        for block, stop in source.blocks(IN_ORDER, 0, 0, lambda: self.block_rows(state, source)):
+            if not self.sweep(block, state, last=stop == source.n_rows).finite:
+                source.require_finite(block.rows)
+        return state.notes["solver"]["left"]
+
     @property
     def _forgetting(self):
         return _FORGETTING[:1] if isinstance(innermost(self.loss), SquaredError) else _FORGETTING
@@ -282,7 +291,7 @@ class _Descent:
         """How many rows have to be there before something is done with them."""
         capacity, note = len(self._memory.rows), self._note
         match note["stage"]:
-            case "first rows":
+            case "first rows" | "look":
                 return min(_first_batch(self._size), self._n)
             case "choose":
                 return min(note["batch"], capacity)
@@ -304,7 +313,7 @@ class _Descent:
         """Do what the rows that wait were waited for."""
         note, count = self._note, self._note["filled"]
         match note["stage"]:
-            case "first rows":
+            case "first rows" | "look":
                 self._begin(count)
             case "choose":
                 self._choose(count)
@@ -340,8 +349,9 @@ class _Descent:
         if note["warm"]:
             memory.points[_CURRENT] = given
         note["widest"] = note["band"] or math.inf
-        if count >= 0.7 * self._n:
-            self._begin_passes(memory.points[_CURRENT], memory.points[_NULL])
+        looking = note["stage"] == "look"
+        if looking or count >= 0.7 * self._n:
+            self._begin_passes(memory.points[_CURRENT], memory.points[_CURRENT if looking else _NULL])
             self._pass(count)
             return
         note["batch"] = count

@@ -55,7 +55,7 @@ from fallline.settings import (
     seed_from,
 )
 from fallline.tuning import passes_for, train_tuned
-from fallline.tuning.solver import Solver, choose_solver, solver_engine
+from fallline.tuning.solver import Solver, choose_solver, left_to_gain, solver_engine
 
 __all__ = ["LinearSGD", "copy_attributes", "dense", "initial_values"]
 
@@ -120,6 +120,8 @@ class LinearSGD(BaseEstimator):
             self._publish(state, state.best, stop)
         else:
             self._publish(state, run.engine.weights(state), stop)
+        if solver.name == "descent":
+            self.optimality_ = left_to_gain(run.engine, run.source, run.engine.weights(state))
         self._warn(run, stop, solver, early_stopping)
         return self
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from fallline.data.rows import ArraySource, TrainingSource
 from fallline.engines.base import LinearEngine
+from fallline.engines.descent import DescentEngine
 from fallline.engines.newton import NewtonEngine
 from fallline.engines.saga import SagaEngine
 from fallline.errors import ParameterError
 from fallline.names import did_you_mean
-from fallline.objective.losses import is_coupled
+from fallline.objective.losses import LOSSES, OneVersusRest, innermost, is_coupled
 from fallline.objective.losses.smoothed import bends
+from fallline.objective.penalties import NoPenalty
 from fallline.optim.optimizers import OPTIMIZERS
 
-__all__ = ["SOLVERS", "Solver", "choose_solver", "solver_engine"]
+__all__ = ["SOLVERS", "Solver", "choose_solver", "left_to_gain", "solver_engine"]
 
 SOLVERS = ("auto", "newton", "saga", "descent")
 """What may be asked for; the name of an optimizer stands for descent with it."""
@@ -106,3 +110,25 @@ def solver_engine(
     if name == "newton":
         return NewtonEngine(loss, penalty, rows, fit_intercept, tolerance)
     return SagaEngine(loss, penalty, rows, fit_intercept, tolerance, numbered=isinstance(source, ArraySource))
+
+
+def left_to_gain(engine: DescentEngine, source: TrainingSource, weights: np.ndarray) -> float | None:
+    """How far weights that descent came to are from the optimum, relative to what they gain over intercepts alone.
+
+    It takes one pass. None where the curvature would be too large, and where there is no objective to be optimal for.
+    """
+    loss = engine.loss
+    stated = (
+        type(innermost(loss)) in (*LOSSES.values(), OneVersusRest) and engine.intercept_penalty == NoPenalty()
+    )
+    if not (stated and _is_small(loss, source.n_columns, len(weights))):
+        return None
+    newton = NewtonEngine(loss, engine.penalty, source.n_rows, engine.fit_intercept)
+    return newton.left_to_gain(source, weights)
+
+
+def _is_small(loss, columns, outputs):
+    """Whether the curvature fits: of all coefficients together, or of each output for itself."""
+    coupled = is_coupled(loss)
+    size, groups = (columns + 1) * (outputs if coupled else 1), 1 if coupled else outputs
+    return groups * size**2 <= _MOST_COEFFICIENTS**2
