@@ -13,10 +13,19 @@ import numpy as np
 from fallline.kernels.compile import inlined
 from fallline.kernels.verbs import shrink, shrinks
 
-__all__ = ["coast", "fade"]
+__all__ = ["coast", "fade", "total"]
 
 # What is left of a velocity that no longer counts.
 _FADED = 1e-18
+
+
+@inlined
+def total(rates, first):
+    """The sum of the rates from the `first` on."""
+    result = 0.0
+    for i in range(first, rates.size):
+        result += rates[i]
+    return result
 
 
 @inlined
@@ -28,7 +37,7 @@ def coast(momentum, share, rates, k, j, weights, slots, penalty):
         v *= momentum
         w = shrink(penalty, w - rates[i] * share * v, rates[i])
         i += 1
-    weights[k, j] = shrink(penalty, w, rates[i:].sum())
+    weights[k, j] = shrink(penalty, w, total(rates, i))
     slots[0, k, j] = v * momentum ** (rates.size - i)
 
 

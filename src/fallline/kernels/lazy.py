@@ -24,6 +24,9 @@ from fallline.kernels.verbs import average, catch_up, prepare, rate, reach, step
 
 __all__ = ["settle_lazy", "sweep_lazy"]
 
+# What takes the place of `reach` where every update has its part in an average.
+_ONE_BY_ONE = 64
+
 
 @kernel
 def sweep_lazy(block, memory, descent, rate_factor, last, loss_sum):
@@ -65,30 +68,36 @@ def settle_lazy(memory, descent):
     _settle(memory, descent)
 
 
+# In what follows arrays are taken out of the memory before loops begin: each time it is asked for one, Numba counts references.
+
+
 @inlined
 def _touch(block, start, rows, memory, descent):
-    """Catch up with the columns of some rows, and list those that are new in their batch."""
-    clock, seen, touched = memory.clock, memory.seen, memory.touched
-    updates, many = clock[1], clock[3]
+    """List the columns of some rows that are new in their batch, and catch up with them."""
+    clock, seen, touched, indices = memory.clock, memory.seen, memory.touched, block.indices
+    first = many = clock[3]
     for i in range(rows):
         begin, end = bounds(block, block.rows[start + i])
         clock[4] += end - begin
         for place in range(begin, end):
-            j = block.indices[place]
-            if seen[j] <= updates:
-                _catch_up(memory, descent, j, updates)
-                seen[j] = updates + 1
+            j = indices[place]
+            if 0 <= seen[j] <= clock[1]:
+                # Below zero until it is caught up with.
+                seen[j] = -1 - seen[j]
                 touched[many] = j
                 many += 1
+    _catch_up(memory, descent, first, many, False)
+    for i in range(first, many):
+        seen[touched[i]] = clock[1] + 1
     clock[3] = many
 
 
 @inlined
 def _update(memory, descent, eta):
     """(2) of `sweep` in the columns that have been touched, or in all of them."""
-    clock, weights = memory.clock, memory.weights
-    intercept, rows = weights.shape[1] - 1, clock[0]
-    everywhere = clock[4] * reach(descent.optimizer, descent.penalty) >= intercept
+    clock, rows, intercept = memory.clock, memory.clock[0], memory.weights.shape[1] - 1
+    cost = _ONE_BY_ONE if memory.mean.size else reach(descent.optimizer, descent.penalty)
+    everywhere = clock[4] * cost >= intercept
     if everywhere or clock[1] - clock[2] == memory.common.size:
         _settle(memory, descent)
     memory.common[clock[1] - clock[2]] = eta
@@ -99,110 +108,125 @@ def _update(memory, descent, eta):
         clock[2] = clock[1]
     else:
         _step_touched(memory, descent, prepared, rows, eta)
+    gradient, weights, mean = memory.gradient, memory.weights, memory.mean
     for k in range(weights.shape[0]):
+        g = gradient[k, intercept] * (1.0 / rows)
         if descent.fit_intercept:
-            _step(memory, descent, prepared, k, intercept, rows, eta, descent.unpenalised)
-        memory.gradient[k, intercept] = 0.0
-        _average(memory, descent, clock[1], k, intercept)
+            step(
+                descent.optimizer, prepared, k, intercept, weights, g, memory.slots, descent.unpenalised, eta
+            )
+        gradient[k, intercept] = 0.0
+        if mean.size:
+            _average(descent.averaging, clock[1], k, intercept, weights, mean)
     clock[0] = clock[3] = clock[4] = 0
 
 
 @inlined
 def _step_everywhere(memory, descent, prepared, rows, eta):
-    columns = memory.weights.shape[1] - 1
-    for k in range(memory.weights.shape[0]):
+    weights, gradient, slots, columns = (
+        memory.weights,
+        memory.gradient,
+        memory.slots,
+        memory.weights.shape[1] - 1,
+    )
+    for k in range(weights.shape[0]):
         for j in range(columns):
-            _step(memory, descent, prepared, k, j, rows, eta, descent.penalty)
-    average(descent.averaging, memory.clock[1], memory.weights[:, :columns], memory.mean[:, :columns])
+            g = gradient[k, j] * (1.0 / rows)
+            step(descent.optimizer, prepared, k, j, weights, g, slots, descent.penalty, eta)
+            gradient[k, j] = 0.0
+    average(descent.averaging, memory.clock[1], weights[:, :columns], memory.mean[:, :columns])
 
 
 @inlined
 def _step_touched(memory, descent, prepared, rows, eta):
-    for i in range(memory.clock[3]):
-        for k in range(memory.weights.shape[0]):
-            _step(memory, descent, prepared, k, memory.touched[i], rows, eta, descent.penalty)
-            _average(memory, descent, memory.clock[1], k, memory.touched[i])
-
-
-@inlined
-def _step(memory, descent, prepared, k, j, rows, eta, penalty):
-    g = memory.gradient[k, j] * (1.0 / rows)
-    step(descent.optimizer, prepared, k, j, memory.weights, g, memory.slots, penalty, eta)
-    memory.gradient[k, j] = 0.0
-
-
-@inlined
-def _average(memory, descent, update, k, j):
-    average(
-        descent.averaging, update, memory.weights[k : k + 1, j : j + 1], memory.mean[k : k + 1, j : j + 1]
+    weights, gradient, slots, touched, mean = (
+        memory.weights,
+        memory.gradient,
+        memory.slots,
+        memory.touched,
+        memory.mean,
     )
+    for k in range(weights.shape[0]):
+        for i in range(memory.clock[3]):
+            j = touched[i]
+            g = gradient[k, j] * (1.0 / rows)
+            step(descent.optimizer, prepared, k, j, weights, g, slots, descent.penalty, eta)
+            gradient[k, j] = 0.0
+            if mean.size:
+                _average(descent.averaging, memory.clock[1], k, j, weights, mean)
+
+
+@inlined
+def _average(averaging, update, k, j, weights, mean):
+    average(averaging, update, weights[k : k + 1, j : j + 1], mean[k : k + 1, j : j + 1])
 
 
 @inlined
 def _settle(memory, descent):
-    if memory.clock[2] < memory.clock[1]:
-        for j in range(memory.weights.shape[1] - 1):
-            _catch_up(memory, descent, j, memory.clock[1])
-        memory.clock[2] = memory.clock[1]
+    _catch_up(memory, descent, 0, memory.seen.size, True)
+    memory.clock[2] = memory.clock[1]
 
 
 @inlined
-def _catch_up(memory, descent, j, to):
-    """Make up for the updates that a column missed, up to number `to`; one by one where each has its part in an average."""
-    settled = memory.clock[2]
-    since = max(memory.seen[j], settled)
-    stride = 1 if memory.mean.size else to - since
-    for k in range(memory.weights.shape[0]):
-        if since >= to or _at_rest(memory, k, j):
-            continue
-        for update in range(since, to, stride):
-            rates = memory.common[update - settled : update - settled + stride]
-            catch_up(descent.optimizer, update + 1, rates, k, j, memory.weights, memory.slots, descent.penalty)
-            _average(memory, descent, update + 1, k, j)
-
-
-@inlined
-def _at_rest(memory, k, j):
-    """Whether nothing would move a weight without a gradient: it is zero, and all that is remembered of it."""
-    moving = memory.weights[k, j] != 0.0 or (memory.mean.size > 0 and memory.mean[k, j] != 0.0)
-    for slot in range(memory.slots.shape[0]):
-        moving = moving or memory.slots[slot, k, j] != 0.0
-    return not moving
+def _catch_up(memory, descent, first, last, everywhere):
+    """Make up for the updates that some columns missed, all or listed ones; one by one where each has its part in an average."""
+    touched, seen, rates, weights, slots, mean = (
+        memory.touched,
+        memory.seen,
+        memory.common,
+        memory.weights,
+        memory.slots,
+        memory.mean,
+    )
+    updates, settled = memory.clock[1], memory.clock[2]
+    for i in range(first, last):
+        j = np.uint64(i) if everywhere else touched[i]
+        since = max(seen[j], -1 - seen[j], settled)
+        stride = 1 if mean.size else max(updates - since, 1)
+        for k in range(weights.shape[0]):
+            # At rest is what is zero, with nothing remembered of it.
+            moving = weights[k, j] != 0.0 or (mean.size > 0 and mean[k, j] != 0.0)
+            for slot in range(slots.shape[0]):
+                moving = moving or slots[slot, k, j] != 0.0
+            if moving:
+                for update in range(since, updates, stride):
+                    missed = rates[update - settled : update - settled + stride]
+                    catch_up(descent.optimizer, update + 1, missed, k, j, weights, slots, descent.penalty)
+                    if mean.size:
+                        _average(descent.averaging, update + 1, k, j, weights, mean)
 
 
 @inlined
 def _fold(memory):
     """Move the sum since the last fold into float64."""
-    for k in range(memory.folded.shape[0]):
-        for i in range(memory.clock[3] + 1):
-            j = _listed(memory, i)
-            memory.folded[k, j] += memory.gradient[k, j]
-            memory.gradient[k, j] = 0.0
+    folded, gradient, touched = memory.folded, memory.gradient, memory.touched
+    many, intercept = memory.clock[3], memory.weights.shape[1] - 1
+    for k in range(folded.shape[0]):
+        for i in range(many + 1):
+            j = touched[i] if i < many else np.uint64(intercept)
+            folded[k, j] += gradient[k, j]
+            gradient[k, j] = 0.0
 
 
 @inlined
 def _unfold(memory):
     """Bring the whole sum back."""
-    for k in range(memory.folded.shape[0]):
-        for i in range(memory.clock[3] + 1):
-            j = _listed(memory, i)
-            memory.gradient[k, j] = memory.gradient[k, j] + memory.folded[k, j]
-            memory.folded[k, j] = 0.0
+    folded, gradient, touched = memory.folded, memory.gradient, memory.touched
+    many, intercept = memory.clock[3], memory.weights.shape[1] - 1
+    for k in range(folded.shape[0]):
+        for i in range(many + 1):
+            j = touched[i] if i < many else np.uint64(intercept)
+            gradient[k, j] = gradient[k, j] + folded[k, j]
+            folded[k, j] = 0.0
 
 
 @inlined
 def _sum_of_squares(memory):
+    gradient, touched = memory.gradient, memory.touched
+    many, intercept = memory.clock[3], memory.weights.shape[1] - 1
     total = 0.0
-    for k in range(memory.gradient.shape[0]):
-        for i in range(memory.clock[3] + 1):
-            g = np.float64(memory.gradient[k, _listed(memory, i)])
+    for k in range(gradient.shape[0]):
+        for i in range(many + 1):
+            g = np.float64(gradient[k, touched[i] if i < many else np.uint64(intercept)])
             total += g * g
     return total
-
-
-@inlined
-def _listed(memory, i):
-    """The column at a place in the list, which ends with the intercept's."""
-    return (
-        memory.touched[i] if i < memory.clock[3] else memory.touched.dtype.type(memory.weights.shape[1] - 1)
-    )

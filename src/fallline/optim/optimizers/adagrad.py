@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from fallline.kernels.coasting import total
 from fallline.kernels.verbs import catch_up, decay, reach, repeat, shrink, step
 
 __all__ = ["Adagrad"]
@@ -34,7 +35,7 @@ def _(optimizer, prepared, k, j, weights, gradient, slots, penalty, rate):
 def _(optimizer, first, rates, k, j, weights, slots, penalty):
     if decay(penalty) == 0.0:
         weights[k, j] = shrink(
-            penalty, weights[k, j], rates.sum() / (math.sqrt(slots[0, k, j]) + optimizer.epsilon)
+            penalty, weights[k, j], total(rates, 0) / (math.sqrt(slots[0, k, j]) + optimizer.epsilon)
         )
     else:
         repeat(optimizer, first, rates, k, j, weights, slots, penalty)

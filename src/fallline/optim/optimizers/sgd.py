@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from fallline.kernels.coasting import total
 from fallline.kernels.verbs import catch_up, decay, reach, repeat, shrink, step
 
 __all__ = ["SGD"]
@@ -28,7 +29,7 @@ def _(optimizer, prepared, k, j, weights, gradient, slots, penalty, rate):
 @catch_up.of(SGD)
 def _(optimizer, first, rates, k, j, weights, slots, penalty):
     if decay(penalty) == 0.0:
-        weights[k, j] = shrink(penalty, weights[k, j], rates.sum())
+        weights[k, j] = shrink(penalty, weights[k, j], total(rates, 0))
     else:
         repeat(optimizer, first, rates, k, j, weights, slots, penalty)
 
