@@ -273,8 +273,11 @@ def contest(name, setting, options):
     """All contenders on one setting."""
     from measuring import table
 
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        write_data(setting, Path(folder))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(options.folder or temporary, "wall-{}-{}-{:g}".format(*setting))
+        if not (folder / "known.json").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_data(setting, folder)
         needed = {rival: child("needed", folder, 2, rival) for rival in RIVALS}
         for threads in (1, 2):
             found = {"fallline": [], **{rival: [] for rival, iterations in needed.items() if iterations}}
@@ -312,9 +315,7 @@ def main():
         "--quick", action="store_true", help="a tenth of the rows where they are many, one round"
     )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--folder", type=Path, help="where data are written (0.4 GB), by default the system's"
-    )
+    parser.add_argument("--folder", type=Path, help="keep the data there (0.4 GB each), for the next time")
     parser.add_argument("--task", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.task:
