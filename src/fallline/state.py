@@ -14,13 +14,14 @@ import numpy as np
 from fallline.errors import StateError
 from fallline.files import written_whole
 from fallline.kernels.curvature import NewtonMemory
+from fallline.kernels.saga import SagaMemory
 from fallline.kernels.sweep import Memory, Sums
 
 __all__ = ["State", "Stop"]
 
 _FORMAT = 2
 # What engines remember, by the name in the file.
-_MEMORIES = {"descent": Memory, "newton": NewtonMemory}
+_MEMORIES = {"descent": Memory, "newton": NewtonMemory, "saga": SagaMemory}
 
 
 class Stop(NamedTuple):

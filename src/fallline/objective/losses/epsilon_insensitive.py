@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fallline.kernels.verbs import antiderivative, derivative, distance, value
+from fallline.kernels.verbs import antiderivative, curvature, derivative, distance, value
 from fallline.objective.domains import ANY_NUMBER
 from fallline.objective.links import Identity
 
@@ -41,3 +41,9 @@ def _(loss, score, target):
 @distance.of(EpsilonInsensitive)
 def _(loss, score, target):
     return abs(abs(score - target) - loss.epsilon)
+
+
+@curvature.of(EpsilonInsensitive)
+def _(loss, score, target):
+    """Its pieces are straight."""
+    return 0.0

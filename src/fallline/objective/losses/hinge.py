@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fallline.kernels.verbs import antiderivative, derivative, distance, value
+from fallline.kernels.verbs import antiderivative, curvature, derivative, distance, value
 from fallline.objective.domains import TWO_CLASSES
 from fallline.objective.links import Margin
 
@@ -37,3 +37,9 @@ def _(loss, score, target):
 @distance.of(Hinge)
 def _(loss, score, target):
     return abs(1.0 - target * score)
+
+
+@curvature.of(Hinge)
+def _(loss, score, target):
+    """Its pieces are straight."""
+    return 0.0

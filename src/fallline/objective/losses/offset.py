@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from fallline.kernels.compile import inlined
+from fallline.kernels.implicit import bend, settle
 from fallline.kernels.verbs import curvature, curve, derivative, differentiate, distances, value
 
 __all__ = ["Offset"]
@@ -69,6 +70,18 @@ def _(loss, rows, scores, targets, curvatures):
 def _(loss, rows, scores, targets, out):
     own = _add_offset(rows, scores, targets)
     distances(loss.loss, rows, scores, targets[:own], out)
+
+
+@bend.of(Offset)
+def _(loss, scores, targets, out):
+    own = _add_offset(1, scores, targets)
+    bend(loss.loss, scores, targets[:own], out)
+
+
+@settle.of(Offset)
+def _(loss, pull, weight, scores, targets, slopes):
+    own = _add_offset(1, scores, targets)
+    settle(loss.loss, pull, weight, scores, targets[:own], slopes)
 
 
 @inlined

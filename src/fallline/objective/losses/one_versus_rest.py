@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fallline.kernels.implicit import settle, settled
 from fallline.kernels.verbs import (
     curvature,
     curve,
@@ -72,3 +73,12 @@ def _(loss, rows, scores, targets, out):
     for k in range(scores.shape[0]):
         for i in range(rows):
             out[k, i] = distance(loss.binary, np.float64(scores[k, i]), 1.0 if targets[0, i] == k else -1.0)
+
+
+@settle.of(OneVersusRest)
+def _(loss, pull, weight, scores, targets, slopes):
+    for k in range(scores.shape[0]):
+        own = targets[0, 0] == k
+        its = weight * loss.positive_weight[k] if own else weight
+        score, sign = np.float64(scores[k, 0]), 1.0 if own else -1.0
+        slopes[k, 0] = settled(loss.binary, pull, its, score, sign, slopes[k, 0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fallline.kernels.verbs import antiderivative, derivative, distance, value
+from fallline.kernels.verbs import antiderivative, curvature, derivative, distance, value
 from fallline.objective.domains import ANY_NUMBER
 from fallline.objective.links import Identity
 
@@ -44,3 +44,9 @@ def _(loss, score, target):
 @distance.of(Quantile)
 def _(loss, score, target):
     return abs(score - target)
+
+
+@curvature.of(Quantile)
+def _(loss, score, target):
+    """Its pieces are straight."""
+    return 0.0
