@@ -218,6 +218,7 @@ def test_dense_and_sparse_rows_give_the_same(loss):
 def test_resumed_anywhere_training_gives_the_same_bits(sparse, numbered, slow, tmp_path, monkeypatch):
     """Saved within an epoch, loaded, and gone on with in blocks of another size."""
     monkeypatch.setattr(saga, "_SLOW", slow)
+    monkeypatch.setattr(saga, "_DUAL_PASSES", 5)
     X, y, weight = problem(LOG, density=0.5)
     X = (sp.csr_matrix(X) if sparse else X).astype(np.float32)
 
@@ -248,6 +249,7 @@ def test_full_passes_reach_the_optimum(monkeypatch):
     X, y, weight = problem(SOFTMAX, density=0.5)
     X = sp.csr_matrix(X)
     objectives = []
+    monkeypatch.setattr(saga, "_DUAL_PASSES", 5)
     for slow in (0.0, 1e9):
         monkeypatch.setattr(saga, "_SLOW", slow)
         engine, source, state, stop = fitted(SOFTMAX, L2(0.001), X, y, weight, tolerance=1e-9)

@@ -52,10 +52,10 @@ the pull is what holds them back; where they have not, it recovers.
 **What is left** to gain after a pass is the rest of two geometric series: of what the dual has gained,
 :math:`\frac1{2n} \sum (q_i + 1/L) (a_i' - a_i)^2`, whose ratio is that to the pass before; and of what moves m of the centre
 have, :math:`\frac1n \sum_j k_j m_j^2`, whose ratio is the square of the share of the last move that is found in this one.
-Training ends when that is less than `tolerance` times what has been gained over the model of intercepts alone; with kinks or an L1
-penalty, when it has been so for five passes. It is an estimate, not a bound.
+Training ends when that is less than `tolerance` times what has been gained over the model of intercepts alone; with kinks
+or an L1 penalty, when it has been so for five passes. It is an estimate, not a bound.
 
-**Quasi-Newton passes** take over from dual ones that, over five passes, leave more than 0.8 of what was left, if the loss has
+**Quasi-Newton passes** take over from dual ones, after 15, that over five leave more than 0.8 of what was left, if the loss has
 no kinks and there is no L1 penalty. Each goes through all rows in order and gives objective and gradient g at the model tried;
 if the objective has fallen enough (Armijo), the model is accepted, and L-BFGS (`engines.quasi_newton`) says where to try
 next, with the diagonal of the curvature as its first matrix; otherwise the next try is nearer, by interpolation. So a pass is
@@ -99,8 +99,8 @@ _ALONG, _ASIDE, _EASE, _LEAST_EASE = 0.6, 0.2, 0.25, 0.02
 _FIRST, _OF = 256, 16
 # An intercept is pulled to its centre as if it had this share of a row's pull, but no more than this share of its curvature.
 _INTERCEPT_PULL, _INTERCEPT_SHARE = 0.01, 0.1
-# Where so many dual passes leave more than this of what was left before, quasi-Newton ones take over.
-_PATIENCE, _SLOW = 5, 0.8
+# Where so many dual passes leave more than this of what was left before, quasi-Newton ones take over: after this many.
+_PATIENCE, _SLOW, _DUAL_PASSES = 5, 0.8, 15
 _PAIRS, _FEWEST_PAIRS, _PAIR_BYTES = 20, 3, 2**30
 _ARMIJO, _NEARER, _NEAREST = 1e-4, (0.1, 0.5), 1e-12
 _TINY = 1e-290
@@ -416,7 +416,7 @@ class _DualPass(_Pass):
         little = self._judge(max(note["remained"]) if corners else left, loss_sum / self._n + penalty)
         if little and not (corners and len(note["remained"]) < _PATIENCE):
             note["ended"] = "what is left to gain is below the tolerance"
-        elif len(note["remained"]) == _PATIENCE and left > _SLOW * note["remained"][0] and self._may_finish():
+        elif self._slow() and self._may_finish():
             note["stage"], note["batch"] = "full", self._n
             memory.point[:] = model
 
@@ -440,6 +440,10 @@ class _DualPass(_Pass):
             elif ratio < _ASIDE:
                 note[name] = min(note[name] / _EASE**0.5, 1.0)
         return left
+
+    def _slow(self):
+        note, left = self._note, self._note["remained"]
+        return note["passes"] >= _DUAL_PASSES and left[-1] > _SLOW * left[0]
 
     def _may_finish(self):
         """Whether quasi-Newton passes can be made of what is left."""

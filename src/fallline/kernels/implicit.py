@@ -59,6 +59,7 @@ def settled(loss, pull, weight, score, target, slope):
     move = wanted / (1.0 + pull * weight * curvature(loss, score, target))
     if not math.isfinite(move):
         move = math.copysign(1.0, wanted)
+    last = math.inf
     for _ in range(_STEPS):
         error = pull * (weight * derivative(loss, score - move, target) - slope) - move
         if error > 0.0:
@@ -68,8 +69,10 @@ def settled(loss, pull, weight, score, target, slope):
         step = error / (1.0 + pull * weight * curvature(loss, score - move, target))
         if abs(step) <= _ACCURACY * min(abs(wanted), 1.0 + abs(score)) or high - low <= 1e-16 * abs(score):
             break
-        if not low < move + step < high:
+        # Where exponentials are large, Newton's steps are all of a length.
+        if not (low < move + step < high and abs(step) < 0.5 * last):
             middle = 0.5 * (low + high)
             step = middle - move if math.isfinite(middle) else move
+        last = abs(step)
         move += step
     return slope + move / pull
