@@ -103,15 +103,14 @@ _MOST_DAMPING = 1e6
 # Rows that a thread copies at a time.
 _COPIED = 1024
 # Rows that tell enough about a column.
-_ENOUGH = 8.0
-_POOR = 0.25
+_ENOUGH = 4.0
 # A share of the loss of intercepts alone that is taken for none.
 _NOTHING = 1e-4
 # Rows times coefficients whose curvature is summed, of a batch of the first pass and of a full pass.
 _CURVED_BATCH, _CURVED_PASS = 2**19, 2**23
 # Of a band's width to the distance on either side that it holds: more than 2, for rows exactly there.
 _HELD = 2.2
-_NULL, _ACCEPTED, _CURRENT, _PROPOSED = range(4)
+_NULL, _ACCEPTED, _CURRENT, _FRESH = range(4)
 
 
 @dataclass(frozen=True)
@@ -418,18 +417,21 @@ class _Descent:
         whole = losses[-1] <= losses[best] + 0.1 * abs(losses[0] - losses[best])
         note["way"], note["step"] = way, 1.0 if whole else float(STEPS[best])
         null = examined(self._loss, memory.points[_NULL], chunk)[0] / count
-        note["fresh"] = [float(losses[best] if not whole else losses[-1]), float(null)]
+        note["fresh"] = float(losses[-1] if whole else losses[best])
         if not losses[-1] <= null + 0.5 * abs(null) + 1e-9 and note["seen"] >= 0.2 * self._n:
-            self._give_up()
+            self._give_up(count)
             return
         memory.points[_CURRENT] = begin + note["step"] * (end - begin)
         self._set_band(self._distances(count, memory.points[_CURRENT]), self._share(note["batch"]))
         self._clear()
         note["stage"] = "grow"
 
-    def _give_up(self):
-        """Rows come sorted: what the first ones taught does not hold for those that come now."""
+    def _give_up(self, count):
+        """Rows come sorted: what the first ones taught, intercepts included, does not hold for those that come now."""
         note, memory = self._note, self._memory
+        if self._engine.fit_intercept:
+            memory.points[_NULL] = 0.5 * (memory.points[_NULL] + self._intercepts_alone(count))
+        note["fresh"] = None
         note["stage"], note["sorted"] = "sorted", True
         note["batch"], note["taken"] = self._n - note["seen"], 0
         memory.points[_CURRENT] = memory.points[_NULL]
@@ -473,10 +475,8 @@ class _Descent:
         self._publish(memory.candidates[note["way"]])
         left = self._n - seen
         if left == 0:
-            fresh = note["fresh"] is not None and note["fresh"][0] < note["fresh"][1]
-            self._begin_passes(
-                memory.candidates[note["way"]], memory.points[_CURRENT] if fresh else memory.points[_NULL]
-            )
+            memory.points[_FRESH] = memory.points[_CURRENT]
+            self._begin_passes(memory.candidates[note["way"]], memory.points[_NULL])
             return
         following = max(_first_batch(self._size), int(_GROWTH * seen))
         note["batch"] = left if left < 1.3 * following else following
@@ -539,15 +539,17 @@ class _Descent:
         best = int(np.argmin(losses))
         gain = losses[0] - losses[best]
         whole = losses[-1] <= losses[best] + 0.5 * abs(gain) + 1e-14 * abs(losses[0])
+        if note["fresh"] is not None:
+            whole = whole and losses[-1] <= note["fresh"] + 0.1 * abs(losses[0] - note["fresh"])
         note["step"] = 1.0 if whole else float(STEPS[best])
         memory.clock[1] += 1
         note["every"] = note["every"] or not whole
         if whole:
             self._accept(float(losses[-1]), stalled=note["accepted"] and gain <= 1e-13 * abs(losses[0]))
+        elif note["fresh"] is not None and note["fresh"] < losses[best]:
+            memory.points[_CURRENT] = memory.points[_FRESH]
         elif note["step"] > 0.0:
             memory.points[_CURRENT] = begin + note["step"] * (end - begin)
-            if note["step"] <= _POOR:
-                note["damping"] = max(10.0 * note["damping"], 1e-3)
         elif not note["accepted"]:
             memory.points[_CURRENT] = begin
         elif note["damping"] > _MOST_DAMPING:
@@ -555,6 +557,7 @@ class _Descent:
         else:
             note["damping"] = max(10.0 * note["damping"], 1e-3)
             memory.points[_CURRENT] = self._minimum(memory.slopes[1], memory.bent[1], begin, note["damping"])
+        note["fresh"] = None
         if note["band"]:
             self._narrow()
         self._begin_pass()

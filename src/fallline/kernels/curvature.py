@@ -35,7 +35,7 @@ class NewtonMemory(NamedTuple):
     largest : ndarray of shape (P,)
         The largest magnitude seen of each column, standardised; 0 for the intercept.
     points : ndarray of shape (4, K, P)
-        The null model, the model last accepted, the one whose slopes are being summed, and the one proposed next.
+        The null model, the model last accepted, the one whose slopes are being summed, and the last that fresh rows chose.
     candidates : ndarray of shape (M, K, P)
         What M ways of forgetting propose.
     slopes : ndarray of shape (2, K, P)
