@@ -102,6 +102,8 @@ _SAMPLE = 2**13
 _MOST_DAMPING = 1e6
 # Rows that a thread copies at a time.
 _COPIED = 1024
+# How often the band is halved while intercepts are looked for.
+_HALVINGS = 8
 # Rows that tell enough about a column.
 _ENOUGH = 4.0
 # A share of the loss of intercepts alone that is taken for none.
@@ -241,6 +243,7 @@ _BEGINNING: dict[str, Any] = {
     "null_objective": None,
     "null_loss": 0.0,
     "curved": 0,
+    "bend": 0.0,
     "fresh": None,
     "lowest": math.inf,
     "band": 0.0,
@@ -359,22 +362,32 @@ class _Descent:
         self._end_batch()
 
     def _intercepts_alone(self, count):
-        """The best model without columns, of the first rows: Newton's method on the intercepts, until half a row is left."""
-        chunk = self._chunk(slice(0, count))
+        """The best model without columns, of the first rows: Newton's method on the intercepts, until half a row is left.
+
+        A loss with kinks is smoothed over a band that holds all rows at first, and then half as wide in every step.
+        """
+        chunk, note = self._chunk(slice(0, count)), self._note
         v = np.zeros(self._memory.weights.shape)
-        for _ in range(30):
-            self._set_band(self._distances(count, v), 1.0)
+        self._set_band(self._distances(count, v), 1.0)
+        kinked = bends(self._engine.loss)
+        for number in range(30):
             _, _, slopes, curvatures = examined(self._loss, v, chunk)
             pull, bend = slopes.sum(axis=1, dtype=np.float64), curvatures.sum(axis=1, dtype=np.float64)
-            if np.abs(pull).max() <= 0.5 or not np.isfinite(pull).all():
+            if not np.isfinite(pull).all() or (
+                np.abs(pull).max() <= 0.5 and (number >= _HALVINGS or not kinked)
+            ):
                 break
             better = v.copy()
             better[:, -1] -= np.divide(pull, bend, out=np.zeros_like(pull), where=bend > 0)
             losses = losses_along(self._loss, v, better, chunk)
             step = STEPS[np.argmin(losses)]
-            if step == 0.0:
+            if step == 0.0 and (number >= _HALVINGS or not kinked):
                 break
             v += step * (better - v)
+            if number < _HALVINGS:
+                note["band"] /= 2.0
+        note["widest"] = math.inf
+        self._set_band(self._distances(count, v), 1.0)
         return v
 
     def _iterate(self, count):
@@ -576,15 +589,15 @@ class _Descent:
         while promised > self._most(objective) and note["damping"] < _MOST_DAMPING:
             note["damping"] = max(10.0 * note["damping"], 1e-3)
             proposed, promised = self._proposal(note["damping"])
-        added = (memory.losses[-2] - memory.losses[-1]) / self._n if note["band"] else 0.0
+        added = note["band"] ** 2 / 8.0 * note["bend"] / self._n
         note["promising"] = left < 0.3 * added
         gained = max(note["null_objective"] - objective, 1e-12 * abs(objective), 1e-300)
         note["left"] = float((max(left, 0.0) + added) / gained)
         memory.points[_CURRENT] = proposed
         if not note["band"]:
             self._publish(proposed if note["damping"] == 0.0 else model)
-        elif objective - added < note["lowest"]:
-            note["lowest"] = objective - added
+        elif (plain := objective + (memory.losses[-1] - memory.losses[-2]) / self._n) < note["lowest"]:
+            note["lowest"] = float(plain)
             self._publish(model)
         if note["left"] <= engine.tolerance:
             note["ended"] = (
@@ -668,7 +681,7 @@ class _Descent:
         self._memory.slopes[0] = 0.0
         self._memory.bent[0] = 0.0
         self._memory.diagonal[:] = 0.0
-        self._note.update(loss=0.0, taken=0, curved=0)
+        self._note.update(loss=0.0, taken=0, curved=0, bend=0.0)
 
     def _chunk(self, rows):
         """Rows that wait."""
@@ -698,6 +711,7 @@ class _Descent:
         memory, note = self._memory, self._note
         note["loss"] += found.loss
         note["taken"] += rows
+        note["bend"] += found.bend
         memory.slopes[0] += found.slopes
         if curved:
             note["curved"] += rows

@@ -44,9 +44,9 @@ of :math:`\sum_j x_{ij}^2` divided by :math:`n \lambda` and by the root in (4), 
 .. math:: \kappa = e R_1 \max(0,\, L / \tau - 1 / R_0)                                                                 \tag{8}
 
 All are measured on the rows as they come: the first are only looked at, and (8) is asked again whenever the number of rows
-seen has doubled, later after every pass. Losses of straight pieces have for L the curvature of a parabola with slopes and values
-like theirs, :math:`\overline{\ell'^2} / 2 \bar\ell`. The pull of intercepts makes out 1% of q, times an e of their own. Both e
-begin at 1. Where two successive moves of the centre have the same direction, in the norm of k, e is cut to a quarter, since
+seen has doubled, later after every pass. Losses of straight pieces have for L 0.3 times the curvature of a parabola with
+slopes and values like theirs, :math:`\overline{\ell'^2} / 2 \bar\ell`. The pull of intercepts makes out 1% of q, times an e
+of their own. Both e begin at 1. Where two successive moves of the centre have the same direction, in the norm of k, e is cut to a quarter, since
 the pull is what holds them back; where they have not, it recovers.
 
 **What is left** to gain after a pass is the rest of two geometric series: of what the dual has gained,
@@ -90,6 +90,8 @@ from fallline.state import State, Stop
 __all__ = ["SagaEngine"]
 
 _TAU = 0.3
+# Of the curvature that a parabola would have, what is taken for a loss of straight pieces.
+_STRAIGHT = 0.3
 # From one look to the next, kappa falls to this share at the most.
 _FALL = 0.4
 # Where the centre keeps this much of its direction it is let go, where less than the second it is held again: by such a
@@ -341,7 +343,7 @@ class _DualPass(_Pass):
         bend = sums[4] / max(sums[5], 1.0)
         if not bend > 0.0:
             # A loss of straight pieces: what curvature a parabola of such slopes and values would have.
-            bend = sums[6] / (2.0 * sums[7]) if sums[7] > 0.0 else 1.0
+            bend = _STRAIGHT * sums[6] / (2.0 * sums[7]) if sums[7] > 0.0 else 1.0
         note["bend"] = float(bend)
         counted = self._counted()
         if counted:

@@ -101,6 +101,8 @@ class Sum(NamedTuple):
         The curvature; or where it was not wanted,
     diagonal : ndarray of shape (outputs, columns + 1), or None
         its diagonal only.
+    bend : float
+        The curvatures by the score.
     largest : ndarray of shape (columns,)
         The largest magnitude of each column.
     line : ndarray of shape (steps,)
@@ -113,6 +115,7 @@ class Sum(NamedTuple):
     slopes: np.ndarray
     bent: np.ndarray | None
     diagonal: np.ndarray | None
+    bend: float
     largest: np.ndarray
     line: np.ndarray
 
@@ -134,6 +137,7 @@ def ask(question: Question, chunk: Chunk, *, curve: bool) -> Sum:
         slopes @ chunk.z,
         _curvature(chunk, curvatures, coupled=question.coupled) if curve else None,
         None if curve else _diagonal(chunk, curvatures, coupled=question.coupled),
+        float(curvatures.sum(dtype=np.float64)),
         np.abs(chunk.z[:, :-1]).max(axis=0) if curve else np.zeros(chunk.z.shape[1] - 1),
         line,
     )

@@ -21,6 +21,7 @@ __all__ = [
     "differentiate",
     "distance",
     "distances",
+    "lean",
     "prepare",
     "rate",
     "reach",
@@ -88,6 +89,12 @@ def antiderivative(loss, score, target):
 def distance(loss, score, target):
     """How far a score is from the nearest at which such a loss bends."""
     raise NotImplementedError
+
+
+@generic
+def lean(loss):
+    """The share of a band of scores that lies above the score that it is for, so that smoothing leaves a minimum where it is."""
+    return 0.5
 
 
 @generic

@@ -46,6 +46,7 @@ __all__ = [
     "Tweedie",
     "innermost",
     "is_coupled",
+    "is_least_at_zero",
     "loss_from_json",
     "loss_to_json",
     "name_of",
@@ -77,6 +78,11 @@ def innermost(loss: Any) -> Any:
 def is_coupled(loss: Any) -> bool:
     """Whether the curvature by the score of one output depends on those of the others."""
     return getattr(innermost(loss), "coupled", False)
+
+
+def is_least_at_zero(loss: Any) -> bool:
+    """Whether a loss is least where all scores are zero, whatever the targets: what such a loss is good for is its steps."""
+    return isinstance(getattr(innermost(loss), "binary", innermost(loss)), Perceptron)
 
 
 def name_of(loss: Any) -> str:

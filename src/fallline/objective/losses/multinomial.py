@@ -95,15 +95,12 @@ def _(loss, pull, weight, scores, targets, slopes):
         return
     # An empty row has no pull, and Q cancels.
     reach = max(pull * weight, 1e-100)
-    highest = np.float64(scores[0, 0])
-    for k in range(1, outputs):
-        highest = max(highest, np.float64(scores[k, 0]))
-    total = 0.0
-    for k in range(outputs):
-        total += exp(np.float64(scores[k, 0]) - highest)
-    normaliser = highest + math.log(total)
+    highest = -math.inf
     for k in range(outputs):
         scores[k, 0] += pull * slopes[k, 0] + (reach if k == label else 0.0) + math.log(reach)
+        highest = max(highest, scores[k, 0])
+    # Here one class alone has a probability of 1. From this side Newton's steps do not go too far.
+    normaliser = highest - reach - math.log(reach)
     for _ in range(50):
         total, fall = 0.0, 0.0
         for k in range(outputs):

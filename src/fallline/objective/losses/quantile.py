@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fallline.kernels.verbs import antiderivative, curvature, derivative, distance, value
+from fallline.kernels.verbs import antiderivative, curvature, derivative, distance, lean, value
 from fallline.objective.domains import ANY_NUMBER
 from fallline.objective.links import Identity
 
@@ -50,3 +50,8 @@ def _(loss, score, target):
 def _(loss, score, target):
     """Its pieces are straight."""
     return 0.0
+
+
+@lean.of(Quantile)
+def _(loss):
+    return loss.quantile
