@@ -46,20 +46,13 @@ _WEIGHTS = (
     "iterates, and training ends within 1e-6 of the optimum, not at the check's 1e-7. scikit-learn's own SGD estimators are "
     "excused for the same reason"
 )
-_CLASS_WEIGHTS = (
-    "the check weighs one class ten million times another at the first rates of 'optimal', which throw the weights about; "
-    "all classes are trained in one pass and share one stopping rule, which ends that sooner than one rule a class does"
-)
 
 
 def _expected_failures(estimator):
-    failures = {
+    return {
         "check_sample_weight_equivalence_on_dense_data": _WEIGHTS,
         "check_sample_weight_equivalence_on_sparse_data": _WEIGHTS,
     }
-    if isinstance(estimator, SGDClassifier):
-        failures["check_class_weight_classifiers"] = _CLASS_WEIGHTS
-    return failures
 
 
 @parametrize_with_checks([SGDClassifier(), SGDRegressor()], expected_failed_checks=_expected_failures)

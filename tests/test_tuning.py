@@ -330,3 +330,13 @@ def test_few_rows_get_small_batches():
     """An epoch makes 32 updates at least, so long as there are rows for them."""
     assert sized(engine_for(), problem(n=200)).value <= 200 // 32
     assert sized(engine_for(), problem(n=7)).value == 1
+
+
+def test_the_perceptron_is_trained_by_its_steps():
+    """Its loss is least where all coefficients are zero: by default it descends, in steps that no rate has to be found for."""
+    X, y = data_for("perceptron", n=300, columns=4)
+    model = SGDClassifier("perceptron", random_state=0).fit(X, y)
+    assert model.history_.choices["solver"]["solver"] == "descent"
+    assert model.history_.choices["learning_rate"]["value"] == 1.0
+    assert model.score(X, y) > 0.9
+    assert model.optimality_ is None

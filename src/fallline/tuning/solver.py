@@ -14,7 +14,7 @@ from fallline.engines.newton import NewtonEngine
 from fallline.engines.saga import SagaEngine
 from fallline.errors import ParameterError
 from fallline.names import did_you_mean
-from fallline.objective.losses import LOSSES, OneVersusRest, innermost, is_coupled
+from fallline.objective.losses import LOSSES, OneVersusRest, innermost, is_coupled, is_least_at_zero
 from fallline.objective.losses.smoothed import bends
 from fallline.objective.penalties import NoPenalty
 from fallline.optim.optimizers import OPTIMIZERS
@@ -85,6 +85,13 @@ def choose_solver(
         )
     if solver != "auto":
         return Solver(solver, None, "asked for")
+    return _suited(loss, columns, outputs)
+
+
+def _suited(loss, columns, outputs):
+    """What suits a loss and the size of a model."""
+    if is_least_at_zero(loss):
+        return Solver("descent", None, "the loss is least where all coefficients are zero")
     coefficients = columns + 1
     if is_coupled(loss):
         coefficients *= outputs
@@ -121,7 +128,7 @@ def left_to_gain(engine: DescentEngine, source: TrainingSource, weights: np.ndar
     stated = (
         type(innermost(loss)) in (*LOSSES.values(), OneVersusRest) and engine.intercept_penalty == NoPenalty()
     )
-    if not (stated and _is_small(loss, source.n_columns, len(weights))):
+    if is_least_at_zero(loss) or not (stated and _is_small(loss, source.n_columns, len(weights))):
         return None
     newton = NewtonEngine(loss, engine.penalty, source.n_rows, engine.fit_intercept)
     return newton.left_to_gain(source, weights)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from fallline.loop import train
 from fallline.monitors.base import Monitor, Run
+from fallline.objective.losses import is_least_at_zero
 from fallline.state import Stop
 from fallline.tuning.batch import choose_batch_size
 from fallline.tuning.rate import probe_rate
@@ -16,6 +17,18 @@ __all__ = ["BATCH_SIZE", "LEARNING_RATE", "train_tuned"]
 
 BATCH_SIZE = "batch_size"
 """The note of the state that `choose_batch_size` leaves; see `LEARNING_RATE`."""
+
+# Where objectives say nothing about rates and sizes: of the perceptron, only the coefficients' scale depends on the rate.
+_ANY = {
+    LEARNING_RATE: {
+        "value": 1.0,
+        "reason": "convention: the loss is least before training, whatever the rate",
+    },
+    BATCH_SIZE: {
+        "value": 32,
+        "reason": "convention: the loss is least before training, whatever the size",
+    },
+}
 
 
 def train_tuned(
@@ -58,6 +71,11 @@ def train_tuned(
         If training diverged at the rate given, or at each that was tried.
     """
     source, notes, seed = run.source, run.state.notes, run.order.seed
+    if is_least_at_zero(run.engine.loss):
+        if batch_size is None:
+            batch_size = notes.setdefault(BATCH_SIZE, dict(_ANY[BATCH_SIZE]))["value"]
+        if rate is None:
+            rate = notes.setdefault(LEARNING_RATE, dict(_ANY[LEARNING_RATE]))["value"]
     if batch_size is None:
         if BATCH_SIZE not in notes:
             visits = run.epochs * source.n_rows
