@@ -17,7 +17,7 @@ from os import cpu_count
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from fallline.comparison.contenders import Contender, line_up
 from fallline.comparison.experiment import warm_up

@@ -28,8 +28,8 @@ def minimum(curvature: np.ndarray, linear: np.ndarray, absolute: np.ndarray, sta
 
     Notes
     -----
-    A is brought to ones on its diagonal, and as much added there as a Cholesky decomposition needs to succeed: where columns repeat
-    each other, any of the minimisers will do.
+    A is brought to ones on its diagonal, and as much added there as a Cholesky decomposition needs to succeed: where columns
+    repeat each other, any of the minimisers will do.
     """
     diagonal = np.diagonal(curvature)
     flat = ~(diagonal > 0.0)

@@ -77,6 +77,9 @@ class LinearSGD(BaseEstimator):
 
     t_: int
 
+    coef_: Any
+    intercept_: np.ndarray
+
     # ------------------------------------------------------------------------------------------------ training
 
     @contextmanager
