@@ -46,8 +46,8 @@ of :math:`\sum_j x_{ij}^2` divided by :math:`n \lambda` and by the root in (4), 
 All are measured on the rows as they come: the first are only looked at, and (8) is asked again whenever the number of rows
 seen has doubled, later after every pass. Losses of straight pieces have for L 0.3 times the curvature of a parabola with
 slopes and values like theirs, :math:`\overline{\ell'^2} / 2 \bar\ell`. The pull of intercepts makes out 1% of q, times an e
-of their own. Both e begin at 1. Where two successive moves of the centre have the same direction, in the norm of k, e is cut to a quarter, since
-the pull is what holds them back; where they have not, it recovers.
+of their own. Both e begin at 1. Where two successive moves of the centre have the same direction, in the norm of k, e is cut
+to a quarter, since the pull is what holds them back; where they have not, it recovers.
 
 **What is left** to gain after a pass is the rest of two geometric series: of what the dual has gained,
 :math:`\frac1{2n} \sum (q_i + 1/L) (a_i' - a_i)^2`, whose ratio is that to the pass before; and of what moves m of the centre

@@ -20,6 +20,8 @@ __all__ = ["SagaMemory", "Walk", "ascend", "look", "sum_slopes"]
 
 # Of how many rows one is asked for its curvature; a power of two.
 _SAMPLED = 4
+# The metric of a column that nothing holds, as long as nothing is known of it.
+_UNKNOWN = 1e-290
 
 
 class SagaMemory(NamedTuple):
@@ -165,6 +167,8 @@ def ascend(block, start, stop, seen, numbers, walk, memory, loss_sum):
             # What the table could not hold is not moved by either.
             work.slopes[k, 0] = table[number, k] - work.before[k, 0]
             square += work.slopes[k, 0] * work.slopes[k, 0]
+        if not math.isfinite(square):
+            return math.nan
         if square > 0.0:
             _move(block, row, walk, memory, work.slopes)
         sums[0] += pull * square
@@ -416,21 +420,29 @@ def _(block, row, columns):
 
 @_renew.of(CsrBlock)
 def _(block, row, seen, walk, memory):
-    columns, point, centre = memory.columns, memory.point, memory.centre
-    least, scale = walk.rows * decay(walk.penalty), walk.rows / seen
     begin, end = bounds(block, row)
     for place in range(begin, end):
-        j = block.indices[place]
-        metric = max(least + walk.share * math.sqrt(columns[1, j]) * math.sqrt(columns[2, j] * scale), 1e-290)
-        before = columns[3, j]
-        for k in range(point.shape[1]):
-            point[j, k] = centre[j, k] + before / metric * (point[j, k] - centre[j, k])
-        columns[3, j] = metric
+        _renew_column(block.indices[place], seen, walk, memory)
 
 
 @_renew.of(DenseBlock)
 def _(block, row, seen, walk, memory):
-    """Columns that every row has are renewed when all are looked at."""
+    """Columns of which something is known wait until all are looked at."""
+    columns = memory.columns
+    for j in range(block.X.shape[1]):
+        if columns[3, j] <= _UNKNOWN and columns[1, j] > 0.0:
+            _renew_column(j, seen, walk, memory)
+
+
+@inlined
+def _renew_column(j, seen, walk, memory):
+    """(4) and (7), as if all rows were like those seen so far."""
+    columns, point, centre = memory.columns, memory.point, memory.centre
+    root = math.sqrt(columns[1, j]) * math.sqrt(columns[2, j] * walk.rows / seen)
+    metric, before = max(walk.rows * decay(walk.penalty) + walk.share * root, _UNKNOWN), columns[3, j]
+    for k in range(point.shape[1]):
+        point[j, k] = centre[j, k] + before / metric * (point[j, k] - centre[j, k])
+    columns[3, j] = metric
 
 
 @_meet.of(CsrBlock)
