@@ -95,8 +95,11 @@ _STRAIGHT = 0.3
 # From one look to the next, kappa falls to this share at the most.
 _FALL = 0.4
 # Where the centre keeps this much of its direction it is let go, where less than the second it is held again: by such a
-# factor at a time, and intercepts not beyond the last.
-_ALONG, _ASIDE, _EASE, _LEAST_EASE = 0.6, 0.2, 0.25, 0.02
+# factor at a time, and not beyond the least.
+_ALONG, _ASIDE, _EASE = 0.6, 0.2, 0.25
+_LEAST_EASE, _LEAST_INTERCEPT_EASE = 1e-3, 0.02
+# The curvature is taken to be no less than this share of the most.
+_FLAT = 1e-3
 # Rows that are only looked at, and of how many.
 _FIRST, _OF = 256, 16
 # An intercept is pulled to its centre as if it had this share of a row's pull, but no more than this share of its curvature.
@@ -208,6 +211,7 @@ _BEGINNING: dict[str, Any] = {
     "seen": 0,
     "passes": 0,
     "bend": 0.0,
+    "most_bent": 0.0,
     "free": 0.0,
     "radius": 0.0,
     "share": 0.0,
@@ -344,7 +348,9 @@ class _DualPass(_Pass):
         if not bend > 0.0:
             # A loss of straight pieces: what curvature a parabola of such slopes and values would have.
             bend = _STRAIGHT * sums[6] / (2.0 * sums[7]) if sums[7] > 0.0 else 1.0
-        note["bend"] = float(bend)
+        note["most_bent"] = float(max(note["most_bent"], bend))
+        # Losses of separable classes end flat; without a penalty nothing else would hold the model.
+        note["bend"] = bend = float(max(bend, _FLAT * note["most_bent"]))
         counted = self._counted()
         if counted:
             note["radius"] = float(sums[3] / counted)
@@ -432,13 +438,14 @@ class _DualPass(_Pass):
         """What moves of the centre are still to gain; where they keep their direction, they are held back less from now on."""
         note, before = self._note, self._memory.moves
         left = 0.0
-        for name, which in (("ease", slice(-1)), ("intercept_ease", slice(-1, None))):
+        parts = (("ease", slice(-1), _LEAST_EASE), ("intercept_ease", slice(-1, None), _LEAST_INTERCEPT_EASE))
+        for name, which, least in parts:
             k = pull[which, np.newaxis]
             size, along = np.sum(k * before[which] ** 2), np.sum(k * move[which] * before[which])
             ratio = float(along / size) if size > 0.0 else 0.0
             left += _series(float(np.sum(k * move[which] ** 2)), ratio**2 if ratio > 0.0 else 0.0)
             if ratio > _ALONG:
-                note[name] = max(note[name] * _EASE, _LEAST_EASE if which.stop is None else 0.0)
+                note[name] = max(note[name] * _EASE, least)
             elif ratio < _ASIDE:
                 note[name] = min(note[name] / _EASE**0.5, 1.0)
         return left
