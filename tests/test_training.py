@@ -322,7 +322,9 @@ def test_impossible_validation_is_refused(frame, fraction):
 
 def test_a_time_limit_ends_training(frame):
     """And the summary says so."""
-    model = fallline.train(_only(frame, "sold"), "sold", epochs=10**6, time_limit=0.3, cache=False)
+    model = fallline.train(
+        _only(frame, "sold"), "sold", solver="descent", epochs=10**6, time_limit=0.3, cache=False
+    )
     assert model.summary["stop"]["reason"] == "time_limit"
     assert "0.3 s" in model.report()
 

@@ -33,8 +33,8 @@ from fallline.files import require_writable
 __all__ = ["add_arguments", "run"]
 
 _PASSED_ON = ("target", "weight", "offset", "ignore", "categorical", "text", "task", "loss", "penalty", "alpha", "l1_ratio",
-              "optimizer", "learning_rate", "schedule", "batch_size", "epochs", "validation", "seed", "time_limit", "memory",
-              "cache")  # fmt: skip
+              "solver", "optimizer", "learning_rate", "schedule", "batch_size", "epochs", "validation", "seed", "time_limit",
+              "memory", "cache")  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
