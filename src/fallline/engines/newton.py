@@ -84,6 +84,7 @@ from fallline.engines.summing import (
 from fallline.kernels.blocks import Block, DenseBlock
 from fallline.kernels.curvature import NewtonMemory, standardise
 from fallline.kernels.sweep import Sums
+from fallline.kernels.verbs import lean
 from fallline.objective.domains import CLASSES
 from fallline.objective.links import Log, Logit, Softmax
 from fallline.objective.losses import innermost, is_coupled
@@ -105,11 +106,13 @@ _COPIED = 1024
 # How often the band is halved while intercepts are looked for.
 _HALVINGS = 8
 # Rows that tell enough about a column.
-_ENOUGH = 4.0
+_ENOUGH = 2.0
 # A share of the loss of intercepts alone that is taken for none.
 _NOTHING = 1e-4
 # Rows times coefficients whose curvature is summed, of a batch of the first pass and of a full pass.
 _CURVED_BATCH, _CURVED_PASS = 2**19, 2**23
+# That of the squared error is the same everywhere, so that one pass is enough, if all rows take no more products than this.
+_CURVED_SQUARED = 2**33
 # Of a band's width to the distance on either side that it holds: more than 2, for rows exactly there.
 _HELD = 2.2
 _NULL, _ACCEPTED, _CURRENT, _FRESH = range(4)
@@ -589,7 +592,7 @@ class _Descent:
         while promised > self._most(objective) and note["damping"] < _MOST_DAMPING:
             note["damping"] = max(10.0 * note["damping"], 1e-3)
             proposed, promised = self._proposal(note["damping"])
-        added = note["band"] ** 2 / 8.0 * note["bend"] / self._n
+        added = self._added()
         note["promising"] = left < 0.3 * added
         gained = max(note["null_objective"] - objective, 1e-12 * abs(objective), 1e-300)
         note["left"] = float((max(left, 0.0) + added) / gained)
@@ -619,6 +622,15 @@ class _Descent:
             - self._coordinates.penalty(model)
         )
         return proposed, promised
+
+    def _added(self):
+        """What smoothing adds to the objective; at most that, where the band is not in the middle and the sum says little."""
+        note, losses = self._note, self._memory.losses
+        if not note["band"]:
+            return 0.0
+        most = note["band"] ** 2 / 8.0 * note["bend"]
+        middle = lean(innermost(self._engine.loss)) == 0.5
+        return float(losses[-2] - losses[-1] if middle else most) / self._n
 
     def _most(self, objective):
         """What a quadratic model may promise: much more than what is there cannot be gained, where losses are not negative."""
@@ -739,7 +751,8 @@ class _Descent:
 
     def _is_curved(self, taken, total):
         """Whether the rows from here on are among those whose curvature is summed: all, once a step has failed."""
-        if self._note["every"]:
+        squared = len(self._memory.candidates) == 1 and self._n * self._size**2 <= _CURVED_SQUARED
+        if self._note["every"] or squared:
             return True
         enough = max(10 * self._size, (_CURVED_PASS if total == self._n else _CURVED_BATCH) // self._size)
         share, number = min(1.0, enough / total), taken // _chunk(self._memory.rows.shape[1])

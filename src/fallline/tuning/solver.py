@@ -15,6 +15,7 @@ from fallline.engines.saga import SagaEngine
 from fallline.errors import ParameterError
 from fallline.names import did_you_mean
 from fallline.objective.losses import LOSSES, OneVersusRest, innermost, is_coupled, is_least_at_zero
+from fallline.objective.losses.huber import Huber
 from fallline.objective.losses.smoothed import bends
 from fallline.objective.penalties import NoPenalty
 from fallline.optim.optimizers import OPTIMIZERS
@@ -113,7 +114,8 @@ def solver_engine(
     """The engine of "newton" or "saga" for a loss, a penalty and the rows of a source; by default with the usual tolerance."""
     rows = source.n_rows
     if tolerance is None:
-        tolerance = _KINKED_OPTIMUM if bends(loss) else _OPTIMUM
+        kinked = bends(loss) and not isinstance(innermost(loss), Huber)
+        tolerance = _KINKED_OPTIMUM if kinked else _OPTIMUM
     if name == "newton":
         return NewtonEngine(loss, penalty, rows, fit_intercept, tolerance)
     return SagaEngine(loss, penalty, rows, fit_intercept, tolerance, numbered=isinstance(source, ArraySource))
