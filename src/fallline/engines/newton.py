@@ -433,7 +433,9 @@ class _Descent:
         whole = losses[-1] <= losses[best] + 0.1 * abs(losses[0] - losses[best])
         note["way"], note["step"] = way, 1.0 if whole else float(STEPS[best])
         null = examined(self._loss, memory.points[_NULL], chunk)[0] / count
-        note["fresh"] = float(losses[-1] if whole else losses[best])
+        # With as much as chance may have left out.
+        error = 3.0 * float(np.std(values[way])) / math.sqrt(count)
+        note["fresh"] = float(losses[-1] if whole else losses[best]) + (error if math.isfinite(error) else 0.0)
         if not losses[-1] <= null + 0.5 * abs(null) + 1e-9 and note["seen"] >= 0.2 * self._n:
             self._give_up(count)
             return
