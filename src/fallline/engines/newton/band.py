@@ -1,0 +1,62 @@
+"""The band of scores over which a loss with kinks is smoothed: how wide it is."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fallline.engines.newton.batch import Batch
+from fallline.engines.summing import Chunk, distances
+from fallline.objective.losses import innermost
+from fallline.objective.losses.huber import Huber
+
+__all__ = ["distances_of", "narrow", "sample", "set_band", "share_of"]
+
+# Of a band's width to the distance on either side that it holds: more than 2, for rows exactly there.
+_HELD = 2.2
+
+
+def set_band(batch: Batch, distances: np.ndarray, share: float) -> None:
+    """Make the band as wide as to hold a share of the rows; 0 where so many are within what bends smoothly anyway."""
+    if not len(batch.memory.distances) or not len(distances):
+        return
+    place = min(int(share * len(distances)), len(distances) - 1)
+    held = float(np.partition(distances, place)[place])
+    if not isinstance(innermost(batch.engine.loss), Huber):
+        held = max(held, 1e-9 * float(np.median(distances)), 1e-300)
+    batch.note["band"] = min(_HELD * held, batch.note["widest"])
+
+
+def share_of(batch: Batch, rows: int) -> float:
+    """The share of so many rows that a band holds."""
+    return min(1.0, max(10.0 * batch.size / rows, 0.02))
+
+
+def narrow(batch: Batch) -> None:
+    """Make the band of the passes to come narrower; then slopes at the model accepted have to be seen anew."""
+    memory, note = batch.memory, batch.note
+    if not note.pop("promising", False):
+        return
+    note["narrowed"] += 1
+    narrower = note["band"] / 3.0
+    set_band(batch, memory.distances[: note["sampled"]], share_of(batch, batch.n) / 2.0 ** note["narrowed"])
+    note["band"] = min(narrower, note["band"])
+    note["accepted"] = False
+
+
+def distances_of(batch: Batch, count: int, model: np.ndarray) -> np.ndarray:
+    """How far the first rows' scores are from where the loss bends; none where it does not."""
+    if not len(batch.memory.distances):
+        return np.empty(0)
+    return distances(batch.engine.loss, model, batch.chunk(slice(0, count)))
+
+
+def sample(batch: Batch, chunk: Chunk, model: np.ndarray) -> None:
+    """Note the distances of a few rows."""
+    note, size, count = batch.note, len(batch.memory.distances), len(chunk.weight)
+    few = max(1, min(count, math.ceil(size / len(model) * count / batch.n)))
+    chunk = Chunk(chunk.z[:few], chunk.targets[:, :few], chunk.weight[:few])
+    found = distances(batch.engine.loss, model, chunk)[: size - note["sampled"]]
+    batch.memory.distances[note["sampled"] : note["sampled"] + len(found)] = found
+    note["sampled"] += len(found)

@@ -1,0 +1,195 @@
+"""The batch under way: rows that wait, and the sums over those that were used.
+
+All that changes is in the state; a `Batch` is made anew for every block, and knows how to read it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fallline.engines.coordinates import Coordinates
+from fallline.engines.newton.sizes import chunk_size
+from fallline.engines.summing import STEPS, Chunk, Question, Sum, ask, each
+from fallline.kernels.blocks import Block, DenseBlock
+from fallline.kernels.curvature import NewtonMemory, standardise
+from fallline.objective.losses.smoothed import smoothed
+from fallline.state import State
+
+if TYPE_CHECKING:
+    from fallline.engines.newton.engine import NewtonEngine
+
+__all__ = ["ACCEPTED", "CURRENT", "FRESH", "NULL", "Batch"]
+
+NULL, ACCEPTED, CURRENT, FRESH = range(4)
+"""Places of `NewtonMemory.points`."""
+
+# Rows that a thread copies at a time.
+_COPIED = 1024
+# Rows times coefficients whose curvature is summed, of a batch of the first pass and of a full pass.
+_CURVED_BATCH, _CURVED_PASS = 2**19, 2**23
+# That of the squared error is the same everywhere, so that one pass is enough, if all rows take no more products than this.
+_CURVED_SQUARED = 2**33
+
+
+class Batch:
+    """The batch under way.
+
+    Parameters
+    ----------
+    engine : NewtonEngine
+    state : State
+    block : DenseBlock or CsrBlock
+        Where its next rows come from.
+
+    Attributes
+    ----------
+    memory : NewtonMemory
+    note : dict
+        What else the state holds of this solver.
+    n, size : int
+        Rows of an epoch; coefficients that share a curvature, Q.
+    coordinates : Coordinates
+    noise : ndarray of shape (columns + 1,)
+        Of a standardised column's mean square, what rounding makes of a constant one.
+    loss_sum : float
+        Of the epoch, so far.
+    visits : int
+        How many rows were gone through again.
+    """
+
+    def __init__(self, engine: NewtonEngine, state: State, block: Block):
+        self.engine = engine
+        self.state = state
+        self.memory: NewtonMemory = state.memory
+        self.note = state.notes["solver"]
+        self.n = engine.rows
+        self.size = self.memory.bent.shape[-1]
+        self.dense = isinstance(block, DenseBlock)
+        self.loss_sum = state.loss_sum
+        self.visits = 0
+        self.read_coordinates()
+
+    def read_coordinates(self) -> None:
+        """What kernels standardise by, and what penalties become."""
+        memory = self.memory
+        self.coordinates = Coordinates(memory.coordinates, self.engine.penalty)
+        dtype = memory.rows.dtype
+        self.shift = memory.coordinates[0, :-1].astype(dtype)
+        self.inverse = (1.0 / memory.coordinates[1, :-1]).astype(dtype)
+        # Squares of what rounding makes of a constant column.
+        shift, scale = memory.coordinates
+        self.noise = (4.0 * np.finfo(dtype).eps * shift / scale) ** 2
+
+    # -------------------------------------------------------------------------------------------------- rows
+
+    def fill(self, block: Block, place: int, count: int) -> bool:
+        """Copy rows behind those that wait; whether all of their numbers are finite."""
+        memory, filled = self.memory, self.note["filled"]
+
+        def copy(first):
+            rows = slice(filled + first, filled + min(first + _COPIED, count))
+            out = memory.rows[rows], memory.targets[:, rows], memory.row_weight[rows]
+            return standardise(block, place + first, self.shift, self.inverse, *out)
+
+        return sum(each(copy, list(range(0, count, _COPIED)))) == 0
+
+    def chunk(self, rows: slice) -> Chunk:
+        """Rows that wait."""
+        memory = self.memory
+        return Chunk(memory.rows[rows], memory.targets[:, rows], memory.row_weight[rows])
+
+    def chunks(self, count: int) -> list[tuple[Chunk, bool]]:
+        """Chunks of rows that wait, and whether each is among those whose curvature is summed."""
+        size, done = chunk_size(self.memory.rows.shape[1]), self.note["taken"]
+        return [
+            (
+                self.chunk(slice(begin, min(begin + size, count))),
+                self._is_curved(done + begin, self.note["batch"]),
+            )
+            for begin in range(0, count, size)
+        ]
+
+    def _is_curved(self, taken, total):
+        """Whether the rows from here on are among those whose curvature is summed: all, once a step has failed."""
+        squared = len(self.memory.candidates) == 1 and self.n * self.size**2 <= _CURVED_SQUARED
+        if self.note["every"] or squared:
+            return True
+        enough = max(10 * self.size, (_CURVED_PASS if total == self.n else _CURVED_BATCH) // self.size)
+        share, number = min(1.0, enough / total), taken // chunk_size(self.memory.rows.shape[1])
+        return math.floor(number * share) > math.floor((number - 1) * share)
+
+    # -------------------------------------------------------------------------------------------------- sums
+
+    @property
+    def loss(self) -> Any:
+        """The loss, smoothed where it has to be."""
+        band = self.note["band"]
+        return smoothed(self.engine.loss, band) if band else self.engine.loss
+
+    def penalties(self, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """Those of the `STEPS` from one model to another."""
+        return np.array([self.coordinates.penalty(begin + step * (end - begin)) for step in STEPS])
+
+    def clear(self) -> None:
+        """Begin the sums anew."""
+        self.memory.slopes[0] = 0.0
+        self.memory.bent[0] = 0.0
+        self.memory.diagonal[:] = 0.0
+        self.note.update(loss=0.0, taken=0, curved=0, bend=0.0)
+
+    def sum_up(self, question: Question, chunks: list[tuple[Chunk, bool]]) -> Iterator[Sum]:
+        """Add what is asked about chunks to the sums of the batch under way; and say what it was."""
+        for (chunk, curve), found in zip(
+            chunks, each(lambda one: ask(question, one[0], curve=one[1]), chunks), strict=True
+        ):
+            self.add(found, len(chunk.weight), curved=curve)
+            yield found
+
+    def add(self, found: Sum, rows: int, *, curved: bool) -> None:
+        """Add what was asked about some rows to the sums."""
+        memory, note = self.memory, self.note
+        note["loss"] += found.loss
+        note["taken"] += rows
+        note["bend"] += found.bend
+        memory.slopes[0] += found.slopes
+        if curved:
+            note["curved"] += rows
+            memory.bent[0] += found.bent
+            np.maximum(memory.largest[:-1], found.largest, out=memory.largest[:-1])
+        else:
+            memory.diagonal[...] += found.diagonal.reshape(memory.diagonal.shape)
+        if not self.engine.fit_intercept:
+            width = memory.rows.shape[1]
+            memory.slopes[0, :, -1] = 0.0
+            memory.bent[0, :, width - 1 :: width] = 0.0
+            memory.bent[0, :, :, width - 1 :: width] = 0.0
+            memory.diagonal[:, width - 1 :: width] = 0.0
+
+    def whole_curvature(self) -> np.ndarray:
+        """The curvature of a batch: that of some rows, weighted for all, and more for columns that were hardly among them."""
+        note, bent, other = self.note, self.memory.bent[0], self.memory.diagonal
+        own = np.einsum("gii->gi", bent)
+        all_rows, weight = own + other, note["taken"] / max(note["curved"], 1)
+        whole = weight * bent
+        np.einsum("gii->gi", whole)[...] += np.where(
+            weight * own < 0.5 * all_rows, all_rows - weight * own, 0.0
+        )
+        return whole
+
+    def grouped(self, model: np.ndarray) -> np.ndarray:
+        """A model by the groups of outputs that share a curvature, (G, Q)."""
+        return model.reshape(self.memory.bent.shape[1:3])
+
+    # -------------------------------------------------------------------------------------------------- results
+
+    def publish(self, model: np.ndarray) -> None:
+        """Make a model the weights that training has come to."""
+        self.memory.weights[:] = self.coordinates.outside(model)
+
+    def gradient_norm(self) -> float:
+        """Of the mean gradient at the model last accepted."""
+        return float(np.linalg.norm(self.memory.slopes[1]))

@@ -1,0 +1,181 @@
+"""Newton's method as an engine: what it remembers, and its answers to the loop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fallline.data.order import Order
+from fallline.data.rows import TrainingSource
+from fallline.engines.base import IN_ORDER, LinearEngine
+from fallline.engines.coordinates import Coordinates
+from fallline.engines.newton.batch import Batch
+from fallline.engines.newton.sizes import chunk_size, first_batch
+from fallline.engines.newton.stages import take
+from fallline.engines.summing import STEPS, single_threaded
+from fallline.kernels.blocks import Block
+from fallline.kernels.curvature import NewtonMemory
+from fallline.kernels.sweep import Sums
+from fallline.objective.domains import CLASSES
+from fallline.objective.links import Logit, Softmax
+from fallline.objective.losses import innermost, is_coupled
+from fallline.objective.losses.offset import Offset
+from fallline.objective.losses.smoothed import bends
+from fallline.objective.losses.squared_error import SquaredError
+from fallline.objective.penalties import NoPenalty
+from fallline.state import State, Stop
+
+__all__ = ["NewtonEngine"]
+
+# How much the ways forget: see (3).
+_FORGETTING = (0.0, 1.0, 3.0)
+# Scores whose distances to a bend are noted.
+_SAMPLE = 2**13
+# A share of the loss of intercepts alone that is taken for none.
+_NOTHING = 1e-4
+
+_BEGINNING: dict[str, Any] = {
+    "stage": "first rows",
+    "batch": 0,
+    "filled": 0,
+    "taken": 0,
+    "seen": 0,
+    "visits": 0,
+    "way": 0,
+    "loss": 0.0,
+    "penalty": 0.0,
+    "step": 1.0,
+    "damping": 0.0,
+    "null_objective": None,
+    "null_loss": 0.0,
+    "curved": 0,
+    "bend": 0.0,
+    "fresh": None,
+    "lowest": math.inf,
+    "band": 0.0,
+    "widest": math.inf,
+    "every": False,
+    "narrowed": 0,
+    "sampled": 0,
+    "sorted": False,
+    "accepted": False,
+    "left": None,
+    "ended": None,
+}
+
+
+@dataclass(frozen=True)
+class NewtonEngine(LinearEngine):
+    """Growing-batch stochastic Newton; see the module.
+
+    Parameters
+    ----------
+    loss, penalty : NamedTuple
+        Typed values from `LOSSES` (as they are, or within an `Offset`) and `PENALTIES`.
+    rows : int
+        Rows of an epoch.
+    fit_intercept : bool
+        Otherwise intercepts stay as they start.
+    tolerance : float
+        Training ends when what is left to gain is less than this share of what has been gained over intercepts alone.
+    """
+
+    loss: Any
+    penalty: Any = NoPenalty()
+    rows: int = 0
+    fit_intercept: bool = True
+    tolerance: float = 1e-6
+
+    def start(self, columns: int, outputs: int, dtype: Any, weights: np.ndarray | None = None) -> State:
+        """See `LinearEngine.start`."""
+        shape = (outputs, columns + 1)
+        coupled = is_coupled(self.loss)
+        groups = (1, shape[0] * shape[1]) if coupled else shape
+        ways = len(self.forgetting)
+        capacity = max(first_batch(groups[1]), chunk_size(shape[1]), min(_SAMPLE, 2**20 // shape[1]))
+        targets = (1 if self.loss.domain == CLASSES else outputs) + isinstance(self.loss, Offset)
+        memory = NewtonMemory(
+            weights=np.zeros(shape, dtype)
+            if weights is None
+            else np.array(weights, dtype, order="C").reshape(shape),
+            coordinates=np.stack([np.zeros(shape[1]), np.ones(shape[1])]),
+            largest=np.zeros(shape[1]),
+            points=np.zeros((4, *shape)),
+            candidates=np.zeros((ways, *shape)),
+            slopes=np.zeros((2, *shape)),
+            bent=np.zeros((2, *groups, groups[1])),
+            diagonal=np.zeros(groups),
+            curvatures=np.zeros((ways, *groups, groups[1])),
+            linear=np.zeros((ways, *groups)),
+            rows=np.zeros((capacity, shape[1]), dtype),
+            targets=np.zeros((targets, capacity), dtype),
+            row_weight=np.zeros(capacity, dtype),
+            losses=np.zeros(len(STEPS) + 1),
+            distances=np.zeros(_SAMPLE if bends(self.loss) else 0),
+            clock=np.zeros(2, np.int64),
+        )
+        state = State(memory)
+        state.notes["solver"] = {
+            "name": "newton",
+            **_BEGINNING,
+            "warm": weights is not None,
+            "masses": [0.0] * ways,
+        }
+        return state
+
+    def left_to_gain(self, source: TrainingSource, weights: np.ndarray) -> float:
+        """How far weights are from the optimum, relative to what they gain over intercepts alone: (5), by one pass."""
+        state = self.start(source.n_columns, len(weights), source.dtype, weights)
+        state.notes["solver"]["stage"] = "look"
+        for block, stop in source.blocks(IN_ORDER, 0, 0, lambda: self.block_rows(state, source)):
+            if not self.sweep(block, state, last=stop == source.n_rows).finite:
+                source.require_finite(block.rows)
+        return state.notes["solver"]["left"]
+
+    @property
+    def forgetting(self) -> tuple[float, ...]:
+        """The exponents of (3), one for each way."""
+        return _FORGETTING[:1] if isinstance(innermost(self.loss), SquaredError) else _FORGETTING
+
+    def order(self, order: Order, state: State) -> Order:
+        """The run's own in the first pass; full passes see every row anyway, and go in order."""
+        return IN_ORDER if state.epoch > 0 else order
+
+    def block_rows(self, state: State, source: TrainingSource) -> int:
+        """No more than finish the batch under way, so that monitors see every step."""
+        note = state.notes["solver"]
+        left = (note["batch"] or first_batch(state.memory.bent.shape[-1])) - note["taken"] - note["filled"]
+        return max(1, min(left, super().block_rows(state, source)))
+
+    def sweep(self, block: Block, state: State, last: bool) -> Sums:
+        """See `LinearEngine.sweep`."""
+        with single_threaded(), np.errstate(all="ignore"):
+            return take(Batch(self, state, block), block, last)
+
+    def weights(self, state: State) -> np.ndarray:
+        """See `LinearEngine.weights`."""
+        return state.memory.weights
+
+    def penalty_met(self, state: State) -> float:
+        """See `LinearEngine.penalty_met`."""
+        return state.notes["solver"]["penalty"]
+
+    def separable(self, state: State) -> bool:
+        """See `LinearEngine.separable`."""
+        note, loss = state.notes["solver"], state.history[-1]["loss"] if state.history else math.inf
+        coordinates = Coordinates(state.memory.coordinates, self.penalty)
+        free = not (coordinates.decay.any() or coordinates.absolute.any())
+        # Only a loss that nowhere ends falling leads to infinity.
+        endless = isinstance(self.loss.link, (Logit, Softmax))
+        return bool(free and endless and loss < _NOTHING * (note["null_objective"] or 0.0))
+
+    def finished(self, state: State) -> Stop | None:
+        """See `LinearEngine.finished`."""
+        note = state.notes["solver"]
+        state.history[-1] |= {"batch_size": note["batch"], "step": note["step"]}
+        if note["left"] is not None:
+            state.history[-1]["optimality"] = note["left"]
+        return None if note["ended"] is None else Stop("converged", note["ended"])

@@ -1,0 +1,15 @@
+"""How many rows are taken together."""
+
+from __future__ import annotations
+
+__all__ = ["chunk_size", "first_batch"]
+
+
+def first_batch(size: int) -> int:
+    """Rows of the first batch, given how many coefficients share a curvature."""
+    return max(2 * size, 256)
+
+
+def chunk_size(width: int) -> int:
+    """Rows that are summed together: few enough to stay in the second-level cache."""
+    return min(1024, max(256, 2**17 // width // 64 * 64))
