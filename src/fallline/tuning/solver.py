@@ -26,7 +26,7 @@ SOLVERS = ("auto", "newton", "saga", "descent")
 """What may be asked for; the name of an optimizer stands for descent with it."""
 
 # How near the optimum training goes, relative to what is gained; losses with kinks take many passes to come that near.
-_OPTIMUM, _KINKED_OPTIMUM = 1e-6, 1e-4
+_OPTIMUM, _KINKED_OPTIMUM = {"newton": 1e-6, "saga": 1e-5}, 1e-4
 # Coefficients that share a curvature, at most, where it is one: beyond, its square takes too much memory, and its cube time.
 _MOST_COEFFICIENTS = 1500
 
@@ -115,7 +115,7 @@ def solver_engine(
     rows = source.n_rows
     if tolerance is None:
         kinked = bends(loss) and not isinstance(innermost(loss), Huber)
-        tolerance = _KINKED_OPTIMUM if kinked else _OPTIMUM
+        tolerance = _KINKED_OPTIMUM if kinked else _OPTIMUM[name]
     if name == "newton":
         return NewtonEngine(loss, penalty, rows, fit_intercept, tolerance)
     return SagaEngine(loss, penalty, rows, fit_intercept, tolerance, numbered=isinstance(source, ArraySource))
