@@ -97,9 +97,12 @@ class SGDOneClassSVM(OutlierMixin, LinearSGD):
     --------
     >>> import numpy as np
     >>> from fallline import SGDOneClassSVM
-    >>> X = np.array([[2.0, 2.1], [1.9, 2.0], [2.1, 1.9], [2.0, 2.0], [0.1, 0.2]])
-    >>> SGDOneClassSVM(nu=0.3, random_state=0).fit_predict(X)
-    array([ 1,  1,  1,  1, -1])
+    >>> X = np.random.default_rng(0).normal(2.0, 0.1, size=(200, 2))
+    >>> model = SGDOneClassSVM(nu=0.1, random_state=0).fit(X)
+    >>> model.predict([[2.0, 2.0], [0.1, 0.2]])
+    array([ 1, -1])
+    >>> (model.predict(X) < 0).mean() < 0.15
+    np.True_
     """
 
     # What the other estimators let users choose.
