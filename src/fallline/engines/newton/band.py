@@ -36,8 +36,6 @@ def share_of(batch: Batch, rows: int) -> float:
 def narrow(batch: Batch) -> None:
     """Make the band of the passes to come narrower; then slopes at the model accepted have to be seen anew."""
     memory, note = batch.memory, batch.note
-    if not note.pop("promising", False):
-        return
     note["narrowed"] += 1
     narrower = note["band"] / 3.0
     set_band(batch, memory.distances[: note["sampled"]], share_of(batch, batch.n) / 2.0 ** note["narrowed"])

@@ -53,6 +53,8 @@ class Batch:
     n, size : int
         Rows of an epoch; coefficients that share a curvature, Q.
     coordinates : Coordinates
+    intercepts : slice
+        Their places among the coefficients of a group.
     noise : ndarray of shape (columns + 1,)
         Of a standardised column's mean square, what rounding makes of a constant one.
     loss_sum : float
@@ -68,6 +70,8 @@ class Batch:
         self.note = state.notes["solver"]
         self.n = engine.rows
         self.size = self.memory.bent.shape[-1]
+        width = self.memory.rows.shape[1]
+        self.intercepts = slice(width - 1, None, width)
         self.dense = isinstance(block, DenseBlock)
         self.loss_sum = state.loss_sum
         self.visits = 0
@@ -80,7 +84,6 @@ class Batch:
         dtype = memory.rows.dtype
         self.shift = memory.coordinates[0, :-1].astype(dtype)
         self.inverse = (1.0 / memory.coordinates[1, :-1]).astype(dtype)
-        # Squares of what rounding makes of a constant column.
         shift, scale = memory.coordinates
         self.noise = (4.0 * np.finfo(dtype).eps * shift / scale) ** 2
 
@@ -143,31 +146,30 @@ class Batch:
 
     def sum_up(self, question: Question, chunks: list[tuple[Chunk, bool]]) -> Iterator[Sum]:
         """Add what is asked about chunks to the sums of the batch under way; and say what it was."""
-        for (chunk, curve), found in zip(
+        for (chunk, _), found in zip(
             chunks, each(lambda one: ask(question, one[0], curve=one[1]), chunks), strict=True
         ):
-            self.add(found, len(chunk.weight), curved=curve)
+            self.add(found, len(chunk.weight))
             yield found
 
-    def add(self, found: Sum, rows: int, *, curved: bool) -> None:
+    def add(self, found: Sum, rows: int) -> None:
         """Add what was asked about some rows to the sums."""
         memory, note = self.memory, self.note
         note["loss"] += found.loss
         note["taken"] += rows
         note["bend"] += found.bend
         memory.slopes[0] += found.slopes
-        if curved:
+        if found.bent is not None:
             note["curved"] += rows
             memory.bent[0] += found.bent
             np.maximum(memory.largest[:-1], found.largest, out=memory.largest[:-1])
-        else:
+        if found.diagonal is not None:
             memory.diagonal[...] += found.diagonal.reshape(memory.diagonal.shape)
         if not self.engine.fit_intercept:
-            width = memory.rows.shape[1]
             memory.slopes[0, :, -1] = 0.0
-            memory.bent[0, :, width - 1 :: width] = 0.0
-            memory.bent[0, :, :, width - 1 :: width] = 0.0
-            memory.diagonal[:, width - 1 :: width] = 0.0
+            memory.bent[0, :, self.intercepts] = 0.0
+            memory.bent[0, :, :, self.intercepts] = 0.0
+            memory.diagonal[:, self.intercepts] = 0.0
 
     def whole_curvature(self) -> np.ndarray:
         """The curvature of a batch: that of some rows, weighted for all, and more for columns that were hardly among them."""

@@ -17,13 +17,14 @@ from fallline.objective.losses import is_coupled
 
 __all__ = ["choose", "end_batch", "grow", "let_go_by"]
 
+# A batch, of all rows before it.
 _GROWTH = 0.5
 # Rows that tell enough about a column.
 _ENOUGH = 2.0
 
 
 def choose(batch: Batch, count: int) -> None:
-    """Choose among the proposals, and how far to go, on rows that have seen none of them: (4)."""
+    """Choose among the proposals, and how far to go, on rows that have seen none of them: (4). Then begin to sum up."""
     memory, note, chunk = batch.memory, batch.note, batch.chunk(slice(0, count))
     begin = memory.points[ACCEPTED]
     values = list(each(lambda candidate: examined(batch.loss, candidate, chunk)[1], list(memory.candidates)))
@@ -42,11 +43,13 @@ def choose(batch: Batch, count: int) -> None:
     note["fresh"] = float(losses[-1] if whole else losses[best]) + (error if math.isfinite(error) else 0.0)
     if not losses[-1] <= null + 0.5 * abs(null) + 1e-9 and note["seen"] >= 0.2 * batch.n:
         _give_up(batch, count)
+        let_go_by(batch, count)
         return
     memory.points[CURRENT] = begin + note["step"] * (end - begin)
     set_band(batch, distances_of(batch, count, memory.points[CURRENT]), share_of(batch, note["batch"]))
     batch.clear()
     note["stage"] = "grow"
+    grow(batch, count)
 
 
 def _clearly_less(values, others):
@@ -62,8 +65,7 @@ def _give_up(batch, count):
     if batch.engine.fit_intercept:
         memory.points[NULL] = 0.5 * (memory.points[NULL] + intercepts_alone(batch, count))
     note["fresh"] = None
-    note["stage"], note["sorted"] = "sorted", True
-    note["batch"], note["taken"] = batch.n - note["seen"], 0
+    note.update(stage="sorted", batch=batch.n - note["seen"], taken=0)
     memory.points[CURRENT] = memory.points[NULL]
 
 
@@ -78,9 +80,6 @@ def let_go_by(batch: Batch, count: int) -> None:
 def grow(batch: Batch, count: int) -> None:
     """Sum up rows of a batch; at its end, propose."""
     note = batch.note
-    if note["stage"] == "sorted":
-        note["taken"] += count
-        return
     question = Question(batch.loss, is_coupled(batch.engine.loss), batch.memory.points[CURRENT])
     for found in batch.sum_up(question, batch.chunks(count)):
         batch.loss_sum += found.loss
@@ -128,14 +127,15 @@ def _prior(batch, curvature, mass):
     """More curvature for columns that few rows have told about: up to that of one more row, as large as the largest seen."""
     if len(batch.memory.candidates) == 1:
         return 0.0
-    width, diagonal = batch.memory.weights.shape[1], np.einsum("gii->gi", curvature)
-    usual = diagonal[:, width - 1 :: width] / mass
+    diagonal = np.einsum("gii->gi", curvature)
+    usual = diagonal[:, batch.intercepts] / mass
     row = (usual[:, :, np.newaxis] * batch.memory.largest**2).reshape(diagonal.shape)
     telling = np.divide(diagonal, row, out=np.full_like(row, _ENOUGH), where=row > 0)
     return (row * np.maximum(1.0 - telling / _ENOUGH, 0.0))[:, :, np.newaxis] * np.eye(row.shape[1])
 
 
 def _record(batch, loss):
+    """Write a batch into the history, given its mean loss."""
     note = batch.note
     batch.state.history.append(
         {

@@ -56,7 +56,7 @@ def _iterate(batch, count):
     for left in reversed(range(6 if several else 1)):
         batch.clear()
         question = Question(batch.loss, is_coupled(batch.engine.loss), memory.points[CURRENT])
-        batch.add(ask(question, chunk, curve=True), count, curved=True)
+        batch.add(ask(question, chunk, curve=True), count)
         if left == 0:
             break
         begin = memory.points[CURRENT].copy()

@@ -16,7 +16,11 @@ from fallline.objective.losses import innermost, is_coupled
 
 __all__ = ["begin_passes", "take_in"]
 
+# Where damping more is given up.
 _MOST_DAMPING = 1e6
+# A band is narrowed where less than this share of what it adds to the objective is left to gain otherwise.
+_WIDE = 0.3
+_EXACT = "no step gains anything that the precision of the numbers can show"
 
 
 def begin_passes(batch: Batch, model: np.ndarray, safe: np.ndarray) -> None:
@@ -28,6 +32,7 @@ def begin_passes(batch: Batch, model: np.ndarray, safe: np.ndarray) -> None:
 
 
 def _begin_pass(batch):
+    """Begin to sum up all rows."""
     batch.clear()
     batch.memory.losses[:] = 0.0
     batch.note.update(stage="pass", batch=batch.n, taken=0, sampled=0)
@@ -72,8 +77,11 @@ def _end_pass(batch):
     note["step"] = 1.0 if whole else float(STEPS[best])
     memory.clock[1] += 1
     note["every"] = note["every"] or not whole
+    narrowing = False
     if whole:
-        _accept(batch, float(losses[-1]), stalled=note["accepted"] and gain <= 1e-13 * abs(losses[0]))
+        narrowing = _accept(
+            batch, float(losses[-1]), stalled=note["accepted"] and gain <= 1e-13 * abs(losses[0])
+        )
     elif note["fresh"] is not None and note["fresh"] < losses[best]:
         memory.points[CURRENT] = memory.points[FRESH]
     elif note["step"] > 0.0:
@@ -81,18 +89,21 @@ def _end_pass(batch):
     elif not note["accepted"]:
         memory.points[CURRENT] = begin
     elif note["damping"] > _MOST_DAMPING:
-        note["ended"] = "no step gains anything that the precision of the numbers can show"
+        note["ended"] = _EXACT
     else:
         note["damping"] = max(10.0 * note["damping"], 1e-3)
         memory.points[CURRENT] = minimum_of(batch, memory.slopes[1], memory.bent[1], begin, note["damping"])
     note["fresh"] = None
-    if note["band"]:
+    if narrowing:
         narrow(batch)
     _begin_pass(batch)
 
 
 def _accept(batch, objective, *, stalled):
-    """Move to a model that a pass has looked at, propose the next, and say how much is left to gain."""
+    """Move to a model that a pass has looked at, propose the next, and note how much is left to gain.
+
+    Returns whether the band is what keeps training from the optimum.
+    """
     memory, note, engine = batch.memory, batch.note, batch.engine
     note["damping"] = note["damping"] / 10.0 if note["damping"] > 1e-9 else 0.0
     memory.slopes[1] = memory.slopes[0] / batch.n
@@ -106,7 +117,7 @@ def _accept(batch, objective, *, stalled):
         note["damping"] = max(10.0 * note["damping"], 1e-3)
         proposed, promised = _proposal(batch, note["damping"])
     added = _added(batch)
-    note["promising"] = left < 0.3 * added
+    narrowing = bool(note["band"]) and left < _WIDE * added
     gained = max(note["null_objective"] - objective, 1e-12 * abs(objective), 1e-300)
     note["left"] = float((max(left, 0.0) + added) / gained)
     memory.points[CURRENT] = proposed
@@ -119,8 +130,9 @@ def _accept(batch, objective, *, stalled):
         note["ended"] = (
             f"the objective is within {note['left']:.1g} of its optimum, relative to what was gained"
         )
-    elif stalled and not note["promising"]:
-        note["ended"] = "no step gains anything that the precision of the numbers can show"
+    elif stalled and not narrowing:
+        note["ended"] = _EXACT
+    return narrowing
 
 
 def _proposal(batch, damping):

@@ -60,7 +60,6 @@ def _use(batch):
             first_rows.begin(batch, count)
         case "choose":
             first_pass.choose(batch, count)
-            first_pass.grow(batch, count)
         case "grow":
             first_pass.grow(batch, count)
         case "sorted":
