@@ -9,9 +9,9 @@ import pytest
 import fallline
 from fallline import SGDClassifier, SGDRegressor
 from fallline.cli import main
+from fallline.engines.choice import choose_solver
 from fallline.errors import ParameterError
 from fallline.objective.losses import LOSSES, OneVersusRest
-from fallline.tuning.solver import choose_solver
 from reference import data_for
 
 OVR = OneVersusRest(LOSSES["log_loss"](), np.ones(10))

@@ -18,6 +18,7 @@ from fallline.data.arrays import as_matrix, as_weight, column_names
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.base import LinearEngine
+from fallline.engines.choice import Solver, choose_solver, left_to_gain, solver_engine
 from fallline.engines.descent import DescentEngine
 from fallline.engines.work import work_a_row
 from fallline.errors import InputError, InterruptedWarning, ParameterError
@@ -55,7 +56,6 @@ from fallline.settings import (
     seed_from,
 )
 from fallline.tuning import passes_for, train_tuned
-from fallline.tuning.solver import Solver, choose_solver, left_to_gain, solver_engine
 
 __all__ = ["LinearSGD", "copy_attributes", "dense", "initial_values"]
 

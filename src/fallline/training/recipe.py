@@ -8,6 +8,7 @@ import numpy as np
 
 from fallline.data.rows import TrainingSource
 from fallline.engines.base import LinearEngine
+from fallline.engines.choice import Solver, choose_solver, solver_engine
 from fallline.engines.descent import DescentEngine
 from fallline.objective.domains import CLASSES
 from fallline.objective.losses import LOSSES, OneVersusRest
@@ -23,7 +24,6 @@ from fallline.settings import (
     takes_rate,
 )
 from fallline.tuning import EngineFor, passes_for
-from fallline.tuning.solver import Solver, choose_solver, solver_engine
 
 __all__ = ["Recipe", "class_loss", "regression_loss", "task_for"]
 
