@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fallline import SGDClassifier, SGDRegressor
-from fallline.engines import summing
+from fallline.engines import threads
 from fallline.errors import InterruptedWarning, ParameterError
 from fallline.monitors.long_epochs import LongEpochs
 from fallline.objective.losses import LOSSES
@@ -490,10 +490,10 @@ def test_a_failed_fit_changes_nothing():
 
 def test_the_number_of_threads_changes_no_bit(monkeypatch):
     """n_jobs is how many threads sum, and the model is the same for any number of them."""
-    generator, pool, taken = np.random.default_rng(0), summing._pool, []
+    generator, pool, taken = np.random.default_rng(0), threads._pool, []
     X = generator.standard_normal((30_000, 5))
     y = (X @ generator.standard_normal((5, 4))).argmax(axis=1)
-    monkeypatch.setattr(summing, "_pool", lambda threads: taken.append(threads) or pool(threads))
+    monkeypatch.setattr(threads, "_pool", lambda number: taken.append(number) or pool(number))
     one, three = (
         SGDClassifier(loss="log_loss", n_jobs=n_jobs, random_state=0, solver="newton").fit(X, y)
         for n_jobs in (1, 3)

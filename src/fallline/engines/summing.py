@@ -1,21 +1,13 @@
 """Sums over rows that Newton's method needs: losses, slopes, curvatures, and losses along a line.
 
-Rows are summed in chunks, each by itself and on any thread; the sums of the chunks are then added one after the other. So the
-number of threads changes no bit.
+Rows are summed in chunks, each by itself; the sums of the chunks are then added one after the other.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import ContextVar
-from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from fallline.kernels.curvature import examine, measure_bends, search
 
@@ -26,20 +18,12 @@ __all__ = [
     "Sum",
     "ask",
     "distances",
-    "each",
     "examined",
     "losses_along",
-    "on_threads",
-    "single_threaded",
 ]
-
-_asked: ContextVar[int | None] = ContextVar("threads", default=None)
 
 STEPS = np.array([0.0, *2.0 ** -np.arange(10.0, 0.0, -1.0), 0.75, 1.0])
 """The points of a line where losses are summed: from its beginning to its end."""
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 class Chunk(NamedTuple):
@@ -195,46 +179,3 @@ def _diagonal(chunk, curvatures, *, coupled):
     if coupled:
         curvatures = curvatures - np.where(chunk.weight > 0, curvatures**2 / chunk.weight, 0.0)
     return curvatures @ (chunk.z * chunk.z)
-
-
-# ------------------------------------------------------------------------------------------------------------- threads
-
-
-def each(function: Callable[[Item], Result], items: list[Item]) -> Iterable[Result]:
-    """`map(function, items)`, on as many threads as `on_threads` says, or as there are cores to use."""
-    threads = _asked.get() or _threads()
-    if len(items) < 2 or threads < 2:
-        return map(function, items)
-    return _pool(threads).map(function, items)
-
-
-@contextmanager
-def on_threads(number: int | None) -> Iterator[None]:
-    """While this is entered, `each` takes so many threads; None leaves it to the cores that there are."""
-    token = _asked.set(number)
-    try:
-        yield
-    finally:
-        _asked.reset(token)
-
-
-def single_threaded() -> Any:
-    """While this is entered, a matrix product runs on one thread: its sums have one order on every machine."""
-    return _libraries().limit(limits=1, user_api="blas")
-
-
-def _threads():
-    """Cores that this process may use, or fewer where OMP_NUM_THREADS says so."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, int(asked)) if asked.isdecimal() and int(asked) else cores
-
-
-@cache
-def _pool(threads):
-    return ThreadPoolExecutor(threads, thread_name_prefix="fallline")
-
-
-@cache
-def _libraries():
-    return ThreadpoolController()

@@ -15,7 +15,7 @@ from sklearn.utils.metaestimators import available_if
 
 from fallline.data.classes import as_labels, class_numbers, find_classes, signs
 from fallline.engines.base import LinearEngine
-from fallline.engines.summing import on_threads
+from fallline.engines.threads import on_threads
 from fallline.errors import InputError, ParameterError
 from fallline.estimators.base import LinearSGD
 from fallline.objective.domains import ANY_NUMBER, CLASSES

@@ -13,7 +13,8 @@ import numpy as np
 
 from fallline.engines.coordinates import Coordinates
 from fallline.engines.newton.sizes import chunk_size
-from fallline.engines.summing import STEPS, Chunk, Question, Sum, ask, each
+from fallline.engines.summing import STEPS, Chunk, Question, Sum, ask
+from fallline.engines.threads import each
 from fallline.kernels.blocks import Block, DenseBlock
 from fallline.kernels.curvature import NewtonMemory, standardise
 from fallline.objective.losses.smoothed import smoothed

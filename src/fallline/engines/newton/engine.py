@@ -15,7 +15,8 @@ from fallline.engines.coordinates import Coordinates
 from fallline.engines.newton.batch import Batch
 from fallline.engines.newton.sizes import chunk_size, first_batch
 from fallline.engines.newton.stages import take
-from fallline.engines.summing import STEPS, single_threaded
+from fallline.engines.summing import STEPS
+from fallline.engines.threads import single_threaded
 from fallline.kernels.blocks import Block
 from fallline.kernels.curvature import NewtonMemory
 from fallline.kernels.sweep import Sums

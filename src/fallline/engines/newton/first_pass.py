@@ -12,7 +12,8 @@ from fallline.engines.newton.full_passes import begin_passes
 from fallline.engines.newton.intercepts import intercepts_alone
 from fallline.engines.newton.model import solved
 from fallline.engines.newton.sizes import first_batch
-from fallline.engines.summing import STEPS, Question, each, examined, losses_along
+from fallline.engines.summing import STEPS, Question, examined, losses_along
+from fallline.engines.threads import each
 from fallline.objective.losses import is_coupled
 
 __all__ = ["choose", "end_batch", "grow", "let_go_by"]

@@ -1,0 +1,63 @@
+"""Threads, of which the number changes no bit.
+
+Pieces of work are done each by itself and on any thread, and come back in order; matrix products run on one thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import Any, TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["each", "on_threads", "single_threaded"]
+
+_asked: ContextVar[int | None] = ContextVar("threads", default=None)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def each(function: Callable[[Item], Result], items: list[Item]) -> Iterable[Result]:
+    """`map(function, items)`, on as many threads as `on_threads` says, or as there are cores to use."""
+    threads = _asked.get() or _threads()
+    if len(items) < 2 or threads < 2:
+        return map(function, items)
+    return _pool(threads).map(function, items)
+
+
+@contextmanager
+def on_threads(number: int | None) -> Iterator[None]:
+    """While this is entered, `each` takes so many threads; None leaves it to the cores that there are."""
+    token = _asked.set(number)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+def single_threaded() -> Any:
+    """While this is entered, a matrix product runs on one thread: its sums have one order on every machine."""
+    return _libraries().limit(limits=1, user_api="blas")
+
+
+def _threads():
+    """Cores that this process may use, or fewer where OMP_NUM_THREADS says so."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(asked)) if asked.isdecimal() and int(asked) else cores
+
+
+@cache
+def _pool(threads):
+    return ThreadPoolExecutor(threads, thread_name_prefix="fallline")
+
+
+@cache
+def _libraries():
+    return ThreadpoolController()
