@@ -11,9 +11,7 @@ from fallline.data.rows import TrainingSource
 from fallline.errors import DivergenceError, StateError
 from fallline.kernels.blocks import Block
 from fallline.kernels.sweep import Sums, measure, predict
-from fallline.objective.domains import CLASSES
-from fallline.objective.losses.offset import Offset
-from fallline.objective.losses.passive_aggressive import PassiveAggressive1, PassiveAggressive2
+from fallline.objective.losses import n_targets
 from fallline.objective.penalties import penalty_value
 from fallline.state import State, Stop
 
@@ -96,9 +94,7 @@ class LinearEngine:
                     f"The state's {name} has shape {here.shape} and dtype {here.dtype}, but {there.shape} and {there.dtype} are "
                     "needed: columns, dtype, optimizer or averaging have changed since training began. Keep them, or begin anew."
                 )
-        # With each row comes what such a loss wants to know of it.
-        more = isinstance(self.loss, (Offset, PassiveAggressive1, PassiveAggressive2))
-        targets = (1 if self.loss.domain == CLASSES else outputs) + more
+        targets = n_targets(self.loss, outputs)
         if source.n_targets != targets:
             raise StateError(
                 f"The data have {source.n_targets} targets, but {targets} belong to {type(self.loss).__name__} and a state of "

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fallline.objective.domains import CLASSES
 from fallline.objective.losses.epsilon_insensitive import EpsilonInsensitive
 from fallline.objective.losses.gamma import Gamma
 from fallline.objective.losses.hinge import Hinge
@@ -19,6 +20,7 @@ from fallline.objective.losses.modified_huber import ModifiedHuber
 from fallline.objective.losses.multinomial import Multinomial
 from fallline.objective.losses.offset import Offset
 from fallline.objective.losses.one_versus_rest import OneVersusRest
+from fallline.objective.losses.passive_aggressive import PassiveAggressive1, PassiveAggressive2
 from fallline.objective.losses.perceptron import Perceptron
 from fallline.objective.losses.poisson import Poisson
 from fallline.objective.losses.quantile import Quantile
@@ -45,10 +47,12 @@ __all__ = [
     "SquaredHinge",
     "Tweedie",
     "innermost",
+    "innermost_of_one",
     "is_coupled",
     "is_least_at_zero",
     "loss_from_json",
     "loss_to_json",
+    "n_targets",
     "name_of",
 ]
 
@@ -75,6 +79,18 @@ def innermost(loss: Any) -> Any:
     return loss.loss if isinstance(loss, Offset) else loss
 
 
+def innermost_of_one(loss: Any) -> Any:
+    """The loss of a single score: without its offset, and the binary one where each class is taken against the rest."""
+    loss = innermost(loss)
+    return loss.binary if isinstance(loss, OneVersusRest) else loss
+
+
+def n_targets(loss: Any, outputs: int) -> int:
+    """How many target columns a loss of so many scores reads: its own, and what it wants to know of each row beside."""
+    more = isinstance(loss, (Offset, PassiveAggressive1, PassiveAggressive2))
+    return (1 if loss.domain == CLASSES else outputs) + more
+
+
 def is_coupled(loss: Any) -> bool:
     """Whether the curvature by the score of one output depends on those of the others."""
     return getattr(innermost(loss), "coupled", False)
@@ -82,7 +98,7 @@ def is_coupled(loss: Any) -> bool:
 
 def is_least_at_zero(loss: Any) -> bool:
     """Whether a loss is least where all scores are zero, whatever the targets: what such a loss is good for is its steps."""
-    return isinstance(getattr(innermost(loss), "binary", innermost(loss)), Perceptron)
+    return isinstance(innermost_of_one(loss), Perceptron)
 
 
 def name_of(loss: Any) -> str:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from fallline.kernels.compile import inlined
 from fallline.kernels.verbs import antiderivative, curvature, derivative, distance, lean, value
+from fallline.objective.losses import innermost_of_one
 from fallline.objective.losses.offset import Offset
 from fallline.objective.losses.one_versus_rest import OneVersusRest
 
@@ -61,7 +62,7 @@ def _ends(loss, score):
 
 def bends(loss):
     """Whether a loss bends too sharply for its curvature to be of use."""
-    return type(_inner(loss)) in distance.implementations
+    return type(innermost_of_one(loss)) in distance.implementations
 
 
 def smoothed(loss, band):
@@ -72,12 +73,3 @@ def smoothed(loss, band):
         case OneVersusRest(binary, positive_weight):
             return OneVersusRest(smoothed(binary, band), positive_weight)
     return Smoothed(loss, band)
-
-
-def _inner(loss):
-    match loss:
-        case Offset(inner):
-            return _inner(inner)
-        case OneVersusRest(binary, _):
-            return _inner(binary)
-    return loss
