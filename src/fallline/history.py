@@ -16,7 +16,8 @@ class History(list):
 
     Each record has "epoch" (finished epochs), "rows", "updates" and "seconds" so far, the mean "loss" over the epoch's rows
     as they were met, "gradient_norm" and "learning_rate" of the last update; at the end of an epoch also "objective" (loss
-    plus penalty), and with validation "validation_loss" and "validation_score".
+    plus penalty), and with validation "validation_loss" and "validation_score". Records of the solvers "newton" and "saga" have
+    "batch_size" and "step" (how much of what was proposed was done), and at the end of an epoch "optimality".
 
     Attributes
     ----------

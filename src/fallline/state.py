@@ -65,7 +65,8 @@ class State:
     history : list of dict
         One record an epoch, and more within long ones.
     notes : dict of dict
-        What each monitor has to remember, by its name.
+        What each monitor has to remember, by its name; under "solver" what the engine does beside arrays, under "choice" which
+        engine was chosen and why, under "learning_rate" and "batch_size" what was looked for and found.
     best : ndarray or None
         The best weights so far, where a monitor keeps them.
     """

@@ -46,6 +46,10 @@ class Solver(NamedTuple):
     optimizer: Any
     reason: str
 
+    def note(self) -> dict[str, str]:
+        """What the state says of it."""
+        return {"solver": self.name, "reason": self.reason}
+
 
 def choose_solver(
     solver: Any, optimizer: Any, given: Sequence[str], loss: Any, columns: int, outputs: int
@@ -69,9 +73,10 @@ def choose_solver(
         If there is no such solver, or it has no use for what was given.
     """
     asked = ["optimizer"] * (optimizer is not None) + list(given)
-    if solver in OPTIMIZERS and optimizer is None:
+    known = isinstance(solver, str)
+    if known and solver in OPTIMIZERS and optimizer is None:
         return Solver("descent", solver, "asked for by the name of its optimizer")
-    if solver not in SOLVERS:
+    if not known or solver not in SOLVERS:
         raise ParameterError(
             f"solver={solver!r} is not a solver.{did_you_mean(str(solver), SOLVERS)} Choose one of {', '.join(SOLVERS)}, or the "
             "name of an optimizer."

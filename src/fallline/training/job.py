@@ -229,12 +229,12 @@ def _solved(recipe, solver, loss, training, outputs, order, monitors):
     if solver.name != "descent":
         engine = recipe.solving(loss, training, solver)
         run = Run(engine, training, order, engine.start(*size), most)
-        run.state.notes["choice"] = {"solver": solver.name, "reason": solver.reason}
+        run.state.notes["choice"] = solver.note()
         return run, run_loop(run, monitors)
     engine_for = recipe.engine_for(loss, training.n_rows, solver)
     begin = engine_for(1.0, 1, 1)
     run = Run(begin, training, order, begin.start(*size), most)
-    run.state.notes["choice"] = {"solver": solver.name, "reason": solver.reason}
+    run.state.notes["choice"] = solver.note()
     stop = train_tuned(
         run,
         engine_for,

@@ -1,4 +1,4 @@
-"""How to descend: from what was given to typed values, once it is known how many rows and classes there are."""
+"""How to train: from what was given to typed values, once it is known how many rows and classes there are."""
 
 from __future__ import annotations
 
