@@ -305,7 +305,7 @@ def test_quantiles_as_scikit_learn(quantile):
 
     best = objective(theirs.predict(X), theirs.coef_)
     null = objective(np.quantile(y, quantile), np.zeros(1))
-    assert abs(objective(ours.predict(X), ours.coef_) - best) < 1e-4 * (null - best)
+    assert abs(objective(ours.predict(X), ours.coef_) - best) < 3e-4 * (null - best)
 
 
 def test_float32():

@@ -19,6 +19,8 @@ from fallline.objective.penalties import absolute_strength
 
 __all__ = ["Coordinates", "spread_of"]
 
+_HIGHEST = 1e100
+
 
 def spread_of(rows: np.ndarray, *, centre: bool) -> tuple[np.ndarray, np.ndarray]:
     """What to subtract from the columns of some rows and what to divide by; constant columns are divided by 1."""
@@ -48,8 +50,10 @@ class Coordinates:
     def __init__(self, arrays: np.ndarray, penalty: Any):
         self.shift, self.scale = arrays
         free = np.append(np.ones(len(self.scale) - 1), 0.0)
-        self.decay = free * decay(penalty) / self.scale**2
-        self.absolute = free * absolute_strength(penalty) / self.scale
+        with np.errstate(over="ignore"):
+            # Columns so small that nothing but 0 is worth its penalty.
+            self.decay = np.minimum(free * decay(penalty) / self.scale**2, _HIGHEST)
+            self.absolute = np.minimum(free * absolute_strength(penalty) / self.scale, _HIGHEST)
 
     def penalty(self, v: np.ndarray) -> float:
         """The penalty of a model in these coordinates, (outputs, columns + 1)."""

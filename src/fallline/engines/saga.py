@@ -83,6 +83,9 @@ from fallline.kernels.blocks import Block
 from fallline.kernels.saga import SagaMemory, Walk, ascend, look, sum_slopes
 from fallline.kernels.sweep import Sums
 from fallline.kernels.verbs import decay, shrinks
+from fallline.objective.links import Log
+from fallline.objective.losses import innermost
+from fallline.objective.losses.offset import Offset
 from fallline.objective.losses.smoothed import bends
 from fallline.objective.penalties import NoPenalty, penalty_value
 from fallline.state import State, Stop
@@ -167,6 +170,18 @@ class SagaEngine(LinearEngine):
             "warm": weights is not None,
         }
         return state
+
+    def require(self, state: State, source: TrainingSource) -> None:
+        """See `LinearEngine.require`. Before the first row, logarithmic intercepts begin at the mean of rows in memory."""
+        super().require(state, source)
+        fresh = state.epoch == 0 and state.position == 0 and self.fit_intercept
+        if fresh and self.numbered and isinstance(innermost(self.loss).link, Log):
+            y, weight = source.targets()
+            offset = y[:, -1].astype(np.float64) if isinstance(self.loss, Offset) else 0.0
+            exposure = (weight * np.exp(offset)).sum()
+            total = (weight[:, np.newaxis] * y[:, : len(state.memory.weights)].astype(np.float64)).sum(axis=0)
+            usable = (total > 0) & (exposure > 0)
+            state.memory.null[:] = -np.log(np.divide(total, exposure, out=np.ones_like(total), where=usable))
 
     def order(self, order: Order, state: State) -> Order:
         """The run's own for rows that are known by number; full passes see every row anyway, and go in order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any, Self
 
 import numpy as np
@@ -21,7 +22,7 @@ from fallline.engines.base import LinearEngine
 from fallline.engines.choice import Solver, choose_solver, left_to_gain, solver_engine
 from fallline.engines.descent import DescentEngine
 from fallline.engines.work import work_a_row
-from fallline.errors import InputError, InterruptedWarning, ParameterError
+from fallline.errors import FalllineWarning, InputError, InterruptedWarning, ParameterError
 from fallline.history import History
 from fallline.kernels.sweep import Memory
 from fallline.loop import train
@@ -55,6 +56,7 @@ from fallline.settings import (
     rows_per_batch,
     seed_from,
 )
+from fallline.state import State
 from fallline.tuning import passes_for, train_tuned
 
 __all__ = ["LinearSGD", "copy_attributes", "dense", "initial_values"]
@@ -116,7 +118,7 @@ class LinearSGD(BaseEstimator):
         size = matrix.shape[1], outputs, matrix.dtype, initial
         run, stop = self._solved(solver, loss, source, size, seed, judges)
         state = run.state
-        state.notes["choice"] = {"solver": solver.name, "reason": solver.reason}
+        state.notes["choice"] = solver.note()
         if stop.reason in ("early_stopping", "interrupted") and state.best is not None:
             run.engine.settle(state)
             state.memory.weights[:] = state.best
@@ -130,12 +132,24 @@ class LinearSGD(BaseEstimator):
 
     def _solver(self, loss, columns, outputs):
         """Which solver, and why."""
-        given = [
-            name
-            for name, usual in (("learning_rate", "auto"), ("batch_size", "auto"), ("average", False))
-            if getattr(self, name) is not usual and getattr(self, name) != usual
-        ]
+        given = [name for name in ("learning_rate", "batch_size") if not is_auto(getattr(self, name))]
+        if self.average is not False:
+            given.append("average")
+        if is_auto(self.learning_rate):
+            self._warn_of_rates()
         return choose_solver(self.solver, self.optimizer, given, loss, columns, outputs)
+
+    def _warn_of_rates(self):
+        """Say so where a parameter of a schedule was given, and the schedule is not."""
+        usual = {name: parameter.default for name, parameter in signature(type(self)).parameters.items()}
+        for name in ("eta0", "power_t", "decay", "decay_epochs", "warmup"):
+            if getattr(self, name) != usual[name]:
+                warnings.warn(
+                    f"{name}={getattr(self, name)!r} says nothing with learning_rate='auto', which finds a rate by itself. "
+                    "Give a learning_rate such as 'constant' or 'invscaling' to go with it, or leave it out.",
+                    FalllineWarning,
+                    stacklevel=5,
+                )
 
     def _solved(self, solver, loss, source, size, seed, judges):
         """Train; the run and why it ended."""
@@ -194,10 +208,15 @@ class LinearSGD(BaseEstimator):
                 and self.tol is not None
                 and not early_stopping
             ):
-                far = "" if left is None else f", and is some {left:.1%} of what can be gained away from it"
+                known = left is not None and left < 1
+                far = (
+                    f", and is some {left:.1%} of what was gained away from it"
+                    if known
+                    else f": {stop.message}"
+                )
                 raise_it = " Raise max_iter." if stop.reason == "epochs" else ""
                 _warn(
-                    f"After {run.state.epoch} passes the objective is not at its optimum yet{far}.{raise_it}"
+                    f"After {run.state.epoch} passes the objective may not be at its optimum{far}.{raise_it}"
                 )
             elif run.engine.separable(run.state):
                 _warn(
@@ -250,9 +269,10 @@ class LinearSGD(BaseEstimator):
             _PART_BATCH if is_auto(self.batch_size) else self.batch_size, matrix.shape[0]
         )
         begin = engine_for(1.0, batch_size, 1)
-        if isinstance(getattr(self, "_state", None) and self._state.memory, Memory):
+        before: State | None = getattr(self, "_state", None)
+        if before is not None:
             # Work on a copy: if anything goes wrong, the model stays as it was.
-            state = copy.deepcopy(self._state)
+            state = copy.deepcopy(before)
         else:
             coef, intercept = (None, None) if first else (dense(self.coef_), self.intercept_)
             initial = self._initial(coef, intercept, outputs, matrix.shape[1])
@@ -377,7 +397,8 @@ class LinearSGD(BaseEstimator):
         return stop
 
     def _publish(self, state, weights, stop):
-        self._state = state
+        # What `partial_fit` goes on from; other solvers' memories are large, and nothing goes on from them.
+        self._state = state if isinstance(state.memory, Memory) else None
         self.optimality_ = state.notes.get("solver", {}).get("left")
         self.coef_, self.intercept_ = weights[:, :-1].copy(), weights[:, -1].copy()
         self.n_iter_ = state.epoch + (state.position > 0)

@@ -68,9 +68,10 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         Epochs (passes over the rows) at most.
     tol : float or None, default='auto'
         With `solver` 'newton' or 'saga', training stops when what is left to gain is less than this share of what has been
-        gained over a model of intercepts alone; by default 1e-6 ('saga' 1e-5), or 1e-4 for losses with kinks. In descent, it stops when the
-        objective (or, with `early_stopping`, the validation score) has not improved by this much in `n_iter_no_change` epochs
-        running; by default 1e-3, or, where the rate is 'auto', when its schedule ends. None makes all `max_iter` epochs.
+        gained over a model of intercepts alone; by default 1e-6 ('saga' 1e-5), or 1e-4 for losses with kinks. In descent, it
+        stops when the objective (or, with `early_stopping`, the validation score) has not improved by this much in
+        `n_iter_no_change` epochs running; by default 1e-3, or, where the rate is 'auto', when its schedule ends. None makes all
+        `max_iter` epochs.
     shuffle : bool, default=True
         Visit the rows in a new random order in every epoch.
     verbose : int, default=0

@@ -10,6 +10,7 @@ from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fallline.data.rows import ArraySource, as_rows
+from fallline.engines.threads import single_threaded
 from fallline.errors import ParameterError
 from fallline.estimators.base import LinearSGD, initial_values
 from fallline.objective.losses.hinge import Hinge
@@ -267,16 +268,20 @@ class SGDOneClassSVM(OutlierMixin, LinearSGD):
         if share >= 1 or super()._solver(loss, matrix.shape[1], 1).name == "descent":
             return super()._as_trained(loss, targets, matrix, weight)
         weight = np.ones(len(targets)) if weight is None else weight.astype(np.float64)
-        centre = matrix.T @ weight / weight.sum()
+        with single_threaded():
+            centre = matrix.T @ weight / weight.sum()
+            along = matrix @ centre
         if not np.isfinite(centre).all():
             ArraySource(as_rows(matrix)).require_finite(np.arange(len(targets), dtype=np.uint64))
         self._centre = centre
-        return Quantile(1 - share), -(matrix @ centre).astype(matrix.dtype)[:, np.newaxis]
+        return Quantile(1 - share), -along.astype(matrix.dtype)[:, np.newaxis]
 
     def _solver(self, loss, columns, outputs):
         if isinstance(loss, Quantile):
             return super()._solver(loss, columns, outputs)
-        return super()._solver(loss, columns, outputs)._replace(name="descent")
+        return (
+            super()._solver(loss, columns, outputs)._replace(name="descent", reason="nu leaves no row inside")
+        )
 
     def _engine_for(self, solver, loss, epochs, *, without_end=False):
         engine_for = super()._engine_for(solver, loss, epochs, without_end=without_end)

@@ -11,10 +11,12 @@ from fallline.engines.summing import Chunk, distances
 from fallline.objective.losses import innermost
 from fallline.objective.losses.huber import Huber
 
-__all__ = ["distances_of", "narrow", "sample", "set_band", "share_of"]
+__all__ = ["distances_of", "hold", "sample", "set_band", "share_of"]
 
 # Of a band's width to the distance on either side that it holds: more than 2, for rows exactly there.
 _HELD = 2.2
+# Of the mean distance: narrower bands lose themselves in rounding.
+_LEAST = 1e-7
 
 
 def set_band(batch: Batch, distances: np.ndarray, share: float) -> None:
@@ -24,7 +26,7 @@ def set_band(batch: Batch, distances: np.ndarray, share: float) -> None:
     place = min(int(share * len(distances)), len(distances) - 1)
     held = float(np.partition(distances, place)[place])
     if not isinstance(innermost(batch.engine.loss), Huber):
-        held = max(held, 1e-9 * float(np.median(distances)), 1e-300)
+        held = max(held, _LEAST * float(distances.mean()) or 1.0)
     batch.note["band"] = min(_HELD * held, batch.note["widest"])
 
 
@@ -33,14 +35,22 @@ def share_of(batch: Batch, rows: int) -> float:
     return min(1.0, max(10.0 * batch.size / rows, 0.02))
 
 
-def narrow(batch: Batch) -> None:
-    """Make the band of the passes to come narrower; then slopes at the model accepted have to be seen anew."""
+def hold(batch: Batch, *, narrower: bool) -> None:
+    """Choose the band of the passes to come: narrower where that is what is wanted, wider where no row bends in it.
+
+    Where it has changed, slopes at the model accepted have to be seen anew.
+    """
     memory, note = batch.memory, batch.note
-    note["narrowed"] += 1
-    narrower = note["band"] / 3.0
-    set_band(batch, memory.distances[: note["sampled"]], share_of(batch, batch.n) / 2.0 ** note["narrowed"])
-    note["band"] = min(narrower, note["band"])
-    note["accepted"] = False
+    before, sampled = note["band"], memory.distances[: note["sampled"]]
+    if not note["bend"] > 0.0:
+        set_band(batch, sampled, min(1.0, batch.size / batch.n))
+        note["band"] = max(before, note["band"])
+    elif narrower:
+        note["narrowed"] += 1
+        set_band(batch, sampled, share_of(batch, batch.n) / 2.0 ** note["narrowed"])
+        note["band"] = min(before / 3.0, note["band"])
+    if note["band"] != before:
+        note["accepted"] = False
 
 
 def distances_of(batch: Batch, count: int, model: np.ndarray) -> np.ndarray:

@@ -20,10 +20,8 @@ from fallline.engines.threads import single_threaded
 from fallline.kernels.blocks import Block
 from fallline.kernels.curvature import NewtonMemory
 from fallline.kernels.sweep import Sums
-from fallline.objective.domains import CLASSES
 from fallline.objective.links import Logit, Softmax
-from fallline.objective.losses import innermost, is_coupled
-from fallline.objective.losses.offset import Offset
+from fallline.objective.losses import innermost, is_coupled, n_targets
 from fallline.objective.losses.smoothed import bends
 from fallline.objective.losses.squared_error import SquaredError
 from fallline.objective.penalties import NoPenalty
@@ -38,29 +36,43 @@ _SAMPLE = 2**13
 # A share of the loss of intercepts alone that is taken for none.
 _NOTHING = 1e-4
 
+# What the state holds beside arrays.
 _BEGINNING: dict[str, Any] = {
+    # See `stages`.
     "stage": "first rows",
+    # Rows: of the batch under way, of these the ones that wait, that were summed, and whose curvature was; of all batches before.
     "batch": 0,
     "filled": 0,
     "taken": 0,
-    "seen": 0,
-    "way": 0,
-    "loss": 0.0,
-    "penalty": 0.0,
-    "step": 1.0,
-    "damping": 0.0,
-    "null_objective": None,
-    "null_loss": 0.0,
     "curved": 0,
+    "seen": 0,
+    # Sums over the batch: losses, curvatures by the score, and losses of the null model until its objective is known.
+    "loss": 0.0,
     "bend": 0.0,
+    "null_loss": 0.0,
+    "null_objective": None,
+    # The way of forgetting that was chosen last, and how far its proposal was followed.
+    "way": 0,
+    "step": 1.0,
+    # The loss on the rows that chose last.
     "fresh": None,
-    "lowest": math.inf,
+    # Of full passes: mu, the penalty of the model looked at last, whether the one accepted has slopes and curvature, whether
+    # every row enters the curvature.
+    "damping": 0.0,
+    "penalty": 0.0,
+    "accepted": False,
+    "every": False,
+    # The band's width and what it may be at most, how often it was narrowed, how many distances were noted, and the lowest
+    # objective that was not smoothed.
     "band": 0.0,
     "widest": math.inf,
-    "every": False,
     "narrowed": 0,
     "sampled": 0,
-    "accepted": False,
+    "lowest": math.inf,
+    # How many models in a row were hardly better than the best, and whether one was beyond all numbers.
+    "idle": 0,
+    "beyond": False,
+    # The answers: what is left to gain, relative to what was, and why training ended.
     "left": None,
     "ended": None,
 }
@@ -95,7 +107,6 @@ class NewtonEngine(LinearEngine):
         groups = (1, shape[0] * shape[1]) if coupled else shape
         ways = len(self.forgetting)
         capacity = max(first_batch(groups[1]), chunk_size(shape[1]), min(_SAMPLE, 2**20 // shape[1]))
-        targets = (1 if self.loss.domain == CLASSES else outputs) + isinstance(self.loss, Offset)
         memory = NewtonMemory(
             weights=np.zeros(shape, dtype)
             if weights is None
@@ -110,7 +121,7 @@ class NewtonEngine(LinearEngine):
             curvatures=np.zeros((ways, *groups, groups[1])),
             linear=np.zeros((ways, *groups)),
             rows=np.zeros((capacity, shape[1]), dtype),
-            targets=np.zeros((targets, capacity), dtype),
+            targets=np.zeros((n_targets(self.loss, outputs), capacity), dtype),
             row_weight=np.zeros(capacity, dtype),
             losses=np.zeros(len(STEPS) + 1),
             distances=np.zeros(_SAMPLE if bends(self.loss) else 0),

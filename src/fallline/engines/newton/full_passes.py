@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fallline.engines.newton.band import narrow, sample
+from fallline.engines.newton.band import hold, sample
 from fallline.engines.newton.batch import ACCEPTED, CURRENT, FRESH, NULL, Batch
 from fallline.engines.newton.model import minimum_of
 from fallline.engines.summing import STEPS, Question
@@ -20,6 +20,10 @@ __all__ = ["begin_passes", "take_in"]
 _MOST_DAMPING = 1e6
 # A band is narrowed where less than this share of what it adds to the objective is left to gain otherwise.
 _WIDE = 0.3
+# Of what there is to gain: how near the optimum a proposal is trusted unseen, where losses are exponentials.
+_NEAR = 0.1
+# Models that may be no better than the best, as those of smoothed losses are for a while.
+_IDLE = 30
 _EXACT = "no step gains anything that the precision of the numbers can show"
 
 
@@ -68,7 +72,10 @@ def _end_pass(batch):
     note["penalty"] = batch.coordinates.penalty(end)
     losses = memory.losses[:-1] / batch.n + batch.penalties(begin, end)
     if note["null_objective"] is None:
-        note["null_objective"] = note["null_loss"] / batch.n
+        _settle_null(batch)
+    if not np.isfinite(losses[0]):
+        note["beyond"] = True
+        return
     best = int(np.argmin(losses))
     gain = losses[0] - losses[best]
     whole = losses[-1] <= losses[best] + 0.5 * abs(gain) + 1e-14 * abs(losses[0])
@@ -77,15 +84,25 @@ def _end_pass(batch):
     note["step"] = 1.0 if whole else float(STEPS[best])
     memory.clock[1] += 1
     note["every"] = note["every"] or not whole
-    narrowing = False
     if whole:
-        narrowing = _accept(
-            batch, float(losses[-1]), stalled=note["accepted"] and gain <= 1e-13 * abs(losses[0])
-        )
-    elif note["fresh"] is not None and note["fresh"] < losses[best]:
+        stalled = note["accepted"] and gain <= 1e-13 * abs(losses[0])
+        narrowing = _accept(batch, float(losses[-1]), stalled=stalled)
+        if note["band"]:
+            hold(batch, narrower=narrowing)
+    else:
+        _go_back(batch, losses[best], begin + note["step"] * (end - begin))
+    note["fresh"] = None
+    _begin_pass(batch)
+
+
+def _go_back(batch, lowest, there):
+    """Look at the best point of the line, or at one that is better still; or from its beginning, take a shorter step."""
+    memory, note = batch.memory, batch.note
+    begin = memory.points[ACCEPTED]
+    if note["fresh"] is not None and note["fresh"] < lowest:
         memory.points[CURRENT] = memory.points[FRESH]
     elif note["step"] > 0.0:
-        memory.points[CURRENT] = begin + note["step"] * (end - begin)
+        memory.points[CURRENT] = there
     elif not note["accepted"]:
         memory.points[CURRENT] = begin
     elif note["damping"] > _MOST_DAMPING:
@@ -93,10 +110,17 @@ def _end_pass(batch):
     else:
         note["damping"] = max(10.0 * note["damping"], 1e-3)
         memory.points[CURRENT] = minimum_of(batch, memory.slopes[1], memory.bent[1], begin, note["damping"])
-    note["fresh"] = None
-    if narrowing:
-        narrow(batch)
-    _begin_pass(batch)
+    if not (note["band"] or note["accepted"]):
+        batch.publish(memory.points[CURRENT])
+
+
+def _settle_null(batch):
+    """What intercepts alone come to. Where steps may lead up for a while, as smoothed losses' do, theirs is the model to beat."""
+    note = batch.note
+    note["null_objective"] = note["null_loss"] / batch.n
+    if note["band"]:
+        note["lowest"] = note["null_objective"]
+        batch.publish(batch.memory.points[NULL])
 
 
 def _accept(batch, objective, *, stalled):
@@ -118,21 +142,40 @@ def _accept(batch, objective, *, stalled):
         proposed, promised = _proposal(batch, note["damping"])
     added = _added(batch)
     narrowing = bool(note["band"]) and left < _WIDE * added
-    gained = max(note["null_objective"] - objective, 1e-12 * abs(objective), 1e-300)
-    note["left"] = float((max(left, 0.0) + added) / gained)
+    plain = float(objective + (memory.losses[-1] - memory.losses[-2]) / batch.n)
+    if not math.isfinite(left + added + plain):
+        note["beyond"] = True
+        return False
+    note["left"] = _share_left(batch, max(left, 0.0) + added, min(plain, note["lowest"]))
     memory.points[CURRENT] = proposed
     if not note["band"]:
-        batch.publish(proposed if note["damping"] == 0.0 else model)
-    elif (plain := objective + (memory.losses[-1] - memory.losses[-2]) / batch.n) < note["lowest"]:
-        note["lowest"] = float(plain)
+        likely = note["left"] < _NEAR or not _is_logarithmic(batch)
+        batch.publish(proposed if likely and note["damping"] == 0.0 else model)
+    elif plain < note["lowest"]:
+        note["idle"] = 0 if plain < note["lowest"] - 1e-6 * abs(note["lowest"]) else note["idle"] + 1
+        note["lowest"] = plain
         batch.publish(model)
+    else:
+        note["idle"] += 1
     if note["left"] <= engine.tolerance:
         note["ended"] = (
             f"the objective is within {note['left']:.1g} of its optimum, relative to what was gained"
         )
     elif stalled and not narrowing:
         note["ended"] = _EXACT
+    elif note["idle"] >= _IDLE:
+        note["ended"] = f"the last {_IDLE} models looked at were no better than the best before"
     return narrowing
+
+
+def _share_left(batch, left, objective):
+    """What is left to gain, as a share of what has been gained; at most all of it.
+
+    Where next to nothing can be gained, a thousandth of the objective stands for it: of losses that are not negative.
+    """
+    null = batch.note["null_objective"]
+    least = 1e-12 if _is_logarithmic(batch) else 1e-3
+    return float(min(left / max(null - objective, least * abs(null), 1e-300), 1.0))
 
 
 def _proposal(batch, damping):
@@ -162,4 +205,9 @@ def _added(batch):
 
 def _most(batch, objective):
     """What a quadratic model may promise: much more than what is there cannot be gained, where losses are not negative."""
-    return math.inf if isinstance(innermost(batch.engine.loss).link, Log) else 10.0 * objective
+    return math.inf if _is_logarithmic(batch) else 10.0 * objective
+
+
+def _is_logarithmic(batch):
+    """Whether losses may have any sign."""
+    return isinstance(innermost(batch.engine.loss).link, Log)

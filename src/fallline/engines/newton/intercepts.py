@@ -9,37 +9,74 @@ import numpy as np
 from fallline.engines.newton.band import distances_of, set_band
 from fallline.engines.newton.batch import Batch
 from fallline.engines.summing import STEPS, examined, losses_along
+from fallline.objective.links import Log
+from fallline.objective.losses import innermost
+from fallline.objective.losses.offset import Offset
 from fallline.objective.losses.smoothed import bends
 
 __all__ = ["intercepts_alone"]
 
-# How often the band is halved while intercepts are looked for.
-_HALVINGS = 8
+# Of an interval for intercepts.
+_DOUBLINGS, _HALVINGS = 60, 60
 
 
 def intercepts_alone(batch: Batch, count: int) -> np.ndarray:
-    """The best model without columns, of the first rows: Newton's method on the intercepts, until half a row is left.
-
-    A loss with kinks is smoothed over a band that holds all rows at first, and then half as wide in every step.
-    """
-    chunk, note = batch.chunk(slice(0, count)), batch.note
+    """The best model without columns, of the first rows, to within half a row; of a loss with kinks, also the first band."""
+    chunk = batch.chunk(slice(0, count))
     v = np.zeros(batch.memory.weights.shape)
+    if not bends(batch.engine.loss):
+        v[:, -1] = _first_guess(batch, chunk)
+        return _descended(batch, chunk, v)
+    v[:, -1] = _bisected(batch, chunk)
+    batch.note["widest"] = math.inf
     set_band(batch, distances_of(batch, count, v), 1.0)
-    kinked = bends(batch.engine.loss)
-    for number in range(30):
-        _, _, slopes, curvatures = examined(batch.loss, v, chunk)
+    return v
+
+
+def _descended(batch, chunk, v):
+    """Newton's method on the intercepts."""
+    for _ in range(30):
+        _, _, slopes, curvatures = examined(batch.engine.loss, v, chunk)
         pull, bend = slopes.sum(axis=1, dtype=np.float64), curvatures.sum(axis=1, dtype=np.float64)
-        if not np.isfinite(pull).all() or (np.abs(pull).max() <= 0.5 and (number >= _HALVINGS or not kinked)):
+        if np.abs(pull).max() <= 0.5 or not np.isfinite(pull).all():
             break
         better = v.copy()
         better[:, -1] -= np.divide(pull, bend, out=np.zeros_like(pull), where=bend > 0)
-        losses = losses_along(batch.loss, v, better, chunk)
-        step = STEPS[np.argmin(losses)]
-        if step == 0.0 and (number >= _HALVINGS or not kinked):
+        step = STEPS[np.argmin(losses_along(batch.engine.loss, v, better, chunk))]
+        if step == 0.0:
             break
         v += step * (better - v)
-        if number < _HALVINGS:
-            note["band"] /= 2.0
-    note["widest"] = math.inf
-    set_band(batch, distances_of(batch, count, v), 1.0)
     return v
+
+
+def _bisected(batch, chunk):
+    """Where the slope of each output changes its sign: at a kink, which no parabola finds."""
+    low, high = (np.full(len(batch.memory.weights), side) for side in (-1.0, 1.0))
+    v = np.zeros(batch.memory.weights.shape)
+
+    def rising(place):
+        v[:, -1] = place
+        return examined(batch.engine.loss, v, chunk)[2].sum(axis=1, dtype=np.float64) > 0
+
+    for _ in range(_DOUBLINGS):
+        above, below = rising(high), rising(low)
+        if above.all() and not below.any():
+            break
+        high, low = np.where(above, high, 2.0 * high), np.where(below, 2.0 * low, low)
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        above = rising(middle)
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    return high
+
+
+def _first_guess(batch, chunk):
+    """The logarithm of the mean, where that is what scores are of: from 0, Newton's steps would overshoot. Otherwise 0."""
+    loss = batch.engine.loss
+    if not isinstance(innermost(loss).link, Log):
+        return 0.0
+    offset = chunk.targets[-1].astype(np.float64) if isinstance(loss, Offset) else 0.0
+    exposure = (chunk.weight * np.exp(offset)).sum()
+    total = (chunk.weight * chunk.targets[: len(batch.memory.weights)].astype(np.float64)).sum(axis=1)
+    usable = (total > 0) & (exposure > 0) & np.isfinite(total)
+    return np.log(np.divide(total, exposure, out=np.ones_like(total), where=usable))

@@ -37,7 +37,8 @@ def take(batch: Batch, block: Block, last: bool) -> Sums:
         if note["filled"] == _wanted(batch):
             _use(batch)
     batch.memory.clock[0] = 0 if last else note["taken"] + note["filled"]
-    return Sums(batch.loss_sum, rows + batch.visits, batch.gradient_norm(), note["step"], finite=True)
+    finite = not note["beyond"]
+    return Sums(batch.loss_sum, rows + batch.visits, batch.gradient_norm(), note["step"], finite)
 
 
 def _wanted(batch):
