@@ -15,7 +15,7 @@ from fallline.objective.losses import n_targets
 from fallline.objective.penalties import penalty_value
 from fallline.state import State, Stop
 
-__all__ = ["IN_ORDER", "LinearEngine", "block_rows"]
+__all__ = ["IN_ORDER", "LinearEngine", "block_rows", "initial_weights"]
 
 # A block has at most this many rows, and fewer when rows or updates are wide: calls stay far shorter than a blink, so
 # that monitors are asked often, and far longer than what a call costs.
@@ -158,6 +158,13 @@ class LinearEngine:
             f"and their standard deviations run from {deviations.min():.3g} to {deviations.max():.3g}. Standardise columns, "
             "correct targets that are too large, or choose a loss that grows no faster than linearly."
         )
+
+
+def initial_weights(weights: np.ndarray | None, shape: tuple[int, int], dtype: Any) -> np.ndarray:
+    """A copy of the weights to start from; zeros where none are given."""
+    if weights is None:
+        return np.zeros(shape, dtype)
+    return np.array(weights, dtype, order="C").reshape(shape)
 
 
 def block_rows(products: float) -> int:

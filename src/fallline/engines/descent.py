@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fallline.data.rows import TrainingSource
-from fallline.engines.base import IN_ORDER, LinearEngine, block_rows
+from fallline.engines.base import IN_ORDER, LinearEngine, block_rows, initial_weights
 from fallline.engines.sparse import settled, sweep_sparse
 from fallline.errors import DivergenceError
 from fallline.kernels.blocks import Block, CsrBlock
@@ -63,9 +63,7 @@ class DescentEngine(LinearEngine):
         shape = (outputs, columns + 1)
         averages = shape if self.averaging != NoAveraging() else (0, 0)
         memory = Memory(
-            weights=np.zeros(shape, dtype)
-            if weights is None
-            else np.array(weights, dtype, order="C").reshape(shape),
+            weights=initial_weights(weights, shape, dtype),
             slots=np.zeros((self.optimizer.slots, *shape), dtype),
             mean=np.array(weights, float).reshape(averages)
             if updates and averages[0]

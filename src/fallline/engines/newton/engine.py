@@ -10,7 +10,7 @@ import numpy as np
 
 from fallline.data.order import Order
 from fallline.data.rows import TrainingSource
-from fallline.engines.base import IN_ORDER, LinearEngine
+from fallline.engines.base import IN_ORDER, LinearEngine, initial_weights
 from fallline.engines.coordinates import Coordinates
 from fallline.engines.newton.batch import Batch
 from fallline.engines.newton.sizes import chunk_size, first_batch
@@ -108,9 +108,7 @@ class NewtonEngine(LinearEngine):
         ways = len(self.forgetting)
         capacity = max(first_batch(groups[1]), chunk_size(shape[1]), min(_SAMPLE, 2**20 // shape[1]))
         memory = NewtonMemory(
-            weights=np.zeros(shape, dtype)
-            if weights is None
-            else np.array(weights, dtype, order="C").reshape(shape),
+            weights=initial_weights(weights, shape, dtype),
             coordinates=np.stack([np.zeros(shape[1]), np.ones(shape[1])]),
             largest=np.zeros(shape[1]),
             points=np.zeros((4, *shape)),

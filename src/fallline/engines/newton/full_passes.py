@@ -142,7 +142,7 @@ def _accept(batch, objective, *, stalled):
         proposed, promised = _proposal(batch, note["damping"])
     added = _added(batch)
     narrowing = bool(note["band"]) and left < _WIDE * added
-    plain = float(objective + (memory.losses[-1] - memory.losses[-2]) / batch.n)
+    plain = float(objective - _smoothing(batch))
     if not math.isfinite(left + added + plain):
         note["beyond"] = True
         return False
@@ -195,12 +195,17 @@ def _proposal(batch, damping):
 
 def _added(batch):
     """What smoothing adds to the objective; at most that, where the band is not in the middle and the sum says little."""
-    note, losses = batch.note, batch.memory.losses
+    note = batch.note
     if not note["band"]:
         return 0.0
-    most = note["band"] ** 2 / 8.0 * note["bend"]
     middle = lean(innermost(batch.engine.loss)) == 0.5
-    return float(losses[-2] - losses[-1] if middle else most) / batch.n
+    return _smoothing(batch) if middle else note["band"] ** 2 / 8.0 * note["bend"] / batch.n
+
+
+def _smoothing(batch):
+    """By how much the mean of smoothed losses is above that of the losses themselves, at the model looked at."""
+    smoothed, itself = batch.memory.losses[-2:]
+    return float(smoothed - itself) / batch.n
 
 
 def _most(batch, objective):
@@ -210,4 +215,4 @@ def _most(batch, objective):
 
 def _is_logarithmic(batch):
     """Whether losses may have any sign."""
-    return isinstance(innermost(batch.engine.loss).link, Log)
+    return isinstance(batch.engine.loss.link, Log)

@@ -10,7 +10,6 @@ from fallline.engines.newton.band import distances_of, set_band
 from fallline.engines.newton.batch import Batch
 from fallline.engines.summing import STEPS, examined, losses_along
 from fallline.objective.links import Log
-from fallline.objective.losses import innermost
 from fallline.objective.losses.offset import Offset
 from fallline.objective.losses.smoothed import bends
 
@@ -73,7 +72,7 @@ def _bisected(batch, chunk):
 def _first_guess(batch, chunk):
     """The logarithm of the mean, where that is what scores are of: from 0, Newton's steps would overshoot. Otherwise 0."""
     loss = batch.engine.loss
-    if not isinstance(innermost(loss).link, Log):
+    if not isinstance(loss.link, Log):
         return 0.0
     offset = chunk.targets[-1].astype(np.float64) if isinstance(loss, Offset) else 0.0
     exposure = (chunk.weight * np.exp(offset)).sum()
