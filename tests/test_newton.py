@@ -286,7 +286,7 @@ def test_as_scikit_learn():
         ),
     ]
     for ours, theirs, target in pairs:
-        ours.set_params(tol=1e-12).fit(X, target)
+        ours.set_params(tol=1e-12, random_state=0).fit(X, target)
         theirs.fit(X, target)
         found, expected = (np.atleast_2d(model.coef_) * scales for model in (ours, theirs))
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
@@ -297,7 +297,9 @@ def test_quantiles_as_scikit_learn(quantile):
     """Quantiles far from the median are as near the optimum as the median is."""
     X, y = with_noise("quantile", 400)
     theirs = linear_model.QuantileRegressor(quantile=quantile, alpha=0.01, solver="highs").fit(X, y)
-    ours = SGDRegressor("quantile", quantile=quantile, penalty="l1", alpha=0.01, tol=1e-5).fit(X, y)
+    ours = SGDRegressor(
+        "quantile", quantile=quantile, penalty="l1", alpha=0.01, tol=1e-5, random_state=0
+    ).fit(X, y)
 
     def objective(prediction, coefficients):
         error = y - prediction
@@ -463,7 +465,7 @@ def test_classes_that_a_plane_separates(loss):
     X = np.random.default_rng(0).standard_normal((500, 3))
     X = X[abs(X[:, 0] - X[:, 1]) > 0.1]
     y = X[:, 0] > X[:, 1]
-    model = SGDClassifier(loss, penalty=None)
+    model = SGDClassifier(loss, penalty=None, random_state=0)
     if loss == "log_loss":
         with pytest.warns(ConvergenceWarning, match="separates the classes"):
             model.fit(X, y)

@@ -65,7 +65,7 @@ def test_estimators_come_to_the_same_model(solver):
     """Every solver has the same optimum, and says which it was and how near it came."""
     X, y = data_for("squared_error", n=500)
     model = SGDRegressor(alpha=0.01, solver=solver, random_state=0).fit(X, y)
-    exact = SGDRegressor(alpha=0.01, tol=1e-12).fit(X, y)
+    exact = SGDRegressor(alpha=0.01, tol=1e-12, random_state=0).fit(X, y)
     assert model.history_.choices["solver"]["solver"] == ("descent" if solver == "adam" else solver)
     assert 0 <= model.optimality_ < {"newton": 1e-6, "saga": 1e-5}.get(solver, 1e-2)
     np.testing.assert_allclose(model.coef_, exact.coef_, atol=2e-2)
@@ -75,7 +75,7 @@ def test_nothing_is_cut_short_in_silence():
     """If the passes allowed do not suffice, a warning says how far away the optimum is."""
     X, y = data_for("log_loss", n=2000)
     with pytest.warns(UserWarning, match="After 1 passes the objective .* at its optimum"):
-        SGDClassifier("log_loss", solver="saga", max_iter=1).fit(X, y)
+        SGDClassifier("log_loss", solver="saga", max_iter=1, random_state=0).fit(X, y)
 
 
 def test_train_and_the_command_line(tmp_path, monkeypatch, capsys):

@@ -162,7 +162,7 @@ class SGDRegressor(RegressorMixin, LinearSGD):
 
     >>> from sklearn.preprocessing import StandardScaler
     >>> X = StandardScaler().fit_transform(X)
-    >>> model = SGDRegressor(batch_size=16, eta0=0.05, random_state=0).fit(X, y)
+    >>> model = SGDRegressor(batch_size=16, learning_rate="invscaling", eta0=0.05, random_state=0).fit(X, y)
     >>> model.score(X, y) > 0.5
     True
     """
