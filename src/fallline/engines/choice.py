@@ -14,7 +14,7 @@ from fallline.engines.newton import NewtonEngine
 from fallline.engines.saga import SagaEngine
 from fallline.errors import ParameterError
 from fallline.names import did_you_mean
-from fallline.objective.losses import LOSSES, OneVersusRest, innermost, is_coupled, is_least_at_zero
+from fallline.objective.losses import has_curvature, innermost, innermost_of_one, is_coupled, is_least_at_zero
 from fallline.objective.losses.huber import Huber
 from fallline.objective.losses.smoothed import bends
 from fallline.objective.penalties import NoPenalty
@@ -90,12 +90,20 @@ def choose_solver(
             f"{asked[0]} was given, but solver={solver!r} has no use for it. Leave it out, or choose solver='descent'."
         )
     if solver != "auto":
+        if not has_curvature(loss):
+            kind = type(innermost_of_one(loss)).__name__
+            raise ParameterError(
+                f"solver={solver!r} needs the curvature of the loss, which {kind} does not state. "
+                "Implement fallline.kernels.verbs.curvature for it, or choose solver='descent'."
+            )
         return Solver(solver, None, "asked for")
     return _suited(loss, columns, outputs)
 
 
 def _suited(loss, columns, outputs):
     """What suits a loss and the size of a model."""
+    if not has_curvature(loss):
+        return Solver("descent", None, "the loss does not state its curvature")
     if is_least_at_zero(loss):
         return Solver("descent", None, "the loss is least where all coefficients are zero")
     coefficients = columns + 1
@@ -129,12 +137,10 @@ def solver_engine(
 def left_to_gain(engine: DescentEngine, source: TrainingSource, weights: np.ndarray) -> float | None:
     """How far weights that descent came to are from the optimum, relative to what they gain over intercepts alone.
 
-    It takes one pass. None where the curvature would be too large, and where there is no objective to be optimal for.
+    It takes one pass. None where the curvature is not stated or too large, and where there is no objective to be optimal for.
     """
     loss = engine.loss
-    stated = (
-        type(innermost(loss)) in (*LOSSES.values(), OneVersusRest) and engine.intercept_penalty == NoPenalty()
-    )
+    stated = has_curvature(loss) and engine.intercept_penalty == NoPenalty()
     if is_least_at_zero(loss) or not (stated and _is_small(loss, source.n_columns, len(weights))):
         return None
     newton = NewtonEngine(loss, engine.penalty, source.n_rows, engine.fit_intercept)

@@ -1,7 +1,8 @@
 """The losses. To add one: a page like its neighbours, and a row in the table.
 
 With s the score (linear prediction) and y the target, a loss states its `value` and its `derivative` by s, the `domain` of
-its targets, and the `link` from scores to predictions. Losses of margins take targets -1 and 1.
+its targets, and the `link` from scores to predictions. Losses of margins take targets -1 and 1. For solvers without a rate it
+also states its `curvature`; and if it has kinks, its `antiderivative` and the `distance` from the nearest one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fallline.kernels.verbs import curvature, curve
 from fallline.objective.domains import CLASSES
 from fallline.objective.losses.epsilon_insensitive import EpsilonInsensitive
 from fallline.objective.losses.gamma import Gamma
@@ -46,6 +48,7 @@ __all__ = [
     "SquaredError",
     "SquaredHinge",
     "Tweedie",
+    "has_curvature",
     "innermost",
     "innermost_of_one",
     "is_coupled",
@@ -89,6 +92,12 @@ def n_targets(loss: Any, outputs: int) -> int:
     """How many target columns a loss of so many scores reads: its own, and what it wants to know of each row beside."""
     more = isinstance(loss, (Offset, PassiveAggressive1, PassiveAggressive2))
     return (1 if loss.domain == CLASSES else outputs) + more
+
+
+def has_curvature(loss: Any) -> bool:
+    """Whether a loss states its curvature, as solvers without a rate need to know it."""
+    kind = type(innermost_of_one(loss))
+    return kind in curvature.implementations or kind in curve.implementations
 
 
 def is_coupled(loss: Any) -> bool:
