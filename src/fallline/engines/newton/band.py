@@ -30,9 +30,9 @@ def set_band(batch: Batch, distances: np.ndarray, share: float) -> None:
     batch.note["band"] = min(_HELD * held, batch.note["widest"])
 
 
-def share_of(batch: Batch, rows: int) -> float:
-    """The share of so many rows that a band holds."""
-    return min(1.0, max(10.0 * batch.size / rows, 0.02))
+def share_of(batch: Batch, rows: int, for_each: float = 10.0) -> float:
+    """The share of so many rows that a band holds: some for each coefficient that shares a curvature, and 2% at the least."""
+    return min(1.0, max(for_each * batch.size / rows, 0.02))
 
 
 def hold(batch: Batch, *, narrower: bool) -> None:

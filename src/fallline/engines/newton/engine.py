@@ -135,7 +135,10 @@ class NewtonEngine(LinearEngine):
         return state
 
     def left_to_gain(self, source: TrainingSource, weights: np.ndarray) -> float:
-        """How far weights are from the optimum, relative to what they gain over intercepts alone: (5), by one pass."""
+        """How far weights are from the optimum, relative to what they gain over intercepts alone: (5), by one pass.
+
+        A loss with kinks is smoothed for it, over a narrow band: what that adds to the objective is counted as left.
+        """
         state = self.start(source.n_columns, len(weights), source.dtype, weights)
         state.notes["solver"]["stage"] = "look"
         for block, stop in source.blocks(IN_ORDER, 0, 0, lambda: self.block_rows(state, source)):

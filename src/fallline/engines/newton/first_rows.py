@@ -37,8 +37,10 @@ def begin(batch: Batch, count: int) -> None:
         set_band(batch, distances_of(batch, count, memory.points[NULL]), 1.0)
     if note["warm"]:
         memory.points[CURRENT] = given
-    note["widest"] = note["band"] or math.inf
     looking = note["stage"] == "look"
+    if looking:
+        set_band(batch, distances_of(batch, count, given), share_of(batch, batch.n, for_each=1.0))
+    note["widest"] = note["band"] or math.inf
     if looking or count >= 0.7 * batch.n:
         begin_passes(batch, memory.points[CURRENT], memory.points[CURRENT if looking else NULL])
         take_in(batch, count)
