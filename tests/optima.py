@@ -60,6 +60,12 @@ def optimum(loss, X, y, decay=0.0, absolute=0.0, weight=None, *, outputs=1, inte
     return _smooth(loss, X, y, decay, absolute, weight, outputs, intercept)
 
 
+def pinball(X, y, quantile, absolute):
+    """The least mean pinball loss of a quantile, with an L1 penalty."""
+    pieces = [(1 - quantile, (quantile - 1) * y), (-quantile, quantile * y)]
+    return _straight(pieces, X, 0.0, absolute, np.ones(len(X)), True)
+
+
 def _smooth(loss, X, y, decay, absolute, weight, outputs, intercept):
     """L-BFGS on positive and negative parts, which may not fall below 0 and which L1 pulls apart."""
     (n, columns), y = X.shape, targets_of(loss, y, outputs)

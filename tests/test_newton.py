@@ -310,6 +310,20 @@ def test_quantiles_as_scikit_learn(quantile):
     assert abs(objective(ours.predict(X), ours.coef_) - best) < 3e-4 * (null - best)
 
 
+def test_a_band_without_rows_is_not_taken_for_the_optimum():
+    """Where no row is within the band any more, nothing is known of what is left, and training goes on."""
+    X, y = with_noise("quantile", 400)
+    settings = {"quantile": 0.1, "penalty": "l1", "alpha": 0.01}
+    best = optima.pinball(X, y, 0.1, 0.01)
+    null = optima.pinball(X[:, :0], y, 0.1, 0.01)
+    for seed in (0, 7, 11):
+        model = SGDRegressor("quantile", **settings, random_state=seed).fit(X, y)
+        error = y - model.predict(X)
+        found = np.maximum(0.1 * error, -0.9 * error).mean() + 0.01 * abs(model.coef_).sum()
+        assert 0 < model.optimality_ < 1e-3
+        assert found - best < 3 * model.optimality_ * (null - best)
+
+
 def test_float32():
     """Rows in float32 give weights in float32, nearly as good; columns far from zero, too."""
     for name, shift in itertools.product(("squared_error", "log_loss"), (0.0, 100.0)):

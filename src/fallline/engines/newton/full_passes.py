@@ -146,7 +146,10 @@ def _accept(batch, objective, *, stalled):
     if not math.isfinite(left + added + plain):
         note["beyond"] = True
         return False
-    note["left"] = _share_left(batch, max(left, 0.0) + added, min(plain, note["lowest"]))
+    # Where a loss is smoothed and no row bends, slopes and curvatures know nothing of the kinks.
+    blind = bool(note["band"]) and not note["bend"] > 0.0 and plain > 0.0
+    share = _share_left(batch, max(left, 0.0) + added, min(plain, note["lowest"]))
+    note["left"] = max(share, note["left"] or 1.0) if blind else share
     memory.points[CURRENT] = proposed
     if not note["band"]:
         likely = note["left"] < _NEAR or not _is_logarithmic(batch)
