@@ -106,11 +106,8 @@ def _suited(loss, columns, outputs):
         return Solver("descent", None, "the loss does not state its curvature")
     if is_least_at_zero(loss):
         return Solver("descent", None, "the loss is least where all coefficients are zero")
-    coefficients = columns + 1
-    if is_coupled(loss):
-        coefficients *= outputs
-    small = coefficients <= _MOST_COEFFICIENTS and outputs * coefficients <= 8 * _MOST_COEFFICIENTS
-    if small or (is_coupled(loss) and coefficients <= _MOST_COEFFICIENTS):
+    coefficients = (columns + 1) * (outputs if is_coupled(loss) else 1)
+    if _is_small(loss, columns, outputs):
         return Solver("newton", None, f"the curvature of {coefficients:,} coefficients fits")
     return Solver("saga", None, f"the curvature of {coefficients:,} coefficients would be too large")
 

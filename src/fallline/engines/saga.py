@@ -78,14 +78,12 @@ import numpy as np
 from fallline.data.order import Order
 from fallline.data.rows import TrainingSource
 from fallline.engines.base import IN_ORDER, LinearEngine, block_rows
+from fallline.engines.guess import first_guess
 from fallline.engines.quasi_newton import direction, remember
 from fallline.kernels.blocks import Block
 from fallline.kernels.saga import SagaMemory, Walk, ascend, look, sum_slopes
 from fallline.kernels.sweep import Sums
 from fallline.kernels.verbs import decay, shrinks
-from fallline.objective.links import Log
-from fallline.objective.losses import innermost
-from fallline.objective.losses.offset import Offset
 from fallline.objective.losses.smoothed import bends
 from fallline.objective.penalties import NoPenalty, penalty_value
 from fallline.state import State, Stop
@@ -172,16 +170,11 @@ class SagaEngine(LinearEngine):
         return state
 
     def require(self, state: State, source: TrainingSource) -> None:
-        """See `LinearEngine.require`. Before the first row, logarithmic intercepts begin at the mean of rows in memory."""
+        """See `LinearEngine.require`. Before the first row, intercepts are guessed, where rows are in memory."""
         super().require(state, source)
-        fresh = state.epoch == 0 and state.position == 0 and self.fit_intercept
-        if fresh and self.numbered and isinstance(innermost(self.loss).link, Log):
+        if state.epoch == 0 and state.position == 0 and self.fit_intercept and self.numbered:
             y, weight = source.targets()
-            offset = y[:, -1].astype(np.float64) if isinstance(self.loss, Offset) else 0.0
-            exposure = (weight * np.exp(offset)).sum()
-            total = (weight[:, np.newaxis] * y[:, : len(state.memory.weights)].astype(np.float64)).sum(axis=0)
-            usable = (total > 0) & (exposure > 0)
-            state.memory.null[:] = -np.log(np.divide(total, exposure, out=np.ones_like(total), where=usable))
+            state.memory.null[:] = -first_guess(self.loss, y.T, weight, len(state.memory.null))
 
     def order(self, order: Order, state: State) -> Order:
         """The run's own for rows that are known by number; full passes see every row anyway, and go in order."""

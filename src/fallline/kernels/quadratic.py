@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fallline.kernels.compile import kernel
+from fallline.kernels.compile import inlined, kernel
 
 __all__ = ["descend_coordinates"]
 
@@ -24,30 +24,37 @@ def descend_coordinates(matrix, linear, absolute, x, sweeps, tolerance):
     tolerance : float
         The largest change in a whole sweep that ends it.
     """
-    size = len(x)
     residual = linear.copy()
-    for j in range(size):
+    for j in range(len(x)):
         if x[j] != 0.0:
-            for i in range(size):
-                residual[i] -= matrix[j, i] * x[j]
+            _subtract(residual, matrix, j, x[j])
     whole = True
     for _ in range(sweeps):
         largest = 0.0
-        for j in range(size):
-            before, bend = x[j], matrix[j, j]
-            if bend <= 0.0 or not (whole or before != 0.0):
-                continue
-            pull = residual[j] + bend * before
-            after = (max(pull - absolute[j], 0.0) + min(pull + absolute[j], 0.0)) / bend
-            change = after - before
-            if change != 0.0:
-                x[j] = after
-                for i in range(size):
-                    residual[i] -= matrix[j, i] * change
-                largest = max(largest, abs(change))
-        if largest <= tolerance:
-            if whole:
-                break
-            whole = True
-        else:
-            whole = False
+        for j in range(len(x)):
+            if whole or x[j] != 0.0:
+                largest = max(largest, _visit(matrix, residual, absolute, x, j))
+        if largest <= tolerance and whole:
+            break
+        whole = largest <= tolerance
+
+
+@inlined
+def _visit(matrix, residual, absolute, x, j):
+    """Move one coordinate to its minimum, the others being where they are; by how much."""
+    before, bend = x[j], matrix[j, j]
+    if bend <= 0.0:
+        return 0.0
+    pull = residual[j] + bend * before
+    change = (max(pull - absolute[j], 0.0) + min(pull + absolute[j], 0.0)) / bend - before
+    if change != 0.0:
+        x[j] = before + change
+        _subtract(residual, matrix, j, change)
+    return abs(change)
+
+
+@inlined
+def _subtract(residual, matrix, j, change):
+    """Take a change of one coordinate out of what is left of b - A x."""
+    for i in range(len(residual)):
+        residual[i] -= matrix[j, i] * change

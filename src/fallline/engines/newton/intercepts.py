@@ -6,11 +6,10 @@ import math
 
 import numpy as np
 
+from fallline.engines.guess import first_guess
 from fallline.engines.newton.band import distances_of, set_band
 from fallline.engines.newton.batch import Batch
 from fallline.engines.summing import STEPS, examined, losses_along
-from fallline.objective.links import Log
-from fallline.objective.losses.offset import Offset
 from fallline.objective.losses.smoothed import bends
 
 __all__ = ["intercepts_alone"]
@@ -24,7 +23,7 @@ def intercepts_alone(batch: Batch, count: int) -> np.ndarray:
     chunk = batch.chunk(slice(0, count))
     v = np.zeros(batch.memory.weights.shape)
     if not bends(batch.engine.loss):
-        v[:, -1] = _first_guess(batch, chunk)
+        v[:, -1] = first_guess(batch.engine.loss, chunk.targets, chunk.weight, len(v))
         return _descended(batch, chunk, v)
     v[:, -1] = _bisected(batch, chunk)
     batch.note["widest"] = math.inf
@@ -67,15 +66,3 @@ def _bisected(batch, chunk):
         above = rising(middle)
         low, high = np.where(above, low, middle), np.where(above, middle, high)
     return high
-
-
-def _first_guess(batch, chunk):
-    """The logarithm of the mean, where that is what scores are of: from 0, Newton's steps would overshoot. Otherwise 0."""
-    loss = batch.engine.loss
-    if not isinstance(loss.link, Log):
-        return 0.0
-    offset = chunk.targets[-1].astype(np.float64) if isinstance(loss, Offset) else 0.0
-    exposure = (chunk.weight * np.exp(offset)).sum()
-    total = (chunk.weight * chunk.targets[: len(batch.memory.weights)].astype(np.float64)).sum(axis=1)
-    usable = (total > 0) & (exposure > 0) & np.isfinite(total)
-    return np.log(np.divide(total, exposure, out=np.ones_like(total), where=usable))
