@@ -121,12 +121,12 @@ class LinearSGD(BaseEstimator):
         state.notes["choice"] = solver.note()
         if stop.reason in ("early_stopping", "interrupted") and state.best is not None:
             run.engine.settle(state)
-            state.memory.weights[:] = state.best
-            self._publish(state, state.best, stop)
+            state.memory.weights[:] = weights = state.best
+            left = None
         else:
-            self._publish(state, run.engine.weights(state), stop)
-        if solver.name == "descent":
-            self.optimality_ = left_to_gain(run.engine, run.source, run.engine.weights(state))
+            weights, left = run.engine.weights(state), state.notes.get("solver", {}).get("left")
+        self._publish(state, weights, stop)
+        self.optimality_ = left_to_gain(run.engine, source, weights) if solver.name == "descent" else left
         self._warn(run, stop, solver, early_stopping)
         return self
 
@@ -399,7 +399,6 @@ class LinearSGD(BaseEstimator):
     def _publish(self, state, weights, stop):
         # What `partial_fit` goes on from; other solvers' memories are large, and nothing goes on from them.
         self._state = state if isinstance(state.memory, Memory) else None
-        self.optimality_ = state.notes.get("solver", {}).get("left")
         self.coef_, self.intercept_ = weights[:, :-1].copy(), weights[:, -1].copy()
         self.n_iter_ = state.epoch + (state.position > 0)
         self.t_ = state.updates + 1
