@@ -49,7 +49,7 @@ little, so of large batches only some rows enter it, and are weighted for the re
 max(10 Q, 2%) of the rows, and in full passes is narrowed to a third or less whenever (5) promises less than 0.3 of what
 smoothing adds to the objective. That addition counts among what is left to gain.
 
-**L1 penalties** stay in (2) and (5), which coordinate descent then minimises (`kernels.quadratic`): zeros are exact.
+**L1 penalties** stay in (2) and (5), which an active set of coordinates then minimises (`engines.quadratic`): zeros are exact.
 
 Sources: full passes are the damped Newton method (Nocedal and Wright, Numerical Optimization, 2006, chapters 3 and 10) and
 its proximal kin (Lee, Sun and Saunders, Proximal Newton-type methods, 2014); growing batches follow Bollapragada, Byrd and
