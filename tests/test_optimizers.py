@@ -69,12 +69,11 @@ def test_updates_agree_with_torch(name, decay):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_optimizer_lowers_every_loss(loss, optimizer):
-    """Any loss can be trained with any optimizer, on dense and on sparse rows alike: the objective on all rows falls."""
+    """Any loss can be trained with any optimizer: the objective on all rows falls. (Sparse rows: see test_sparse_sweeps.)."""
     X, y = data_for(loss)
     X = with_zeros(X)
     engine = engine_for(loss, optimizer, penalty=L2(1e-3))
-    state, sparse = trained(engine, X, y, epochs=20), trained(engine, LAYOUTS["csr"](X), y, epochs=20)
-    np.testing.assert_allclose(sparse.memory.weights, state.memory.weights, rtol=0, atol=1e-10)
+    state = trained(engine, X, y, epochs=20)
     source = ArraySource(as_rows(X, y))
     start = engine.measure(source, np.full_like(state.memory.weights, 0.01))
     assert engine.measure(source, state.memory.weights) + engine.penalise(state.memory.weights) < start
