@@ -69,7 +69,7 @@ def test_updates_agree_with_torch(name, decay):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_optimizer_lowers_every_loss(loss, optimizer):
-    """Any loss can be trained with any optimizer: the objective on all rows falls. (Sparse rows: see test_sparse_sweeps.)."""
+    """Any loss can be trained with any optimizer: the objective on all rows falls. Sparse rows have tests of their own."""
     X, y = data_for(loss)
     X = with_zeros(X)
     engine = engine_for(loss, optimizer, penalty=L2(1e-3))
