@@ -55,7 +55,7 @@ def _threads():
 
 @cache
 def _pool(threads):
-    return ThreadPoolExecutor(threads, thread_name_prefix="fallline")
+    return ThreadPoolExecutor(threads, thread_name_prefix="summing")
 
 
 @cache
