@@ -11,11 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from itertools import chain
 from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
 __all__ = ["each", "on_threads", "single_threaded"]
+
+# Items that a thread is worth its while for.
+_STRETCH = 3
 
 _asked: ContextVar[int | None] = ContextVar("threads", default=None)
 
@@ -24,11 +28,18 @@ Result = TypeVar("Result")
 
 
 def each(function: Callable[[Item], Result], items: list[Item]) -> Iterable[Result]:
-    """`map(function, items)`, on as many threads as `on_threads` says, or as there are cores to use."""
-    threads = _asked.get() or _threads()
-    if len(items) < 2 or threads < 2:
+    """`map(function, items)`, on as many threads as `on_threads` says, or as there are cores to use.
+
+    Each thread takes a stretch of the items: to hand them out one by one takes longer than some are worth.
+    """
+    threads = min(_asked.get() or _threads(), len(items) // _STRETCH)
+    if threads < 2:
         return map(function, items)
-    return _pool(threads).map(function, items)
+    size = -(-len(items) // threads)
+    stretches = [items[first : first + size] for first in range(0, len(items), size)]
+    return chain.from_iterable(
+        _pool(threads).map(lambda stretch: [function(item) for item in stretch], stretches)
+    )
 
 
 @contextmanager
