@@ -32,10 +32,11 @@ def each(function: Callable[[Item], Result], items: list[Item]) -> Iterable[Resu
 
     Each thread takes a stretch of the items: to hand them out one by one takes longer than some are worth.
     """
-    threads = min(_asked.get() or _threads(), len(items) // _STRETCH)
-    if threads < 2:
+    threads = _asked.get() or _threads()
+    used = min(threads, len(items) // _STRETCH)
+    if used < 2:
         return map(function, items)
-    size = -(-len(items) // threads)
+    size = -(-len(items) // used)
     stretches = [items[first : first + size] for first in range(0, len(items), size)]
     return chain.from_iterable(
         _pool(threads).map(lambda stretch: [function(item) for item in stretch], stretches)
