@@ -131,13 +131,14 @@ def solver_engine(
     return SagaEngine(loss, penalty, rows, fit_intercept, tolerance, numbered=isinstance(source, ArraySource))
 
 
-def left_to_gain(engine: DescentEngine, source: TrainingSource, weights: np.ndarray) -> float | None:
-    """How far weights that descent came to are from the optimum, relative to what they gain over intercepts alone.
+def left_to_gain(engine: LinearEngine, source: TrainingSource, weights: np.ndarray) -> float | None:
+    """How far weights that an engine came to are from the optimum, relative to what they gain over intercepts alone.
 
     It takes one pass. None where the curvature is not stated or too large, and where there is no objective to be optimal for.
     """
     loss = engine.loss
-    stated = has_curvature(loss) and engine.intercept_penalty == NoPenalty()
+    free = not isinstance(engine, DescentEngine) or engine.intercept_penalty == NoPenalty()
+    stated = has_curvature(loss) and free
     if is_least_at_zero(loss) or not (stated and _is_small(loss, source.n_columns, len(weights))):
         return None
     newton = NewtonEngine(loss, engine.penalty, source.n_rows, engine.fit_intercept)

@@ -126,7 +126,11 @@ class LinearSGD(BaseEstimator):
         else:
             weights, left = run.engine.weights(state), state.notes.get("solver", {}).get("left")
         self._publish(state, weights, stop)
-        self.optimality_ = left_to_gain(run.engine, source, weights) if solver.name == "descent" else left
+        if solver.name != "newton":
+            # Of a model small enough a pass tells; a larger one's solver has but an estimate, and descent has none.
+            seen = left_to_gain(run.engine, source, weights)
+            left = left if seen is None else seen
+        self.optimality_ = left
         self._warn(run, stop, solver, early_stopping)
         return self
 
