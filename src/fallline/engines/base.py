@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ from fallline.errors import DivergenceError, StateError
 from fallline.kernels.blocks import Block
 from fallline.kernels.sweep import Sums, measure, predict
 from fallline.objective.losses import n_targets
-from fallline.objective.penalties import penalty_value
+from fallline.objective.penalties import NoPenalty, penalty_value
 from fallline.state import State, Stop
 
-__all__ = ["IN_ORDER", "LinearEngine", "block_rows", "initial_weights"]
+__all__ = ["IN_ORDER", "LinearEngine", "OptimumEngine", "block_rows", "initial_weights"]
 
 # A block has at most this many rows, and fewer when rows or updates are wide: calls stay far shorter than a blink, so
 # that monitors are asked often, and far longer than what a call costs.
@@ -158,6 +159,44 @@ class LinearEngine:
             f"and their standard deviations run from {deviations.min():.3g} to {deviations.max():.3g}. Standardise columns, "
             "correct targets that are too large, or choose a loss that grows no faster than linearly."
         )
+
+
+@dataclass(frozen=True)
+class OptimumEngine(LinearEngine):
+    """An engine that goes to the optimum with nothing to tune, and says itself when it is there.
+
+    What it knows of that is in `state.notes["solver"]`: "batch" and "step", the "penalty" of the model looked at last, what is
+    "left" to gain relative to what was, and why training "ended"; the last two None until then.
+
+    Parameters
+    ----------
+    loss, penalty : NamedTuple
+        Typed values from `LOSSES` (as they are, or within an `Offset`) and `PENALTIES`.
+    rows : int
+        Rows of an epoch.
+    fit_intercept : bool
+        Otherwise intercepts stay as they start.
+    tolerance : float
+        Training ends when what is left to gain is less than this share of what has been gained over intercepts alone.
+    """
+
+    loss: Any
+    penalty: Any = NoPenalty()
+    rows: int = 0
+    fit_intercept: bool = True
+    tolerance: float = 1e-6
+
+    def penalty_met(self, state: State) -> float:
+        """See `LinearEngine.penalty_met`."""
+        return state.notes["solver"]["penalty"]
+
+    def finished(self, state: State) -> Stop | None:
+        """See `LinearEngine.finished`. The epoch's record is told the batch size, the step and what is left."""
+        note = state.notes["solver"]
+        state.history[-1] |= {"batch_size": note["batch"], "step": note["step"]}
+        if note["left"] is not None:
+            state.history[-1]["optimality"] = note["left"]
+        return None if note["ended"] is None else Stop("converged", note["ended"])
 
 
 def initial_weights(weights: np.ndarray | None, shape: tuple[int, int], dtype: Any) -> np.ndarray:

@@ -106,7 +106,7 @@ def _suited(loss, columns, outputs):
         return Solver("descent", None, "the loss does not state its curvature")
     if is_least_at_zero(loss):
         return Solver("descent", None, "the loss is least where all coefficients are zero")
-    coefficients = (columns + 1) * (outputs if is_coupled(loss) else 1)
+    coefficients = _sharing(loss, columns, outputs)
     if _is_small(loss, columns, outputs):
         return Solver("newton", None, f"the curvature of {coefficients:,} coefficients fits")
     return Solver("saga", None, f"the curvature of {coefficients:,} coefficients would be too large")
@@ -147,6 +147,10 @@ def left_to_gain(engine: LinearEngine, source: TrainingSource, weights: np.ndarr
 
 def _is_small(loss, columns, outputs):
     """Whether the curvature fits: of all coefficients together, or of each output for itself."""
-    coupled = is_coupled(loss)
-    size, groups = (columns + 1) * (outputs if coupled else 1), 1 if coupled else outputs
-    return groups * size**2 <= _MOST_COEFFICIENTS**2
+    groups = 1 if is_coupled(loss) else outputs
+    return groups * _sharing(loss, columns, outputs) ** 2 <= _MOST_COEFFICIENTS**2
+
+
+def _sharing(loss, columns, outputs):
+    """How many coefficients share a curvature."""
+    return (columns + 1) * (outputs if is_coupled(loss) else 1)

@@ -77,7 +77,7 @@ import numpy as np
 
 from fallline.data.order import Order
 from fallline.data.rows import TrainingSource
-from fallline.engines.base import IN_ORDER, LinearEngine, block_rows
+from fallline.engines.base import IN_ORDER, OptimumEngine, block_rows
 from fallline.engines.guess import first_guess
 from fallline.engines.quasi_newton import direction, remember
 from fallline.kernels.blocks import Block
@@ -85,8 +85,8 @@ from fallline.kernels.saga import SagaMemory, Walk, ascend, look, sum_slopes
 from fallline.kernels.sweep import Sums
 from fallline.kernels.verbs import decay, shrinks
 from fallline.objective.losses.smoothed import bends
-from fallline.objective.penalties import NoPenalty, penalty_value
-from fallline.state import State, Stop
+from fallline.objective.penalties import penalty_value
+from fallline.state import State
 
 __all__ = ["SagaEngine"]
 
@@ -115,29 +115,18 @@ _DIRECTION, _GRADIENT, _DIAGONAL = range(3)
 
 
 @dataclass(frozen=True)
-class SagaEngine(LinearEngine):
+class SagaEngine(OptimumEngine):
     """Large linear models; see the module.
 
     Parameters
     ----------
-    loss, penalty : NamedTuple
-        Typed values from `LOSSES` (as they are, or within an `Offset`) and `PENALTIES`.
-    rows : int
-        Rows of an epoch.
-    fit_intercept : bool
-        Otherwise intercepts stay as they start.
-    tolerance : float
-        Training ends when what is left to gain is less than this share of what has been gained over intercepts alone.
+    loss, penalty, rows, fit_intercept, tolerance
+        See `OptimumEngine`.
     numbered : bool
         Whether the rows of blocks have the same numbers in every epoch, as rows in memory do. Otherwise rows are known by
         their place, and every epoch visits them in order.
     """
 
-    loss: Any
-    penalty: Any = NoPenalty()
-    rows: int = 0
-    fit_intercept: bool = True
-    tolerance: float = 1e-6
     numbered: bool = True
 
     def start(self, columns: int, outputs: int, dtype: Any, weights: np.ndarray | None = None) -> State:
@@ -197,18 +186,6 @@ class SagaEngine(LinearEngine):
         if state.notes["solver"]["stage"] == "dual" and state.position and state.notes["solver"]["seen"]:
             return _DualPass(self, state).weights()
         return state.memory.weights
-
-    def penalty_met(self, state: State) -> float:
-        """See `LinearEngine.penalty_met`."""
-        return state.notes["solver"]["penalty"]
-
-    def finished(self, state: State) -> Stop | None:
-        """See `LinearEngine.finished`."""
-        note = state.notes["solver"]
-        state.history[-1] |= {"batch_size": note["batch"], "step": note["step"]}
-        if note["left"] is not None:
-            state.history[-1]["optimality"] = note["left"]
-        return None if note["ended"] is None else Stop("converged", note["ended"])
 
 
 _BEGINNING: dict[str, Any] = {

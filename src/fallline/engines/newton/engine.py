@@ -10,7 +10,7 @@ import numpy as np
 
 from fallline.data.order import Order
 from fallline.data.rows import TrainingSource
-from fallline.engines.base import IN_ORDER, LinearEngine, initial_weights
+from fallline.engines.base import IN_ORDER, OptimumEngine, initial_weights
 from fallline.engines.coordinates import Coordinates
 from fallline.engines.newton.batch import Batch
 from fallline.engines.newton.sizes import chunk_size, first_batch
@@ -24,8 +24,7 @@ from fallline.objective.links import Logit, Softmax
 from fallline.objective.losses import innermost, is_coupled, n_targets
 from fallline.objective.losses.smoothed import bends
 from fallline.objective.losses.squared_error import SquaredError
-from fallline.objective.penalties import NoPenalty
-from fallline.state import State, Stop
+from fallline.state import State
 
 __all__ = ["NewtonEngine"]
 
@@ -79,26 +78,8 @@ _BEGINNING: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class NewtonEngine(LinearEngine):
-    """Growing-batch stochastic Newton; see the module.
-
-    Parameters
-    ----------
-    loss, penalty : NamedTuple
-        Typed values from `LOSSES` (as they are, or within an `Offset`) and `PENALTIES`.
-    rows : int
-        Rows of an epoch.
-    fit_intercept : bool
-        Otherwise intercepts stay as they start.
-    tolerance : float
-        Training ends when what is left to gain is less than this share of what has been gained over intercepts alone.
-    """
-
-    loss: Any
-    penalty: Any = NoPenalty()
-    rows: int = 0
-    fit_intercept: bool = True
-    tolerance: float = 1e-6
+class NewtonEngine(OptimumEngine):
+    """Growing-batch stochastic Newton; see the package, and `OptimumEngine` for the parameters."""
 
     def start(self, columns: int, outputs: int, dtype: Any, weights: np.ndarray | None = None) -> State:
         """See `LinearEngine.start`."""
@@ -170,10 +151,6 @@ class NewtonEngine(LinearEngine):
         """See `LinearEngine.weights`."""
         return state.memory.weights
 
-    def penalty_met(self, state: State) -> float:
-        """See `LinearEngine.penalty_met`."""
-        return state.notes["solver"]["penalty"]
-
     def separable(self, state: State) -> bool:
         """See `LinearEngine.separable`."""
         note, loss = state.notes["solver"], state.history[-1]["loss"] if state.history else math.inf
@@ -182,11 +159,3 @@ class NewtonEngine(LinearEngine):
         # Only a loss that nowhere ends falling leads to infinity.
         endless = isinstance(self.loss.link, (Logit, Softmax))
         return bool(free and endless and loss < _NOTHING * (note["null_objective"] or 0.0))
-
-    def finished(self, state: State) -> Stop | None:
-        """See `LinearEngine.finished`."""
-        note = state.notes["solver"]
-        state.history[-1] |= {"batch_size": note["batch"], "step": note["step"]}
-        if note["left"] is not None:
-            state.history[-1]["optimality"] = note["left"]
-        return None if note["ended"] is None else Stop("converged", note["ended"])
