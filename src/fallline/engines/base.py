@@ -16,7 +16,7 @@ from fallline.objective.losses import n_targets
 from fallline.objective.penalties import NoPenalty, penalty_value
 from fallline.state import State, Stop
 
-__all__ = ["IN_ORDER", "LinearEngine", "OptimumEngine", "block_rows", "initial_weights"]
+__all__ = ["IN_ORDER", "LinearEngine", "OptimumEngine", "block_rows", "columns_reach", "initial_weights"]
 
 # A block has at most this many rows, and fewer when rows or updates are wide: calls stay far shorter than a blink, so
 # that monitors are asked often, and far longer than what a call costs.
@@ -152,12 +152,9 @@ class LinearEngine:
 
     def divergence(self, source: TrainingSource, state: State) -> DivergenceError:
         """The error to raise when training on finite data came to a score, loss or weight that is not finite."""
-        block, _ = next(source.blocks(IN_ORDER, 0, 0, lambda: 1000))
-        largest, deviations = block.scales()
         return DivergenceError(
-            f"The loss is beyond all numbers at update {state.updates} (epoch {state.epoch + 1}). Columns reach {largest:.3g}, "
-            f"and their standard deviations run from {deviations.min():.3g} to {deviations.max():.3g}. Standardise columns, "
-            "correct targets that are too large, or choose a loss that grows no faster than linearly."
+            f"The loss is beyond all numbers at update {state.updates} (epoch {state.epoch + 1}). {columns_reach(source)} "
+            "Standardise columns, correct targets that are too large, or choose a loss that grows no faster than linearly."
         )
 
 
@@ -197,6 +194,13 @@ class OptimumEngine(LinearEngine):
         if note["left"] is not None:
             state.history[-1]["optimality"] = note["left"]
         return None if note["ended"] is None else Stop("converged", note["ended"])
+
+
+def columns_reach(source: TrainingSource) -> str:
+    """How large the first rows are and how different their columns, in a sentence for those whose training diverged."""
+    block, _ = next(source.blocks(IN_ORDER, 0, 0, lambda: 1000))
+    largest, deviations = block.scales()
+    return f"Columns reach {largest:.3g}, and their standard deviations run from {deviations.min():.3g} to {deviations.max():.3g}."
 
 
 def initial_weights(weights: np.ndarray | None, shape: tuple[int, int], dtype: Any) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fallline.data.rows import TrainingSource
-from fallline.engines.base import IN_ORDER, LinearEngine, block_rows, initial_weights
+from fallline.engines.base import LinearEngine, block_rows, columns_reach, initial_weights
 from fallline.engines.sparse import settled, sweep_sparse
 from fallline.errors import DivergenceError
 from fallline.kernels.blocks import Block, CsrBlock
@@ -148,12 +148,9 @@ class DescentEngine(LinearEngine):
 
     def divergence(self, source: TrainingSource, state: State) -> DivergenceError:
         """The error to raise when training on finite data came to a score, loss or weight that is not finite, or exploded."""
-        block, _ = next(source.blocks(IN_ORDER, 0, 0, lambda: 1000))
-        largest, deviations = block.scales()
         rate = state.rate_factor * schedule_rate(self.schedule, max(state.updates, 1))
         return DivergenceError(
             f"Training diverged: the loss grew beyond all bounds by update {state.updates} (epoch {state.epoch + 1}), at a "
-            f"learning rate of {rate:.3g}. Columns reach {largest:.3g}, and their standard deviations run from "
-            f"{deviations.min():.3g} to {deviations.max():.3g}. Try a learning rate a tenth as large, columns "
+            f"learning rate of {rate:.3g}. {columns_reach(source)} Try a learning rate a tenth as large, columns "
             "standardised (if they are not yet), or a loss that grows no faster than linearly."
         )
