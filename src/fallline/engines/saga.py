@@ -150,7 +150,6 @@ class SagaEngine(OptimumEngine):
             memory.point[:-1] = 0.0
         state = State(memory)
         state.notes["solver"] = {
-            "name": "saga",
             **_BEGINNING,
             "remained": [],
             "objectives": [],

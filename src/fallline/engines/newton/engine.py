@@ -108,7 +108,6 @@ class NewtonEngine(OptimumEngine):
         )
         state = State(memory)
         state.notes["solver"] = {
-            "name": "newton",
             **_BEGINNING,
             "warm": weights is not None,
             "masses": [0.0] * ways,
