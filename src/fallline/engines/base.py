@@ -200,7 +200,8 @@ def columns_reach(source: TrainingSource) -> str:
     """How large the first rows are and how different their columns, in a sentence for those whose training diverged."""
     block, _ = next(source.blocks(IN_ORDER, 0, 0, lambda: 1000))
     largest, deviations = block.scales()
-    return f"Columns reach {largest:.3g}, and their standard deviations run from {deviations.min():.3g} to {deviations.max():.3g}."
+    lowest, highest = deviations.min(), deviations.max()
+    return f"Columns reach {largest:.3g}, and their standard deviations run from {lowest:.3g} to {highest:.3g}."
 
 
 def initial_weights(weights: np.ndarray | None, shape: tuple[int, int], dtype: Any) -> np.ndarray:
