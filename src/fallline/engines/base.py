@@ -201,7 +201,9 @@ def columns_reach(source: TrainingSource) -> str:
     block, _ = next(source.blocks(IN_ORDER, 0, 0, lambda: 1000))
     largest, deviations = block.scales()
     lowest, highest = deviations.min(), deviations.max()
-    return f"Columns reach {largest:.3g}, and their standard deviations run from {lowest:.3g} to {highest:.3g}."
+    return (
+        f"Columns reach {largest:.3g}, and their standard deviations run from {lowest:.3g} to {highest:.3g}."
+    )
 
 
 def initial_weights(weights: np.ndarray | None, shape: tuple[int, int], dtype: Any) -> np.ndarray:
