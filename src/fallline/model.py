@@ -22,7 +22,7 @@ from fallline.data.sinks import SINKS, writing
 from fallline.data.sources.base import Batch
 from fallline.data.sources.formats import BATCH_BYTES
 from fallline.data.sources.options import ReadOptions
-from fallline.engines.base import LinearEngine
+from fallline.engines.linear import LinearEngine
 from fallline.errors import InputError, ParameterError
 from fallline.files import require_writable
 from fallline.kernels.blocks import Block

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fallline.data.rows import ArraySource, TrainingSource
-from fallline.engines.base import LinearEngine
 from fallline.engines.descent import DescentEngine
+from fallline.engines.linear import LinearEngine
 from fallline.engines.newton import NewtonEngine
 from fallline.engines.saga import SagaEngine
 from fallline.errors import ParameterError

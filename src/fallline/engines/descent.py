@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fallline.data.rows import TrainingSource
-from fallline.engines.base import LinearEngine, block_rows, columns_reach, initial_weights
+from fallline.engines.linear import LinearEngine, block_rows, columns_reach, initial_weights
 from fallline.engines.sparse import settled, sweep_sparse
 from fallline.errors import DivergenceError
 from fallline.kernels.blocks import Block, CsrBlock
@@ -82,7 +82,7 @@ class DescentEngine(LinearEngine):
         return block_rows(len(weights) * source.numbers_a_row + a_row)
 
     def rows_left(self, updates: int, state: State) -> int:
-        """See `LinearEngine.rows_left`."""
+        """See `Engine.rows_left`."""
         return updates * self.batch_size - state.pending
 
     def sweep(self, block: Block, state: State, last: bool) -> Sums:
@@ -128,7 +128,7 @@ class DescentEngine(LinearEngine):
         return memory.weights
 
     def settle(self, state: State) -> None:
-        """See `LinearEngine.settle`."""
+        """See `Engine.settle`."""
         if state.memory.common.size:
             state.memory = settled(state.memory, self._descent())
 

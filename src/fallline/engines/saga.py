@@ -77,8 +77,9 @@ import numpy as np
 
 from fallline.data.order import Order
 from fallline.data.rows import TrainingSource
-from fallline.engines.base import IN_ORDER, OptimumEngine, block_rows
+from fallline.engines.base import IN_ORDER
 from fallline.engines.guess import first_guess
+from fallline.engines.linear import OptimumEngine, block_rows
 from fallline.engines.quasi_newton import direction, remember
 from fallline.kernels.blocks import Block
 from fallline.kernels.saga import SagaMemory, Walk, ascend, look, sum_slopes
@@ -169,11 +170,11 @@ class SagaEngine(OptimumEngine):
         return order if self.numbered and state.notes["solver"]["stage"] == "dual" else IN_ORDER
 
     def block_rows(self, state: State, source: TrainingSource) -> int:
-        """See `LinearEngine.block_rows`."""
+        """See `Engine.block_rows`."""
         return block_rows(2.0 * len(state.memory.weights) * source.numbers_a_row)
 
     def sweep(self, block: Block, state: State, last: bool) -> Sums:
-        """See `LinearEngine.sweep`."""
+        """See `Engine.sweep`."""
         with np.errstate(all="ignore"):
             walk = (
                 _FullPass(self, state) if state.notes["solver"]["stage"] == "full" else _DualPass(self, state)
@@ -181,7 +182,7 @@ class SagaEngine(OptimumEngine):
             return walk.take(block, last)
 
     def weights(self, state: State) -> np.ndarray:
-        """See `LinearEngine.weights`; within a dual pass, the model as it stands."""
+        """See `Engine.weights`; within a dual pass, the model as it stands."""
         if state.notes["solver"]["stage"] == "dual" and state.position and state.notes["solver"]["seen"]:
             return _DualPass(self, state).weights()
         return state.memory.weights

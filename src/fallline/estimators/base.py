@@ -18,9 +18,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fallline.data.arrays import as_matrix, as_weight, column_names
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
-from fallline.engines.base import LinearEngine
 from fallline.engines.choice import Solver, choose_solver, left_to_gain, solver_engine
 from fallline.engines.descent import DescentEngine
+from fallline.engines.linear import LinearEngine
 from fallline.engines.work import work_a_row
 from fallline.errors import FalllineWarning, InputError, InterruptedWarning, ParameterError
 from fallline.history import History

@@ -14,7 +14,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 
 from fallline.data.classes import as_labels, class_numbers, find_classes, signs
-from fallline.engines.base import LinearEngine
+from fallline.engines.linear import LinearEngine
 from fallline.engines.threads import on_threads
 from fallline.errors import InputError, ParameterError
 from fallline.estimators.base import LinearSGD

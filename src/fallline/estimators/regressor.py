@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import ShuffleSplit
 
 from fallline.data.arrays import as_numbers
-from fallline.engines.base import LinearEngine
+from fallline.engines.linear import LinearEngine
 from fallline.errors import InputError
 from fallline.estimators.base import LinearSGD
 from fallline.settings import make_loss, split_seed

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Any
 
 from fallline.data.order import Order
 from fallline.data.rows import TrainingSource
-from fallline.engines.base import LinearEngine
+from fallline.engines.base import Engine
 from fallline.state import State, Stop
 
 __all__ = ["Monitor", "Run", "Stop"]
@@ -21,7 +20,7 @@ class Run:
 
     Parameters
     ----------
-    engine : LinearEngine
+    engine : Engine
         Turns blocks into updates.
     source : TrainingSource
         The rows to train on.
@@ -35,7 +34,7 @@ class Run:
         Updates to make in all.
     """
 
-    engine: LinearEngine
+    engine: Engine
     source: TrainingSource
     order: Order
     state: State
@@ -55,7 +54,7 @@ class Run:
         return min(rows, self.engine.rows_left(self.updates_left, self.state))
 
     @property
-    def weights(self) -> np.ndarray:
+    def weights(self) -> Any:
         """The weights that training has come to so far."""
         return self.engine.weights(self.state)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from fallline.monitors.base import Monitor
 
 __all__ = ["KeepBest"]
@@ -29,4 +27,4 @@ class KeepBest(Monitor):
         note = run.state.note("keep_best", best=math.inf)
         if current < note["best"]:
             note["best"] = current
-            run.state.best = np.array(run.weights)
+            run.state.best = run.engine.copied(run.weights)

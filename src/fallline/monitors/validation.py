@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import numpy as np
+from typing import Any
 
 from fallline.data.rows import TrainingSource
 from fallline.monitors.base import Monitor
@@ -15,7 +14,7 @@ __all__ = ["Validation"]
 class Validation(Monitor):
     """Adds "validation_loss", and "validation_score" where a function of the weights gives one, to each epoch's record."""
 
-    def __init__(self, source: TrainingSource, score: Callable[[np.ndarray], float] | None = None):
+    def __init__(self, source: TrainingSource, score: Callable[[Any], float] | None = None):
         self.source = source
         self.score = score
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fallline.data.rows import TrainingSource
-from fallline.engines.base import LinearEngine
 from fallline.engines.choice import Solver, choose_solver, solver_engine
 from fallline.engines.descent import DescentEngine
+from fallline.engines.linear import LinearEngine
 from fallline.objective.domains import CLASSES
 from fallline.objective.losses import LOSSES, OneVersusRest
 from fallline.settings import (

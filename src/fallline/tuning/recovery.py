@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 
-from fallline.engines.base import LinearEngine
+from fallline.engines.base import Engine
 from fallline.errors import DivergenceError
 from fallline.loop import train
 from fallline.monitors.base import Monitor, Run
@@ -22,7 +22,7 @@ _WORSE = 0.1
 
 
 def train_recovering(
-    run: Run, engine_at: Callable[[float], LinearEngine], monitors: Sequence[Monitor] = ()
+    run: Run, engine_at: Callable[[float], Engine], monitors: Sequence[Monitor] = ()
 ) -> Stop:
     """Train with the rate that was found; if that diverges, begin anew with a tenth of it.
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, Rows, TrainingSource, rows_of
-from fallline.engines.base import IN_ORDER, LinearEngine
+from fallline.engines.base import IN_ORDER
+from fallline.engines.linear import LinearEngine
 from fallline.errors import DivergenceError
 from fallline.loop import train
 from fallline.monitors.base import Run

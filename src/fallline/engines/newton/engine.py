@@ -10,8 +10,9 @@ import numpy as np
 
 from fallline.data.order import Order
 from fallline.data.rows import TrainingSource
-from fallline.engines.base import IN_ORDER, OptimumEngine, initial_weights
+from fallline.engines.base import IN_ORDER
 from fallline.engines.coordinates import Coordinates
+from fallline.engines.linear import OptimumEngine, initial_weights
 from fallline.engines.newton.batch import Batch
 from fallline.engines.newton.sizes import chunk_size, first_batch
 from fallline.engines.newton.stages import take
@@ -142,12 +143,12 @@ class NewtonEngine(OptimumEngine):
         return max(1, min(left, super().block_rows(state, source)))
 
     def sweep(self, block: Block, state: State, last: bool) -> Sums:
-        """See `LinearEngine.sweep`."""
+        """See `Engine.sweep`."""
         with single_threaded(), np.errstate(all="ignore"):
             return take(Batch(self, state, block), block, last)
 
     def weights(self, state: State) -> np.ndarray:
-        """See `LinearEngine.weights`."""
+        """See `Engine.weights`."""
         return state.memory.weights
 
     def separable(self, state: State) -> bool:
