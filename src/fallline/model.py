@@ -22,7 +22,6 @@ from fallline.data.sinks import SINKS, writing
 from fallline.data.sources.base import Batch
 from fallline.data.sources.formats import BATCH_BYTES
 from fallline.data.sources.options import ReadOptions
-from fallline.engines.linear import LinearEngine
 from fallline.errors import InputError, ParameterError
 from fallline.files import require_writable
 from fallline.kernels.blocks import Block
@@ -32,6 +31,7 @@ from fallline.names import listed
 from fallline.objective.links import highest
 from fallline.objective.losses import loss_from_json, loss_to_json, name_of
 from fallline.reports import training_report
+from fallline.scorers import LinearScorer, Scorer
 
 __all__ = ["Model", "load"]
 
@@ -46,7 +46,7 @@ class _Scored(NamedTuple):
 
 @dataclass(frozen=True)
 class Model:
-    """A trained linear model and the encoder of the columns that it takes.
+    """A trained model and the encoder of the columns that it takes.
 
     `fallline.train` makes one, and `fallline.load` reads one from a file.
 
@@ -54,8 +54,10 @@ class Model:
     ----------
     encoder : Encoder
         From columns to numbers.
+    scorer : Scorer
+        From encoded rows to scores: what was trained.
     weights : ndarray of shape (outputs, features + 1), float32
-        One row an output; the last entry is the intercept.
+        Of a linear model: one row an output; the last entry is the intercept.
     loss : NamedTuple
         The loss that was minimised; its link leads from scores to predictions.
     summary : dict
@@ -65,10 +67,20 @@ class Model:
     """
 
     encoder: Encoder
-    weights: np.ndarray
+    scorer: Scorer
     loss: Any
     summary: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """See `Attributes`; `ParameterError` where the model is not linear."""
+        if not isinstance(self.scorer, LinearScorer):
+            raise ParameterError(
+                "Only a linear model has weights and effects, one for each feature, but this one is a network. Its parameters "
+                "are in model.scorer."
+            )
+        return self.scorer.weights
 
     @property
     def task(self) -> str:
@@ -216,7 +228,7 @@ class Model:
 
     def measure_block(self, metrics: ClassMetrics | NumberMetrics, block: Block) -> None:
         """Enter the rows of a block into an account."""
-        scores = LinearEngine.score(block, self.weights, offset=self._offset)
+        scores = self.scorer.score(block, offset=self._offset)
         self.measure(metrics, block.y[block.rows], scores, block.weight[block.rows])
 
     def effects(self) -> list[Effects]:
@@ -233,10 +245,12 @@ class Model:
     def save(self, path: str | os.PathLike) -> None:
         """Write the model to one safetensors file, whole or not at all; see `fallline.modelfile`."""
         tensors, document = self.encoder.to_tensors()
+        scorer_tensors, scorer = self.scorer.to_file()
         write_model(
             path,
-            {"weights": self.weights, **{f"encoder.{name}": tensor for name, tensor in tensors.items()}},
+            {**scorer_tensors, **{f"encoder.{name}": tensor for name, tensor in tensors.items()}},
             {
+                **scorer,
                 "loss": loss_to_json(self.loss),
                 "summary": self.summary,
                 "history": self.history,
@@ -292,7 +306,10 @@ class Model:
 
         def score(batch):
             rows = encode(batch)
-            scores = LinearEngine.predict(ArraySource(rows), self.weights, offset=self._offset)
+            everything = np.arange(rows.n_rows, dtype=np.uint64)
+            scores = self.scorer.score(rows.block(everything), offset=self._offset)
+            if not np.isfinite(scores).all():
+                ArraySource(rows, columns=encoder.feature_names).require_finite(everything)
             return _Scored(batch, rows, scores)
 
         read, skipped = 0, []
@@ -367,7 +384,7 @@ def load(path: str | os.PathLike) -> Model:
         }
         return Model(
             encoder=Encoder.from_tensors(encoder, document["encoder"]),
-            weights=tensors["weights"],
+            scorer=LinearScorer.from_file(tensors, document),
             loss=loss_from_json(document["loss"]),
             summary=document["summary"],
             history=document["history"],

@@ -37,6 +37,7 @@ from fallline.objective.domains import ANY_NUMBER
 from fallline.objective.links import Identity
 from fallline.objective.losses import name_of
 from fallline.objective.losses.offset import Offset
+from fallline.scorers import LinearScorer
 from fallline.settings import number, seed_from
 from fallline.training.held_out import HeldOut
 from fallline.training.recipe import Recipe, class_loss, regression_loss, task_for
@@ -216,7 +217,7 @@ def _trained(source, plan, how, held_out, recipe, order, loss, limits, progress)
     engine, state = run.engine, run.state
     if engine.exploded(training, state):
         raise engine.divergence(training, state)
-    model = Model(encoder, _final(run, stop), chosen, {}, state.history)
+    model = Model(encoder, LinearScorer(_final(run, stop)), chosen, {}, state.history)
     if judging is not None:
         model.summary["validation"] = judged(model, judging)
     model.summary.update(summarised(source, prepared, recipe, run, stop, how.budget))
