@@ -1,4 +1,4 @@
-"""Sphinx: MyST pages, the Furo theme. Examples marked `pycon` are run; tables in the code become sections."""
+"""Sphinx: MyST pages, the Furo theme. Examples marked `pycon` or `console` are run; tables in the code become sections."""
 
 import inspect
 import re
@@ -32,6 +32,24 @@ autodoc_typehints = "none"  # the docstrings say more than the annotations
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 
+# Each page's examples run in a folder of their own; of a command, what it prints is compared, and where it fails, the page does.
+doctest_global_setup = """
+import os, subprocess, sys, tempfile
+
+_folder = tempfile.TemporaryDirectory()
+os.chdir(_folder.name)
+
+def shell(command):
+    places = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": places, "COLUMNS": "200"}
+    done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True)
+    print(done.stdout.rstrip() if done.returncode == 0 else f"exit code {done.returncode}: {done.stderr}")
+"""
+doctest_global_cleanup = """
+os.chdir("/")
+_folder.cleanup()
+"""
+
 
 def _write_sections(_app, _page, source):
     """Put a section for each row of a table where a page says `{sections} <the table's full name>`."""
@@ -51,8 +69,12 @@ def _section(name, kind):
 
 def _run_examples(_app, page):
     for block in page.findall(nodes.literal_block):
-        if block.get("language") == "pycon":
+        if block.get("language") in {"pycon", "console"}:
             block["testnodetype"] = "doctest"
+        if block.get("language") == "console":
+            block["test"] = re.sub(
+                r"^\$ (.*)$", lambda match: f">>> shell({match[1]!r})", block.astext(), flags=re.MULTILINE
+            )
 
 
 def _write_formula(page, node):
