@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["TensorBlock"]
+__all__ = ["LoadedBatch", "TensorBlock"]
 
 
 class TensorBlock(NamedTuple):
@@ -26,3 +26,27 @@ class TensorBlock(NamedTuple):
     targets: Any
     weight: Any
     rows: Any
+
+
+class LoadedBatch(NamedTuple):
+    """A batch as a `DataLoader` made it: what one update sees, to be taken whole and in order.
+
+    Its tensors may have any shape. Whether their rows lie along the first dimension is known to who made them only: texts of
+    unequal lengths come as one run of words and the places where each begins.
+
+    Parameters
+    ----------
+    inputs, targets, weight
+        As in `TensorBlock`.
+    n_rows : int
+        How many rows it counts as.
+    """
+
+    inputs: Any
+    targets: Any
+    weight: Any
+    n_rows: int
+
+    @property
+    def rows(self) -> None:
+        """None: there is nothing to choose from."""
