@@ -1,0 +1,1 @@
+"""Networks that come with fallline. Importing this costs nothing; its modules import PyTorch."""

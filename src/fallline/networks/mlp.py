@@ -1,0 +1,192 @@
+"""The multi-layer perceptron, as a module."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["ACTIVATIONS", "MLP", "embedding_size"]
+
+
+def _identity(x: Tensor) -> Tensor:
+    return x
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "identity": _identity,
+    "logistic": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": functional.relu,
+    "gelu": functional.gelu,
+    "silu": functional.silu,
+}
+"""What a hidden layer does to its sums, by name."""
+
+
+def embedding_size(categories: int) -> int:
+    """How many numbers stand for a category by default: half as many as there are categories, and 50 at most."""
+    return min(50, (categories + 1) // 2)
+
+
+class MLP(nn.Module):
+    """Layers of sums, each followed by an activation; the last gives scores as they are.
+
+    Rows are (n, features), dense or sparse (CSR). Of a hidden layer the sums go through batch normalisation, then the activation,
+    then dropout.
+
+    Parameters
+    ----------
+    features, outputs : int
+        Columns of the rows, and scores of each.
+    hidden : sequence of int
+        Units of each hidden layer; none makes a linear model.
+    activation : {'identity', 'logistic', 'tanh', 'relu', 'gelu', 'silu'}
+    dropout : float
+        Share of hidden units left out of each row while training, in [0, 1).
+    batch_norm : bool
+        Normalise the sums of hidden layers by the means and variances of the batch. A batch of a single row, which has no
+        variance, is normalised by those met so far.
+    groups : sequence of (start, stop) or (start, stop, size), optional
+        Columns that together are one category, one-hot: they go through an embedding of `size` numbers (by default
+        `embedding_size`) before the first layer. A row of zeros there, a category never seen, becomes zeros. Ranges are in order
+        and apart.
+    seed : int, RandomState, Generator or None
+        Of the weights to begin with, uniform after Glorot and Bengio (2010), biases included, as scikit-learn draws them: with
+        the same integer they are its own. By default PyTorch's generator chooses.
+    dtype : torch.dtype, optional
+        float32 by default.
+
+    Attributes
+    ----------
+    tables : ParameterList of tensors (stop - start, size)
+        One a group.
+    layers : ModuleList of Linear
+        Their input is the columns outside groups, then the embeddings.
+    norms : ModuleList of BatchNorm1d
+        One a hidden layer with `batch_norm`, otherwise none.
+    """
+
+    takes_sparse = True
+
+    def __init__(
+        self,
+        features: int,
+        outputs: int,
+        hidden: Sequence[int] = (100,),
+        activation: str = "relu",
+        *,
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        groups: Sequence[Sequence[int]] | None = None,
+        seed: Any = None,
+        dtype: torch.dtype | None = None,
+    ):
+        super().__init__()
+        self.features, self.outputs = features, outputs
+        self.activation, self.dropout = activation, dropout
+        self.groups = [
+            (g[0], g[1], g[2] if len(g) > 2 else embedding_size(g[1] - g[0])) for g in groups or ()
+        ]
+        draw = _uniform(seed)
+        factor = 2.0 if activation == "logistic" else 6.0
+        self.tables = nn.ParameterList(
+            [
+                nn.Parameter(draw(math.sqrt(6.0 / (stop - start + size)), (stop - start, size), dtype))
+                for start, stop, size in self.groups
+            ]
+        )
+        widths = [self._width(), *hidden, outputs]
+        self.layers = nn.ModuleList()
+        for inputs, units in itertools.pairwise(widths):
+            layer = nn.utils.skip_init(nn.Linear, inputs, units, dtype=dtype)
+            bound = math.sqrt(factor / (inputs + units))
+            with torch.no_grad():
+                layer.weight.copy_(draw(bound, (inputs, units), dtype).T)
+                layer.bias.copy_(draw(bound, (units,), dtype))
+            self.layers.append(layer)
+        self.norms = nn.ModuleList(BatchNorm(units, dtype=dtype) for units in hidden if batch_norm)
+
+    def _width(self):
+        """How many numbers the first layer sees of a row."""
+        return self.features + sum(size - (stop - start) for start, stop, size in self.groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores (n, outputs) of rows (n, features)."""
+        activate = ACTIVATIONS[self.activation]
+        h = self._first(x)
+        for i, layer in enumerate(self.layers):
+            if i > 0:
+                h = layer(h)
+            if i < len(self.layers) - 1:
+                h = activate(self.norms[i](h) if self.norms else h)
+                h = functional.dropout(h, self.dropout, self.training) if self.dropout else h
+        return h
+
+    def _first(self, x):
+        """The first layer's sums."""
+        layer = self.layers[0]
+        if x.layout == torch.sparse_csr:
+            return x @ self._through_groups(layer.weight.T) + layer.bias
+        return layer(self._embedded(x) if self.groups else x)
+
+    def _embedded(self, x):
+        """The columns outside groups, then the embeddings."""
+        embedded = [
+            x[:, start:stop] @ table for (start, stop, _), table in zip(self.groups, self.tables, strict=True)
+        ]
+        return torch.cat([*(x[:, a:b] for a, b in self._plain()), *embedded], dim=1)
+
+    def _through_groups(self, weight):
+        """The first layer's weights (features, units) as seen from the rows: those of a group are its table times what it meets.
+
+        Sparse rows need not be cut into columns then: x @ [A; T B] = [x_A, x_B T] @ [A; B].
+        """
+        if not self.groups:
+            return weight
+        place, parts = 0, {}
+        for a, b in self._plain():
+            parts[a] = weight[place : place + b - a]
+            place += b - a
+        for (start, _, size), table in zip(self.groups, self.tables, strict=True):
+            parts[start] = table @ weight[place : place + size]
+            place += size
+        return torch.cat([parts[start] for start in sorted(parts)])
+
+    def _plain(self):
+        """The ranges of columns outside groups."""
+        stops = [0, *(stop for _, stop, _ in self.groups)]
+        starts = [*(start for start, _, _ in self.groups), self.features]
+        return [(a, b) for a, b in zip(stops, starts, strict=True) if a < b]
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation that lets a batch of a single row pass, by the means and variances met so far."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See `torch.nn.BatchNorm1d`."""
+        if len(x) > 1 or not self.training:
+            return super().forward(x)
+        return functional.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+        )
+
+
+def _uniform(seed):
+    """What draws from (-bound, bound)."""
+    if seed is None:
+        seed = np.random.default_rng(int(torch.randint(2**62, ())))
+    generator = np.random.RandomState(seed) if isinstance(seed, (int, np.integer)) else seed
+
+    def draw(bound, shape, dtype):
+        return torch.from_numpy(np.asarray(generator.uniform(-bound, bound, shape))).to(
+            dtype or torch.float32
+        )
+
+    return draw
