@@ -34,6 +34,7 @@ __all__ = [
     "make_schedule",
     "number",
     "rows_per_batch",
+    "rows_per_batch_or_auto",
     "seed_from",
     "split_seed",
     "takes_rate",
@@ -95,6 +96,11 @@ def is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == "auto"
 
 
+def rows_per_batch_or_auto(batch_size: Any, n: int) -> int | None:
+    """The same as `rows_per_batch`, but None for "auto": the number is to be found out."""
+    return None if is_auto(batch_size) else _rows_per_batch(batch_size, n, "'full', or 'auto'")
+
+
 def rows_per_batch(batch_size: Any, n: int) -> int:
     """The number of rows an update sees, between 1 and n.
 
@@ -105,6 +111,10 @@ def rows_per_batch(batch_size: Any, n: int) -> int:
     n : int
         Rows there are.
     """
+    return _rows_per_batch(batch_size, n, "or 'full'")
+
+
+def _rows_per_batch(batch_size, n, words):
     if isinstance(batch_size, str) and batch_size == "full":
         return n
     if isinstance(batch_size, Real) and not isinstance(batch_size, (bool, np.bool_)):
@@ -114,7 +124,7 @@ def rows_per_batch(batch_size: Any, n: int) -> int:
             return max(1, round(float(batch_size) * n))
     raise ParameterError(
         f"batch_size={batch_size!r} is not a batch size. Give a whole number of at least 1, a fraction between 0 and 1 "
-        "(of all rows), or 'full'."
+        f"(of all rows), {words}."
     )
 
 
@@ -195,13 +205,19 @@ def takes_rate(schedule: Any) -> bool:
 
 
 def make_schedule(
-    learning_rate: Any, loss: Any, given: Mapping[str, Any], epochs: int, updates: float
+    schedule: Any,
+    loss: Any,
+    given: Mapping[str, Any],
+    epochs: int,
+    updates: float,
+    *,
+    name: str = "learning_rate",
 ) -> Any:
     """A schedule from its name; or a typed value as it is.
 
     Parameters
     ----------
-    learning_rate : str or NamedTuple
+    schedule : str or NamedTuple
         A name in `SCHEDULES`, or a schedule.
     loss : NamedTuple
         What "optimal" looks at for its first rate.
@@ -210,10 +226,17 @@ def make_schedule(
     epochs : int
     updates : float
         Epochs to come, and updates an epoch: how long schedules with an end are.
+    name : str
+        What the parameter is called, for messages.
     """
-    if _implements(learning_rate, rate):
-        return _check_fields(learning_rate)
-    kind = SCHEDULES[choose("learning_rate", learning_rate, SCHEDULES)]
+    if _implements(schedule, rate):
+        return _check_fields(schedule)
+    if isinstance(schedule, Real) and not isinstance(schedule, bool):
+        raise ParameterError(
+            f"{name}={schedule!r} is a number, but says how the rate develops. Give the rate as eta0={schedule!r}, together with "
+            f"{name}='constant' or another of {', '.join(map(repr, SCHEDULES))}."
+        )
+    kind = SCHEDULES[choose(name, schedule, SCHEDULES)]
     if kind is Optimal:
         alpha = number("alpha", given["alpha"], at_least=0)
         if alpha == 0:
