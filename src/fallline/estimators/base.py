@@ -21,12 +21,9 @@ from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.choice import Solver, choose_solver, left_to_gain, solver_engine
 from fallline.engines.descent import DescentEngine
 from fallline.engines.linear import LinearEngine
-from fallline.engines.work import work_a_row
 from fallline.errors import FalllineWarning, InputError, InterruptedWarning, ParameterError
 from fallline.history import History
 from fallline.kernels.sweep import Memory
-from fallline.loop import train
-from fallline.monitors.base import Run
 from fallline.monitors.interrupt import Interrupt
 from fallline.monitors.keep_best import KeepBest
 from fallline.monitors.long_epochs import LongEpochs
@@ -57,7 +54,7 @@ from fallline.settings import (
     seed_from,
 )
 from fallline.state import State
-from fallline.tuning import passes_for, train_tuned
+from fallline.tuning import descending, passes_for, plain, solve
 
 __all__ = ["LinearSGD", "copy_attributes", "dense", "initial_values"]
 
@@ -116,9 +113,12 @@ class LinearSGD(BaseEstimator):
         if early_stopping:
             judges.insert(0, Validation(validation, lambda weights: self._score(loss, validation, weights)))
         size = matrix.shape[1], outputs, matrix.dtype, initial
-        run, stop = self._solved(solver, loss, source, size, seed, judges)
+        method = self._method(solver, loss, source, size)
+        state = method.engine.start(*size)
+        order = Order(seed, flag("shuffle", self.shuffle))
+        run, stop = solve(method, state, source, order, self._monitors(judges))
+        _warn_if_interrupted(run, stop)
         state = run.state
-        state.notes["choice"] = solver.note()
         if stop.reason in ("early_stopping", "interrupted") and state.best is not None:
             run.engine.settle(state)
             state.memory.weights[:] = weights = state.best
@@ -128,7 +128,7 @@ class LinearSGD(BaseEstimator):
         self._publish(state, weights, stop)
         if solver.name != "newton":
             # Of a model small enough a pass tells; a larger one's solver has but an estimate, and descent has none.
-            seen = left_to_gain(run.engine, source, weights)
+            seen = left_to_gain(method.engine, source, weights)
             left = left if seen is None else seen
         self.optimality_ = left
         self._warn(run, stop, solver, early_stopping)
@@ -155,41 +155,35 @@ class LinearSGD(BaseEstimator):
                     stacklevel=5,
                 )
 
-    def _solved(self, solver, loss, source, size, seed, judges):
-        """Train; the run and why it ended."""
-        order = Order(seed, flag("shuffle", self.shuffle))
+    def _method(self, solver, loss, source, size):
+        """How to train on a source a model of this size: (columns, outputs, dtype, initial weights)."""
         most = integer("max_iter", self.max_iter)
         if solver.name != "descent":
             tolerance = None if is_auto(self.tol) else 0.0 if self.tol is None else self._tolerance()
-            penalty = make_penalty(self.penalty, self.alpha, self.l1_ratio)
             engine = solver_engine(
                 solver.name,
                 loss,
-                penalty,
+                make_penalty(self.penalty, self.alpha, self.l1_ratio),
                 source,
                 fit_intercept=flag("fit_intercept", self.fit_intercept),
                 tolerance=tolerance,
             )
-            run = Run(engine, source, order, engine.start(*size), most)
-            return run, self._watched(run, lambda monitors: train(run, monitors), judges)
+            return plain(engine, most, solver.note())
         epochs = min(most, passes_for(source.n_rows)) if is_auto(self.learning_rate) else most
-        engine_for = self._engine_for(solver, loss, epochs)
-        begin = engine_for(1.0, 1, epochs)
-        run = Run(begin, source, order, begin.start(*size), epochs)
+        return descending(
+            solver,
+            self._engine_for(solver, loss, epochs),
+            epochs,
+            source=source,
+            outputs=size[1],
+            rate=self._rate,
+            batch_size=None if is_auto(self.batch_size) else rows_per_batch(self.batch_size, source.n_rows),
+        )
 
-        def tuned(monitors):
-            return train_tuned(
-                run,
-                engine_for,
-                monitors,
-                rate=None if is_auto(self.learning_rate) else 1.0,
-                batch_size=None
-                if is_auto(self.batch_size)
-                else rows_per_batch(self.batch_size, source.n_rows),
-                cost=work_a_row(source, size[1], begin.optimizer),
-            )
-
-        return run, self._watched(run, tuned, judges)
+    @property
+    def _rate(self):
+        """The highest rate: None where it is to be found out; schedules that users choose have their own."""
+        return None if is_auto(self.learning_rate) else 1.0
 
     def _judges(self, solver, early_stopping):
         """What keeps the best weights, and says stop when nothing improves."""
@@ -284,13 +278,18 @@ class LinearSGD(BaseEstimator):
             state = begin.start(matrix.shape[1], outputs, matrix.dtype, initial, updates=updates)
         begin.leave_epoch(state)
         source = ArraySource(as_rows(matrix, targets, weight), columns=column_names(X))
-        run = Run(begin, source, Order(seed_from(self.random_state), self.shuffle), state, state.epoch + 1)
-        rate = None if is_auto(self.learning_rate) else 1.0
-
-        def tuned(monitors):
-            return train_tuned(run, engine_for, monitors, rate=rate, batch_size=batch_size, cost=float)
-
-        stop = self._watched(run, tuned, [])
+        method = descending(
+            solver,
+            engine_for,
+            state.epoch + 1,
+            source=source,
+            outputs=outputs,
+            rate=self._rate,
+            batch_size=batch_size,
+        )
+        order = Order(seed_from(self.random_state), self.shuffle)
+        run, stop = solve(method, state, source, order, self._monitors([]))
+        _warn_if_interrupted(run, stop)
         self._publish(run.state, run.engine.weights(run.state), stop)
         self.n_iter_ = 1
         return self
@@ -386,19 +385,12 @@ class LinearSGD(BaseEstimator):
             )
         return training, held_out
 
-    def _watched(self, run, train, judges):
-        """Train under the watch of the judges and of what watches every run."""
+    def _monitors(self, judges):
+        """Who watches: the judges, and what watches every run."""
         limits = (
             [] if self.time_limit is None else [TimeLimit(number("time_limit", self.time_limit, above=0))]
         )
-        stop = train([LongEpochs(), *judges, *limits, Interrupt(), Progress(show=bool(self.verbose))])
-        if stop.reason == "interrupted":
-            warnings.warn(
-                f"Training was interrupted in epoch {run.state.epoch + 1}; the model holds the best weights so far.",
-                InterruptedWarning,
-                stacklevel=6,
-            )
-        return stop
+        return [LongEpochs(), *judges, *limits, Interrupt(), Progress(show=bool(self.verbose))]
 
     def _publish(self, state, weights, stop):
         # What `partial_fit` goes on from; other solvers' memories are large, and nothing goes on from them.
@@ -520,6 +512,16 @@ def _product(weight, class_weight, dtype):
     if class_weight is None:
         return weight
     return (class_weight if weight is None else weight * class_weight).astype(dtype)
+
+
+def _warn_if_interrupted(run, stop):
+    """Say so where Ctrl-C ended training, where the caller called `fit`."""
+    if stop.reason == "interrupted":
+        warnings.warn(
+            f"Training was interrupted in epoch {run.state.epoch + 1}; the model holds the best weights so far.",
+            InterruptedWarning,
+            stacklevel=4,
+        )
 
 
 def _warn(message):

@@ -1,0 +1,81 @@
+"""From a choice to a run: a method says which engine begins, and how it is trained.
+
+::
+
+    solver ──▶ method ──▶ solve ──▶ run, and why it ended
+    which      engine     state,
+    and why    and loop   monitors
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from fallline.data.order import Order
+from fallline.data.rows import TrainingSource
+from fallline.engines.base import Engine
+from fallline.engines.choice import Solver
+from fallline.engines.work import work_a_row
+from fallline.loop import train
+from fallline.monitors.base import Monitor, Run
+from fallline.state import State, Stop
+from fallline.tuning.training import train_tuned
+from fallline.tuning.trials import EngineFor
+
+__all__ = ["Method", "descending", "plain", "solve"]
+
+
+class Method(NamedTuple):
+    """How a model is to be trained.
+
+    Parameters
+    ----------
+    engine : Engine
+        The one that training begins with, and that makes the state to begin from.
+    epochs : int
+        Passes over the rows at most, those already in the state included.
+    choice : dict
+        What was chosen and why, for the state's notes.
+    train : callable
+        Takes a run and its monitors, trains, and says why it ended.
+    """
+
+    engine: Any
+    epochs: int
+    choice: dict[str, str]
+    train: Callable[[Run, Sequence[Monitor]], Stop]
+
+
+def plain(engine: Engine, epochs: int, choice: dict[str, str]) -> Method:
+    """With an engine of which nothing has to be found out."""
+    return Method(engine, epochs, choice, train)
+
+
+def descending(
+    solver: Solver,
+    engine_for: EngineFor,
+    epochs: int,
+    *,
+    source: TrainingSource,
+    outputs: int,
+    rate: float | None,
+    batch_size: int | None,
+) -> Method:
+    """By descent on a linear model, with the rate and the batch size looked for where they are None; see `train_tuned`."""
+    begin: Any = engine_for(1.0, 1, epochs)
+    cost = work_a_row(source, outputs, begin.optimizer)
+
+    def tuned(run, monitors):
+        return train_tuned(run, engine_for, monitors, rate=rate, batch_size=batch_size, cost=cost)
+
+    return Method(begin, epochs, solver.note(), tuned)
+
+
+def solve(
+    method: Method, state: State, source: TrainingSource, order: Order, monitors: Sequence[Monitor]
+) -> tuple[Run, Stop]:
+    """Train by a method from a state on; the run, and why it ended."""
+    state.notes["choice"] = method.choice
+    run = Run(method.engine, source, order, state, method.epochs)
+    return run, method.train(run, monitors)
