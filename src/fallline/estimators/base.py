@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import warnings
-from contextlib import contextmanager
 from inspect import signature
 from typing import Any, Self
 
@@ -22,6 +21,7 @@ from fallline.engines.choice import Solver, choose_solver, left_to_gain, solver_
 from fallline.engines.descent import DescentEngine
 from fallline.engines.linear import LinearEngine
 from fallline.errors import FalllineWarning, InputError, InterruptedWarning, ParameterError
+from fallline.estimators.common import split_rows
 from fallline.history import History
 from fallline.kernels.sweep import Memory
 from fallline.monitors.interrupt import Interrupt
@@ -70,9 +70,11 @@ _PART_BATCH = 32
 class LinearSGD(BaseEstimator):
     """A linear model trained by mini-batch gradient descent.
 
-    Subclasses say what their targets are: `_read_targets` turns y into numbers and a loss, `_held_out` picks rows for
-    validation, and `_score` judges scores on them.
+    Subclasses say what their targets are: `_read_targets` turns y into numbers and a loss, `_stratified` whether they are classes
+    to be held out in equal shares, and `_score` judges scores on rows held out.
     """
+
+    _stratified = False
 
     t_: int
 
@@ -81,23 +83,16 @@ class LinearSGD(BaseEstimator):
 
     # ------------------------------------------------------------------------------------------------ training
 
-    @contextmanager
-    def _all_or_nothing(self):
-        """If training fails, the estimator is as it was before."""
-        before = dict(self.__dict__)
-        try:
-            yield
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
-
     def _fit(self, X, y, coef_init, intercept_init, sample_weight):
         early_stopping = flag("early_stopping", self.early_stopping)
         matrix, weight = self._read_rows(X, sample_weight, reset=True)
         loss, targets, outputs, class_weight = self._read_targets(y, matrix.shape[0], matrix.dtype, new=True)
         weight = _product(weight, class_weight, matrix.dtype)
-        training, held_out = self._split(targets, weight) if early_stopping else (None, None)
+        training, held_out = None, None
+        if early_stopping:
+            training, held_out = split_rows(
+                targets, weight, self.validation_fraction, self.random_state, stratified=self._stratified
+            )
         seed = seed_from(self.random_state)
         loss, targets = self._as_trained(loss, targets, matrix, weight)
         rows = as_rows(matrix, targets, weight)
@@ -372,18 +367,6 @@ class LinearSGD(BaseEstimator):
         if intercept_init is not None:
             weights[:, -1] = initial_values("intercept_init", intercept_init, (outputs,))
         return weights
-
-    def _split(self, targets, weight):
-        """Rows to train on and rows to validate on."""
-        share = number("validation_fraction", self.validation_fraction, above=0, below=1)
-        held_out = self._held_out(targets, share)
-        training = np.setdiff1d(np.arange(len(targets), dtype=np.uint64), held_out)
-        if weight is not None and not weight[held_out].any():
-            raise InputError(
-                "All rows held out for validation weigh 0, so nothing can be judged on them. Choose another random_state or a "
-                "larger validation_fraction."
-            )
-        return training, held_out
 
     def _monitors(self, judges):
         """Who watches: the judges, and what watches every run."""

@@ -9,7 +9,6 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 
@@ -18,11 +17,12 @@ from fallline.engines.linear import LinearEngine
 from fallline.engines.threads import on_threads
 from fallline.errors import InputError, ParameterError
 from fallline.estimators.base import LinearSGD
+from fallline.estimators.common import all_or_nothing
 from fallline.objective.domains import ANY_NUMBER, CLASSES
 from fallline.objective.links import Identity, highest
 from fallline.objective.losses import OneVersusRest
 from fallline.objective.losses.log_loss import LogLoss
-from fallline.settings import make_loss, number, split_seed
+from fallline.settings import make_loss, number
 
 __all__ = ["SGDClassifier"]
 
@@ -193,6 +193,8 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
 
     classes_: np.ndarray
 
+    _stratified = True
+
     def __init__(
         self,
         loss="hinge",
@@ -277,7 +279,7 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         -------
         self
         """
-        with self._all_or_nothing(), on_threads(self._threads()):
+        with all_or_nothing(self), on_threads(self._threads()):
             return self._fit(X, y, coef_init, intercept_init, sample_weight)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> SGDClassifier:
@@ -302,7 +304,7 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
                 f"class_weight={self.class_weight!r} needs all the data, but partial_fit sees one part at a time. "
                 "Compute weights on a sample with sklearn.utils.class_weight.compute_class_weight and pass them as a dict."
             )
-        with self._all_or_nothing():
+        with all_or_nothing(self):
             self._announce(classes)
             return self._partial_fit(X, y, sample_weight)
 
@@ -431,15 +433,6 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         except ValueError as error:
             raise ParameterError(
                 f"class_weight={self.class_weight!r} does not fit the classes {self.classes_!r}: {error}"
-            ) from error
-
-    def _held_out(self, targets, share):
-        split = StratifiedShuffleSplit(1, test_size=share, random_state=split_seed(self.random_state))
-        try:
-            return np.sort(next(split.split(targets, targets))[1]).astype(np.uint64)
-        except ValueError as error:
-            raise InputError(
-                f"early_stopping cannot hold out validation_fraction={share:g} of the rows: {error}"
             ) from error
 
     def _score(self, loss, source, weights):

@@ -13,6 +13,7 @@ from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.threads import single_threaded
 from fallline.errors import ParameterError
 from fallline.estimators.base import LinearSGD, initial_values
+from fallline.estimators.common import all_or_nothing
 from fallline.objective.losses.hinge import Hinge
 from fallline.objective.losses.quantile import Quantile
 from fallline.objective.penalties import Linear
@@ -178,7 +179,7 @@ class SGDOneClassSVM(OutlierMixin, LinearSGD):
         self
         """
         intercept = None if offset_init is None else 1 - initial_values("offset_init", offset_init, (1,))
-        with self._all_or_nothing():
+        with all_or_nothing(self):
             return self._fit(X, y, coef_init, intercept, sample_weight)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> SGDOneClassSVM:
@@ -196,7 +197,7 @@ class SGDOneClassSVM(OutlierMixin, LinearSGD):
         self
         """
         self._require_parts_suffice()
-        with self._all_or_nothing():
+        with all_or_nothing(self):
             self._centre = None
             return self._partial_fit(X, y, sample_weight)
 

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.model_selection import ShuffleSplit
 
 from fallline.data.arrays import as_numbers
 from fallline.engines.linear import LinearEngine
-from fallline.errors import InputError
 from fallline.estimators.base import LinearSGD
-from fallline.settings import make_loss, split_seed
+from fallline.estimators.common import all_or_nothing
+from fallline.settings import make_loss
 
 __all__ = ["SGDRegressor"]
 
@@ -250,7 +249,7 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         -------
         self
         """
-        with self._all_or_nothing():
+        with all_or_nothing(self):
             return self._fit(X, y, coef_init, intercept_init, sample_weight)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> SGDRegressor:
@@ -268,7 +267,7 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         self
         """
         self._require_parts_suffice()
-        with self._all_or_nothing():
+        with all_or_nothing(self):
             return self._partial_fit(X, y, sample_weight)
 
     def predict(self, X: Any) -> np.ndarray:
@@ -304,15 +303,6 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         super()._adopt(coefficients, intercepts, t)
         self._loss = make_loss(self.loss, self.get_params(deep=False), _suits)
         self._several = coefficients.ndim == 2
-
-    def _held_out(self, targets, share):
-        split = ShuffleSplit(1, test_size=share, random_state=split_seed(self.random_state))
-        try:
-            return np.sort(next(split.split(targets))[1]).astype(np.uint64)
-        except ValueError as error:
-            raise InputError(
-                f"early_stopping cannot hold out validation_fraction={share:g} of the rows: {error}"
-            ) from error
 
     def _publish(self, state, weights, stop):
         super()._publish(state, weights, stop)
