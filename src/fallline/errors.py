@@ -13,6 +13,7 @@
     ├── CacheError (OSError)                a cache file that cannot be written or read
     │   └── DamagedCacheError               one that is not as it was written; it has been removed
     ├── ModelError (ValueError)             a file that is no model, or none that this version reads
+    ├── ProcessError (RuntimeError)         another of the processes that train together has ended
     └── MissingDependencyError (ImportError)            an extra that is not installed
 
     FalllineWarning (UserWarning)
@@ -36,6 +37,7 @@ __all__ = [
     "NonFiniteError",
     "NotNumbersError",
     "ParameterError",
+    "ProcessError",
     "StateError",
     "TargetError",
 ]
@@ -83,6 +85,10 @@ class DamagedCacheError(CacheError):
 
 class ModelError(FalllineError, ValueError):
     """A model file is missing, damaged, or of a format that this version does not read."""
+
+
+class ProcessError(FalllineError, RuntimeError):
+    """Another of the processes that train together has ended, or cannot be reached."""
 
 
 class MissingDependencyError(FalllineError, ImportError):

@@ -1,7 +1,7 @@
 """The loop. For each block: sweep it, note what happened, ask the monitors.
 
-It knows no loss, no file format and no device. Everything that changes is in the state, so a run that is given a
-state from earlier goes on from there.
+It knows no loss, no file format and no device, and where many processes train together, only that what a monitor says on one
+of them holds for all. Everything that changes is in the state, so a run that is given a state from earlier goes on from there.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _epoch(run, monitors):
             source.require_finite(block.rows)
             raise run.engine.divergence(source, state)
         state.advance(sums, position, time.perf_counter() - began)
-        stop = _first([monitor.after_block(run) for monitor in monitors])
+        stop = run.processes.agreed(_first([monitor.after_block(run) for monitor in monitors]))
         if stop is None and run.updates_left == 0:
             stop = _ALL_UPDATES
         if stop is not None:
@@ -75,7 +75,9 @@ def _epoch(run, monitors):
     if state.position < source.n_rows:
         return stop
     state.end_epoch(run.engine.penalty_met(state), source.n_rows)
-    return _first([stop, run.engine.finished(state), *(monitor.after_epoch(run) for monitor in monitors)])
+    finished = run.engine.finished(state)
+    said = run.processes.agreed(_first([monitor.after_epoch(run) for monitor in monitors]))
+    return _first([stop, finished, said])
 
 
 def _first(stops):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fallline.data.order import Order
 from fallline.data.rows import TrainingSource
 from fallline.engines.base import Engine
+from fallline.parallel.alone import Alone
 from fallline.state import State, Stop
 
 __all__ = ["Monitor", "Run", "Stop"]
@@ -32,6 +33,8 @@ class Run:
         Epochs to make in all, those already in the state included.
     max_updates : int, optional
         Updates to make in all.
+    processes : Alone or Processes
+        Those that train together, each with a run like this.
     """
 
     engine: Engine
@@ -40,6 +43,7 @@ class Run:
     state: State
     epochs: int
     max_updates: int | None = None
+    processes: Alone = field(default_factory=Alone)
 
     @property
     def updates_left(self) -> int | None:
