@@ -43,7 +43,7 @@ from fallline.objective.domains import ANY_NUMBER
 from fallline.objective.penalties import L2
 from fallline.optim.optimizers import OPTIMIZERS
 from fallline.settings import make_schedule
-from fallline.training.recipe import class_loss, regression_loss
+from fallline.training.losses import class_loss, regression_loss
 from fallline.tuning import LEARNING_RATE, train_tuned
 from measuring import table
 

@@ -27,7 +27,7 @@ from fallline.cli.screen import console, say
 from fallline.errors import ParameterError
 from fallline.files import require_writable, written_whole
 from fallline.settings import integer
-from fallline.training.recipe import task_for
+from fallline.training.losses import task_for
 
 if TYPE_CHECKING:
     from fallline.model import Model

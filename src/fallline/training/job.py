@@ -3,46 +3,38 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from fallline.data.arrays import as_array
 from fallline.data.budget import memory_budget
-from fallline.data.cache import default_folder
-from fallline.data.encoder import Plan, aimed, make_plan
-from fallline.data.further import known_columns, text_columns
+from fallline.data.encoder import Plan
 from fallline.data.order import Order
 from fallline.data.prepared import Preparing, prepare
-from fallline.data.sources import open_source
+from fallline.data.sources.base import Source
 from fallline.data.sources.options import ReadOptions
-from fallline.engines.work import work_a_row
-from fallline.errors import CacheError, DamagedCacheError, FalllineWarning, InterruptedWarning, ParameterError
-from fallline.loop import train as run_loop
+from fallline.errors import DamagedCacheError, FalllineWarning, InterruptedWarning
 from fallline.model import Model
-from fallline.monitors.base import Run
+from fallline.monitors.base import Monitor
 from fallline.monitors.interrupt import Interrupt
 from fallline.monitors.keep_best import KeepBest
 from fallline.monitors.long_epochs import LongEpochs
 from fallline.monitors.tell import Tell
 from fallline.monitors.time_limit import TimeLimit
 from fallline.monitors.validation import Validation
-from fallline.names import listed
 from fallline.objective.domains import ANY_NUMBER
 from fallline.objective.links import Identity
 from fallline.objective.losses import name_of
 from fallline.objective.losses.offset import Offset
-from fallline.scorers import LinearScorer
 from fallline.settings import number, seed_from
 from fallline.training.held_out import HeldOut
-from fallline.training.recipe import Recipe, class_loss, regression_loss, task_for
+from fallline.training.losses import class_loss, loss_for, regression_loss
+from fallline.training.opening import cache_folder, opened
+from fallline.training.recipes import LinearRecipe, Recipe
 from fallline.training.summary import judged, summarised
-from fallline.tuning import train_tuned
+from fallline.tuning import solve
 
 __all__ = ["train"]
 
@@ -168,7 +160,9 @@ def train(
     True
     """
     began = time.perf_counter()
-    recipe = Recipe(penalty, alpha, l1_ratio, solver, optimizer, learning_rate, schedule, batch_size, epochs)
+    recipe = LinearRecipe(
+        penalty, alpha, l1_ratio, solver, optimizer, learning_rate, schedule, batch_size, epochs
+    )
     recipe.check()
     limits = [] if time_limit is None else [TimeLimit(number("time_limit", time_limit, above=0))]
     order, budget = Order(seed_from(seed)), memory_budget(memory)
@@ -180,100 +174,70 @@ def train(
         "text": text,
         "task": task,
     }
-    if plan is not None and not isinstance(plan, Plan):
-        plan = Plan.from_json(plan)
-    if plan is None:
-        options = options.as_text([*categorical, *text])
-    else:
-        options = options.as_text(text_columns(plan)).with_known(known_columns(plan))
-    source, target = _opened(data, target, options)
-    made = _planned(source, plan, target, asked, loss)
-    held_out = HeldOut.of(validation, order.seed, made, options)
+    source, plan, options = opened(data, target, plan, asked, loss, options)
+    held_out = HeldOut.of(validation, order.seed, plan, options)
     opening = time.perf_counter() - began
-    how = _preparing(made, loss, budget, _folder(cache))
-
-    def attempt():
-        return _trained(source, made, how, held_out, recipe, order, loss, limits, progress)
-
+    how = _preparing(plan, loss, budget, cache_folder(cache))
+    job = _Job(source, plan, how, held_out, recipe, loss, order, limits, progress)
     try:
-        model = attempt()
+        model = job.done()
     except DamagedCacheError as error:
         warnings.warn(f"{error} Training begins anew.", FalllineWarning, stacklevel=2)
-        model = attempt()
+        model = job.done()
     model.summary["seconds"] |= {"opening": opening, "total": time.perf_counter() - began}
     return model
 
 
-def _trained(source, plan, how, held_out, recipe, order, loss, limits, progress):
-    """The model that comes of a source, from encoding to the summary."""
-    prepared = prepare(source, plan, how._replace(tell=_scaled(progress, 0.0, 0.5)))
-    training, judging = held_out.parts(prepared, how)
-    encoder = prepared.encoder
-    chosen = class_loss(loss, len(encoder.classes)) if encoder.classes else regression_loss(loss)
-    objective = Offset(chosen) if plan.offset is not None else chosen
-    solver = recipe.solver_for(objective, training.n_columns, _outputs(encoder))
-    monitors = _monitors(judging, limits, _scaled(progress, 0.5 * (not prepared.found), 1.0))
-    run, stop = _solved(recipe, solver, objective, training, _outputs(encoder), order, monitors)
-    engine, state = run.engine, run.state
-    if engine.exploded(training, state):
-        raise engine.divergence(training, state)
-    model = Model(encoder, LinearScorer(_final(run, stop)), chosen, {}, state.history)
-    if judging is not None:
-        model.summary["validation"] = judged(model, judging)
-    model.summary.update(summarised(source, prepared, recipe, run, stop, how.budget))
-    return model
+@dataclass(frozen=True)
+class _Job:
+    """All that is known before the long work."""
+
+    source: Source
+    plan: Plan
+    how: Preparing
+    held_out: HeldOut
+    recipe: Recipe
+    loss: Any
+    order: Order
+    limits: Sequence[Monitor]
+    progress: Callable[[float, str], None] | None
+
+    def done(self) -> Model:
+        """The model, from encoding to the summary."""
+        how = self.how._replace(tell=_scaled(self.progress, 0.0, 0.5))
+        prepared = prepare(self.source, self.plan, how)
+        training, judging = self.held_out.parts(prepared, self.how)
+        loss = loss_for(self.loss, prepared.encoder)
+        objective = Offset(loss) if self.plan.offset is not None else loss
+        begun = self.recipe.begin(objective, prepared.encoder, training, self.order.seed)
+        tell = _scaled(self.progress, 0.5 * (not prepared.found), 1.0)
+        monitors = self._monitors(None if judging is None else begun.rows(judging), tell)
+        run, stop = solve(begun.method, begun.state, begun.rows(training), self.order, monitors)
+        if run.engine.exploded(run.source, run.state):
+            raise run.engine.divergence(run.source, run.state)
+        scorer = self.recipe.scorer(run, _final(run, stop))
+        model = Model(prepared.encoder, scorer, loss, {}, run.state.history)
+        if judging is not None:
+            model.summary["validation"] = judged(model, judging)
+        model.summary.update(summarised(self.source, prepared, self.recipe, run, stop, self.how.budget))
+        return model
+
+    def _monitors(self, judging, tell):
+        judges = [] if judging is None else [Validation(judging)]
+        quantity = "objective" if judging is None else "validation_loss"
+        return [LongEpochs(), *judges, KeepBest(quantity), *self.limits, Interrupt(), Tell(tell)]
 
 
-def _solved(recipe, solver, loss, training, outputs, order, monitors):
-    """Train; the run, and why it ended."""
-    size, most = (training.n_columns, outputs, np.float32), recipe.epochs_for(training.n_rows, solver)
-    if solver.name != "descent":
-        engine = recipe.solving(loss, training, solver)
-        run = Run(engine, training, order, engine.start(*size), most)
-        run.state.notes["choice"] = solver.note()
-        return run, run_loop(run, monitors)
-    engine_for = recipe.engine_for(loss, training.n_rows, solver)
-    begin = engine_for(1.0, 1, 1)
-    run = Run(begin, training, order, begin.start(*size), most)
-    run.state.notes["choice"] = solver.note()
-    stop = train_tuned(
-        run,
-        engine_for,
-        monitors,
-        rate=recipe.rate,
-        batch_size=recipe.batch_size_for(training.n_rows),
-        cost=work_a_row(training, outputs, begin.optimizer),
-    )
-    return run, stop
-
-
-def _opened(data, target, options):
-    """The source, and the name of the target in it."""
-    if target is None or isinstance(target, str):
-        return open_source(data, options=options), target
-    source = open_source(data, target_values=as_array(target, "target"), options=options)
-    return source, source.schema.names[-1]
-
-
-def _planned(source, plan, target, asked, loss):
-    """The plan that was given; or one from a look at the data."""
-    if plan is None:
-        if target is None:
-            names = listed(source.schema.names)
-            raise ParameterError(f"Which column is to be predicted? Give a target, one of: {names}.")
-        return make_plan(source, target=target, **{**asked, "task": task_for(asked["task"], loss)})
-    given = [name for name, value in asked.items() if value not in (None, (), [])]
-    if given:
-        raise ParameterError(
-            f"{given[0]}= and plan= both say what becomes of columns. Change it in the plan."
+def _final(run, stop):
+    """The weights to keep: the last; or the best, where training ended before its schedule did."""
+    early = stop.reason in {"interrupted", "time_limit"} and run.state.best is not None
+    if stop.reason == "interrupted":
+        warnings.warn(
+            f"Training was interrupted in epoch {run.state.epoch + 1}; the model holds the best weights so far.",
+            InterruptedWarning,
+            stacklevel=4,
         )
-    if plan.target is None and target is not None:
-        return aimed(plan, source, target, task_for(None, loss))
-    if target not in (None, plan.target):
-        raise ParameterError(
-            f"target={target!r} is not the plan's ({plan.target!r}). Leave it out, or change the plan."
-        )
-    return plan
+    return run.engine.copied(run.state.best if early else run.weights)
 
 
 def _preparing(plan, loss, budget, folder):
@@ -291,32 +255,6 @@ def _preparing(plan, loss, budget, folder):
     )
 
 
-def _folder(cache):
-    """Where encoded rows are kept; None for nowhere."""
-    if cache is False:
-        return None
-    folder = default_folder() if cache is True else Path(cache)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        found = f"Encoded rows cannot be kept in the folder {str(folder)!r} ({error.strerror})."
-        if cache is not True:
-            raise CacheError(f"{found} Choose another one, or do without with --no-cache.") from error
-        warnings.warn(
-            f"{found} They are not kept; choose another folder with --cache DIR.",
-            FalllineWarning,
-            stacklevel=3,
-        )
-        return None
-    return folder
-
-
-def _outputs(encoder):
-    """How many scores a row has."""
-    return len(encoder.classes) if encoder.task == "multiclass" else 1
-
-
 def _nobody(share, what):
     """Listens to progress where nobody else does."""
 
@@ -326,21 +264,3 @@ def _scaled(progress, begin, end):
     if progress is None:
         return _nobody
     return lambda share, what: progress(begin + share * (end - begin), what)
-
-
-def _monitors(judging, limits, tell):
-    judges = [] if judging is None else [Validation(judging)]
-    quantity = "objective" if judging is None else "validation_loss"
-    return [LongEpochs(), *judges, KeepBest(quantity), *limits, Interrupt(), Tell(tell)]
-
-
-def _final(run, stop):
-    """The weights to keep: the last; or the best, where training ended before its schedule did."""
-    early = stop.reason in {"interrupted", "time_limit"} and run.state.best is not None
-    if stop.reason == "interrupted":
-        warnings.warn(
-            f"Training was interrupted in epoch {run.state.epoch + 1}; the model holds the best weights so far.",
-            InterruptedWarning,
-            stacklevel=3,
-        )
-    return np.array(run.state.best if early else run.weights)

@@ -11,14 +11,11 @@ from fallline.data.order import Order
 from fallline.data.prepared import Prepared
 from fallline.data.rows import TrainingSource
 from fallline.data.sources.base import Source
-from fallline.engines.descent import DescentEngine
 from fallline.model import Model
 from fallline.monitors.base import Run
 from fallline.objective.losses import name_of
-from fallline.settings import takes_rate
 from fallline.state import Stop
-from fallline.training.recipe import Recipe
-from fallline.tuning import BATCH_SIZE, LEARNING_RATE
+from fallline.training.recipes import Recipe
 
 __all__ = ["judged", "summarised"]
 
@@ -63,42 +60,17 @@ def _data(source, encoder, run):
 
 
 def _training(recipe, run):
-    engine, state = run.engine, run.state
-    choice, solved = state.notes["choice"], state.notes.get("solver", {})
+    state = run.state
     return {
-        "loss": name_of(engine.loss),
-        "penalty": recipe.penalty or "none",
-        "alpha": recipe.alpha_for(run.source.n_rows),
-        "solver": choice["solver"],
-        "why_solver": choice["reason"],
-        "optimality": solved.get("left"),
+        "loss": name_of(run.engine.loss),
+        **recipe.told(run),
         "batch_sizes": sorted({record["batch_size"] for record in state.history if "batch_size" in record}),
-        **(_descent(recipe, run) if isinstance(engine, DescentEngine) else {}),
         "seed": run.order.seed,
         "epochs": state.epoch,
         "updates": state.updates,
         "loss_at_end": state.history[-1]["loss"] if state.history else None,
         "rows_a_second": _speed(state),
     }
-
-
-def _descent(recipe, run):
-    """What only descent has."""
-    engine, state = run.engine, run.state
-    return {
-        "optimizer": type(engine.optimizer).__name__,
-        "schedule": type(engine.schedule).__name__,
-        "learning_rate": _rate(recipe, state),
-        "batch_size": engine.batch_size,
-        "found": {name: state.notes[name] for name in (BATCH_SIZE, LEARNING_RATE) if name in state.notes},
-    }
-
-
-def _rate(recipe, state):
-    """The highest rate, given or found; None for schedules that name none."""
-    if not takes_rate(recipe.schedule_or_usual):
-        return None
-    return state.notes[LEARNING_RATE]["value"] if recipe.rate is None else recipe.rate
 
 
 def _speed(state):

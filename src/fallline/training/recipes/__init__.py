@@ -1,0 +1,9 @@
+"""Recipes: how to train, from what was given to typed values, once it is known how many rows and classes there are.
+
+To add a kind of model: a page with the members of `Recipe`.
+"""
+
+from fallline.training.recipes.base import Recipe
+from fallline.training.recipes.linear import LinearRecipe
+
+__all__ = ["LinearRecipe", "Recipe"]

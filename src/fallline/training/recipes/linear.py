@@ -1,0 +1,157 @@
+"""Linear models: by a solver that needs no rate, or by descent."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fallline.data.encoder import Encoder
+from fallline.data.rows import TrainingSource
+from fallline.engines.choice import Solver, choose_solver, solver_engine
+from fallline.engines.descent import DescentEngine
+from fallline.monitors.base import Run
+from fallline.objective.losses import LOSSES
+from fallline.scorers import LinearScorer
+from fallline.settings import (
+    integer,
+    is_auto,
+    make_optimizer,
+    make_penalty,
+    make_schedule,
+    number,
+    rows_per_batch_or_auto,
+    takes_rate,
+)
+from fallline.training.losses import n_outputs
+from fallline.training.recipes.base import Begun
+from fallline.tuning import BATCH_SIZE, LEARNING_RATE, EngineFor, Method, descending, passes_for, plain
+
+__all__ = ["LinearRecipe"]
+
+# Passes of a solver that says itself when it is there.
+_MOST_PASSES = 100
+_SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
+
+
+class LinearRecipe(NamedTuple):
+    """What was given for a linear model; see `fallline.train`, and `Recipe` for what can be done with it."""
+
+    penalty: str | None
+    alpha: float | None
+    l1_ratio: float
+    solver: Any
+    optimizer: Any
+    learning_rate: float | str
+    schedule: Any
+    batch_size: float | str
+    epochs: int | None
+
+    def check(self) -> None:
+        """See `Recipe.check`."""
+        loss = LOSSES["log_loss"]()
+        solver = self._solver_for(loss, 10, 1)
+        make_penalty(self.penalty, self._alpha_for(1000), self.l1_ratio)
+        self._epochs_for(1000, solver)
+        if solver.name == "descent":
+            self._engine_for(loss, 1000, solver)(self._rate or 1.0, self._batch_size_for(1000) or 1, 1)
+
+    def begin(self, loss: Any, encoder: Encoder, source: TrainingSource, seed: int) -> Begun:  # noqa: ARG002 (see `Recipe`)
+        """See `Recipe.begin`."""
+        outputs = n_outputs(encoder)
+        method = self._method(loss, source, outputs)
+        state = method.engine.start(source.n_columns, outputs, np.float32)
+        return Begun(method, state, lambda rows: rows)
+
+    def scorer(self, run: Run, weights: np.ndarray) -> LinearScorer:  # noqa: ARG002 (see `Recipe`)
+        """See `Recipe.scorer`."""
+        return LinearScorer(weights)
+
+    def told(self, run: Run) -> dict[str, Any]:
+        """See `Recipe.told`."""
+        choice, solved = run.state.notes["choice"], run.state.notes.get("solver", {})
+        return {
+            "penalty": self.penalty or "none",
+            "alpha": self._alpha_for(run.source.n_rows),
+            "solver": choice["solver"],
+            "why_solver": choice["reason"],
+            "optimality": solved.get("left"),
+            **(self._descent_told(run) if isinstance(run.engine, DescentEngine) else {}),
+        }
+
+    def _descent_told(self, run):
+        """What only descent has."""
+        engine, notes = run.engine, run.state.notes
+        rate = self._rate if takes_rate(self._schedule) else None
+        if rate is None and LEARNING_RATE in notes:
+            rate = notes[LEARNING_RATE]["value"]
+        return {
+            "optimizer": type(engine.optimizer).__name__,
+            "schedule": type(engine.schedule).__name__,
+            "learning_rate": rate,
+            "batch_size": engine.batch_size,
+            "found": {name: notes[name] for name in (BATCH_SIZE, LEARNING_RATE) if name in notes},
+        }
+
+    def _method(self, loss: Any, source: TrainingSource, outputs: int) -> Method:
+        """The solver that was asked for or suits, with what it needs."""
+        solver = self._solver_for(loss, source.n_columns, outputs)
+        epochs = self._epochs_for(source.n_rows, solver)
+        if solver.name != "descent":
+            penalty = make_penalty(self.penalty, self._alpha_for(source.n_rows), self.l1_ratio)
+            return plain(solver_engine(solver.name, loss, penalty, source), epochs, solver.note())
+        return descending(
+            solver,
+            self._engine_for(loss, source.n_rows, solver),
+            epochs,
+            source=source,
+            outputs=outputs,
+            rate=self._rate,
+            batch_size=self._batch_size_for(source.n_rows),
+        )
+
+    def _solver_for(self, loss: Any, columns: int, outputs: int) -> Solver:
+        """Which solver, and why."""
+        usual = {"learning_rate": "auto", "schedule": None, "batch_size": "auto"}
+        given = [name for name, value in usual.items() if getattr(self, name) != value]
+        return choose_solver(self.solver, self.optimizer, given, loss, columns, outputs)
+
+    def _alpha_for(self, rows: int) -> float:
+        """Strength of the penalty for so many rows."""
+        return 1.0 / rows if self.alpha is None else number("alpha", self.alpha, at_least=0)
+
+    def _epochs_for(self, rows: int, solver: Solver) -> int:
+        """Passes over so many rows, at most."""
+        usual = passes_for(rows) if solver.name == "descent" else _MOST_PASSES
+        return usual if self.epochs is None else integer("epochs", self.epochs)
+
+    @property
+    def _schedule(self) -> Any:
+        """How the rate of descent develops."""
+        return "cosine" if self.schedule is None else self.schedule
+
+    def _batch_size_for(self, rows: int) -> int | None:
+        """Rows an update sees; None where that is to be found out."""
+        return rows_per_batch_or_auto(self.batch_size, rows)
+
+    @property
+    def _rate(self) -> float | None:
+        """The highest rate; None where that is to be found out. A schedule that names no rate of its own has nothing to find."""
+        if not is_auto(self.learning_rate):
+            return number("learning_rate", self.learning_rate, above=0)
+        return None if takes_rate(self._schedule) else 1.0
+
+    def _engine_for(self, loss: Any, rows: int, solver: Solver) -> EngineFor:
+        """What makes the engine of descent for a loss and so many rows, from rate, batch size and updates."""
+        alpha, epochs = self._alpha_for(rows), self._epochs_for(rows, solver)
+        optimizer = make_optimizer("adam" if solver.optimizer is None else solver.optimizer)
+        penalty = make_penalty(self.penalty, alpha, self.l1_ratio)
+        given = {**_SCHEDULE_PARAMETERS, "alpha": alpha}
+
+        def engine(rate, batch_size, updates):
+            schedule = make_schedule(
+                self._schedule, loss, {**given, "eta0": rate}, epochs, updates / epochs, name="schedule"
+            )
+            return DescentEngine(loss, optimizer, schedule, batch_size, penalty)
+
+        return engine
