@@ -260,6 +260,11 @@ class ArraySource:
             yield self._rows.block(rows), stop
             position = stop
 
+    def part(self, begin: int, end: int) -> ArraySource:
+        """The rows from one position to another, in order, as a source."""
+        rows = np.arange(begin, end, dtype=np.uint64) if self._subset is None else self._subset[begin:end]
+        return ArraySource(self._rows, subset=rows, columns=self._columns)
+
     def targets(self) -> tuple[np.ndarray, np.ndarray]:
         """See `TrainingSource.targets`."""
         rows = slice(None) if self._subset is None else self._subset

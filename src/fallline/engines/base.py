@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from fallline.data.order import Order
@@ -48,6 +49,22 @@ class Engine:
 
     def measure(self, source: TrainingSource, weights: Any) -> float:
         """The mean of weight times loss over a source, at fixed weights; NaN where a score is not finite."""
+        raise NotImplementedError
+
+    def penalise(self, weights: Any) -> float:
+        """The penalty of weights."""
+        return 0.0
+
+    def branched(self, state: State) -> State:
+        """A state that begins where another stands, and shares nothing with it."""
+        raise NotImplementedError
+
+    def begun(self, weights: Any) -> State:
+        """A new state that begins at weights, which stay as they are."""
+        raise NotImplementedError
+
+    def collected(self, blocks: Iterable[Any]) -> Any:
+        """A copy of the rows of some blocks, as a source in memory; its `part(begin, end)` is one of some of them."""
         raise NotImplementedError
 
     def block_rows(self, state: State, source: TrainingSource) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fallline.data.rows import TrainingSource
+from fallline.data.rows import ArraySource, TrainingSource, rows_of
 from fallline.engines.base import IN_ORDER, Engine
 from fallline.errors import DivergenceError, StateError
 from fallline.kernels.blocks import Block
@@ -54,6 +56,19 @@ class LinearEngine(Engine):
     def copied(self, weights: np.ndarray) -> np.ndarray:
         """See `Engine.copied`."""
         return np.array(weights)
+
+    def branched(self, state: State) -> State:
+        """See `Engine.branched`."""
+        return State(copy.deepcopy(state.memory))
+
+    def begun(self, weights: np.ndarray) -> State:
+        """See `Engine.begun`."""
+        return self.start(weights.shape[1] - 1, len(weights), weights.dtype, weights)
+
+    def collected(self, blocks: Iterable[Block]) -> ArraySource:
+        """See `Engine.collected`."""
+        parts = [rows_of(block) for block in blocks]
+        return ArraySource(type(parts[0]).concatenate(parts))
 
     def block_rows(self, state: State, source: TrainingSource) -> int:
         """See `Engine.block_rows`."""

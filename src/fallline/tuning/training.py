@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
+from fallline.engines.together import rows_from, rows_in_turn
 from fallline.loop import train
 from fallline.monitors.base import Monitor, Run
 from fallline.objective.losses import is_least_at_zero
+from fallline.parallel.agreeing import told_by_first
 from fallline.state import Stop
 from fallline.tuning.batch import choose_batch_size
 from fallline.tuning.rate import probe_rate
@@ -31,6 +34,10 @@ _ANY = {
 }
 
 
+def _as_it_is(engine):
+    return engine
+
+
 def train_tuned(
     run: Run,
     engine_for: EngineFor,
@@ -39,6 +46,7 @@ def train_tuned(
     rate: float | None,
     batch_size: int | None,
     cost: Callable[[int], float],
+    joined: Callable[[Any], Any] = _as_it_is,
 ) -> Stop:
     """Find the batch size and the rate where they are not given, note them in the state, and train.
 
@@ -57,6 +65,8 @@ def train_tuned(
         None to look for one.
     cost : callable
         What a row costs in batches of so many rows; see `choose_batch_size`.
+    joined : callable
+        Makes of an engine the one that many processes train with together. What they look for, the first finds alone.
 
     Returns
     -------
@@ -70,7 +80,12 @@ def train_tuned(
     DivergenceError
         If training diverged at the rate given, or at each that was tried.
     """
-    source, notes, seed = run.source, run.state.notes, run.order.seed
+    source, rows, notes, seed = (
+        rows_from(run.source),
+        rows_in_turn(run.source),
+        run.state.notes,
+        run.order.seed,
+    )
     if is_least_at_zero(run.engine.loss):
         if batch_size is None:
             batch_size = notes.setdefault(BATCH_SIZE, dict(_ANY[BATCH_SIZE]))["value"]
@@ -78,16 +93,23 @@ def train_tuned(
             rate = notes.setdefault(LEARNING_RATE, dict(_ANY[LEARNING_RATE]))["value"]
     if batch_size is None:
         if BATCH_SIZE not in notes:
-            visits = run.epochs * source.n_rows
-            notes[BATCH_SIZE] = choose_batch_size(
-                engine_for, run.state, source, seed, cost=cost, visits=visits
-            ).note()
+            notes[BATCH_SIZE] = told_by_first(
+                run.processes,
+                lambda: choose_batch_size(
+                    engine_for, run.state, source, seed, cost=cost, visits=run.epochs * rows
+                ).note(),
+            )
         batch_size = notes[BATCH_SIZE]["value"]
-    updates = run.epochs * -(-source.n_rows // batch_size)
+    size, updates = batch_size, run.epochs * -(-rows // batch_size)
     if rate is not None:
-        run.engine = engine_for(rate, batch_size, updates)
+        run.engine = joined(engine_for(rate, size, updates))
         return train(run, monitors)
     if LEARNING_RATE not in notes:
-        found = probe_rate(engine_for, run.state, source, seed, batch_size=batch_size, updates=updates)
-        notes[LEARNING_RATE] = {**found.note(), "restarts": []}
-    return train_recovering(run, lambda rate: engine_for(rate, batch_size, updates), monitors)
+        notes[LEARNING_RATE] = told_by_first(
+            run.processes,
+            lambda: {
+                **probe_rate(engine_for, run.state, source, seed, batch_size=size, updates=updates).note(),
+                "restarts": [],
+            },
+        )
+    return train_recovering(run, lambda rate: joined(engine_for(rate, size, updates)), monitors)

@@ -6,18 +6,14 @@ training afterwards begins with the state as it was and visits every row in its 
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-
 from fallline.data.order import Order
-from fallline.data.rows import ArraySource, Rows, TrainingSource, rows_of
-from fallline.engines.base import IN_ORDER
-from fallline.engines.linear import LinearEngine
+from fallline.data.rows import TrainingSource
+from fallline.engines.base import IN_ORDER, Engine
 from fallline.errors import DivergenceError
 from fallline.loop import train
 from fallline.monitors.base import Run
@@ -45,12 +41,12 @@ def most_visits(visits: int) -> int:
 class EngineFor(Protocol):
     """Makes an engine with this highest rate and batch size, whose schedule ends after so many updates."""
 
-    def __call__(self, rate: float, batch_size: int, updates: int) -> LinearEngine:
+    def __call__(self, rate: float, batch_size: int, updates: int) -> Engine:
         """The engine."""
 
 
-def drawn(source: TrainingSource, seed: int, most: int) -> Rows:
-    """A copy of the first rows of a shuffled epoch, as many as asked for, or as the memory of windows holds.
+def drawn(engine: Engine, source: TrainingSource, seed: int, most: int) -> Any:
+    """A copy of the first rows of a shuffled epoch: as many as asked for, or as the memory of windows holds.
 
     Raises
     ------
@@ -58,13 +54,15 @@ def drawn(source: TrainingSource, seed: int, most: int) -> Rows:
         If they hold NaN or infinity.
     """
     most = min(most, source.n_rows, max(int(_HELD / max(source.numbers_a_row, 1.0)), _HELD_ROWS))
-    parts: list[Any] = []
-    for block, end in source.blocks(Order(seed), EPOCH, 0, lambda: most):
-        source.require_finite(block.rows)
-        parts.append(rows_of(block))
-        if end >= most:
-            break
-    return type(parts[0]).concatenate(parts)
+
+    def blocks():
+        for block, end in source.blocks(Order(seed), EPOCH, 0, lambda: most):
+            source.require_finite(block.rows)
+            yield block
+            if end >= most:
+                break
+
+    return engine.collected(blocks())
 
 
 class Trial(NamedTuple):
@@ -161,14 +159,15 @@ class Trials:
     def __init__(self, engine_for: EngineFor, state: State, source: TrainingSource, seed: int, visits: int):
         self.engine_for = engine_for
         self.budget = most_visits(visits)
-        self._state, self._rows = state, drawn(source, seed, self.budget)
+        first = engine_for(1.0, 1, 1)
+        self._state, self._rows = state, drawn(first, source, seed, self.budget)
         n = self._rows.n_rows
         self.judged = min(n, _JUDGED, self.budget // _JUDGINGS)
         self._first = 0 if self.judged > n * _JUDGED_SHARE else self.judged
         self.trained = n - self._first
         self.made: list[Trial] = []
         self.visits = 0
-        self.start = self.judge(engine_for(1.0, 1, 1), state)
+        self.start = self.judge(first, state)
 
     def run(self, rate: float, batch_size: int, updates: int) -> Trial:
         """Make so many updates, and judge where they lead."""
@@ -185,12 +184,10 @@ class Trials:
         """The squared norm of the gradient of one batch, the one at this place among the rows, at the weights of a state."""
         # It is taken before the update moves the weights, so that the rate does not matter.
         engine = self.engine_for(1.0, batch_size, 1)
-        weights = engine.weights(state)
-        begin = engine.start(self._rows.n_columns, len(weights), self._rows.dtype, weights)
-        reached = self._descend(engine, batch_size, 1, begin, place)
+        reached = self._descend(engine, batch_size, 1, engine.begun(engine.weights(state)), place)
         return math.nan if reached is None else reached.gradient_norm**2
 
-    def judge(self, engine: LinearEngine, state: State) -> float:
+    def judge(self, engine: Engine, state: State) -> float:
         """Loss and penalty of a state on the rows held back; infinite where they are beyond all numbers."""
         weights = engine.weights(state)
         self.visits += self.judged
@@ -202,7 +199,7 @@ class Trials:
         wanted, first = updates * batch_size, self._first + place * batch_size
         rows = min(wanted, self._rows.n_rows - first)
         stretch = self._stretch(first, first + rows)
-        copied = State(copy.deepcopy(state.memory))
+        copied = engine.branched(state)
         epochs, most = math.ceil(wanted / rows), copied.updates + updates
         try:
             train(Run(engine, stretch, IN_ORDER, copied, epochs, most))
@@ -214,4 +211,4 @@ class Trials:
 
     def _stretch(self, begin, end):
         """Some of the rows, as a source."""
-        return ArraySource(self._rows, subset=np.arange(begin, end, dtype=np.uint64))
+        return self._rows.part(begin, end)
