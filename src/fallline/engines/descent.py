@@ -18,7 +18,7 @@ from fallline.objective.penalties import NoPenalty, penalty_value
 from fallline.optim.averaging import NoAveraging
 from fallline.state import State
 
-__all__ = ["DescentEngine"]
+__all__ = ["DescentEngine", "has_exploded"]
 
 # A loss below this is not compared with that of zero weights, which costs a pass over the data.
 _SUSPICIOUS = 1e6
@@ -87,7 +87,7 @@ class DescentEngine(LinearEngine):
 
     def sweep(self, block: Block, state: State, last: bool) -> Sums:
         """Make the updates that the block completes. `last`: the epoch ends with this block."""
-        factor, descent = state.rate_factor, self._descent()
+        factor, descent = state.rate_factor, self.typed()
         if isinstance(block, CsrBlock):
             state.memory, sums = sweep_sparse(block, state.memory, descent, factor, last, state.loss_sum)
         else:
@@ -96,7 +96,8 @@ class DescentEngine(LinearEngine):
             return sums._replace(finite=False)
         return sums
 
-    def _descent(self):
+    def typed(self) -> Descent:
+        """The same as kernels want it."""
         return Descent(
             self.loss,
             self.penalty,
@@ -122,7 +123,7 @@ class DescentEngine(LinearEngine):
         """The weights that training has come to: the average where there is one, otherwise the last."""
         memory = state.memory
         if memory.common.size:
-            memory = settled(memory, self._descent())
+            memory = settled(memory, self.typed())
         if self.averaging != NoAveraging() and state.updates >= self.averaging.start:
             return memory.mean.astype(memory.weights.dtype)
         return memory.weights
@@ -130,7 +131,7 @@ class DescentEngine(LinearEngine):
     def settle(self, state: State) -> None:
         """See `Engine.settle`."""
         if state.memory.common.size:
-            state.memory = settled(state.memory, self._descent())
+            state.memory = settled(state.memory, self.typed())
 
     def leave_epoch(self, state: State) -> None:
         """Forget the rows consumed of an epoch that will not be finished, and the batch that they began."""
@@ -142,9 +143,8 @@ class DescentEngine(LinearEngine):
         state.memory.folded[:] = 0
 
     def exploded(self, source: TrainingSource, state: State) -> bool:
-        """Whether the weights, though finite, are far worse than none: the last epoch's loss is a thousand times that of zero."""
-        loss = state.history[-1]["loss"] if state.history else 0.0
-        return loss > _SUSPICIOUS and loss > 1e3 * self.measure(source, np.zeros_like(self.weights(state)))
+        """See `Engine.exploded`."""
+        return has_exploded(self, source, state)
 
     def divergence(self, source: TrainingSource, state: State) -> DivergenceError:
         """The error to raise when training on finite data came to a score, loss or weight that is not finite, or exploded."""
@@ -154,3 +154,9 @@ class DescentEngine(LinearEngine):
             f"learning rate of {rate:.3g}. {columns_reach(source)} Try a learning rate a tenth as large, columns "
             "standardised (if they are not yet), or a loss that grows no faster than linearly."
         )
+
+
+def has_exploded(engine: LinearEngine, source: TrainingSource, state: State) -> bool:
+    """Whether the weights, though finite, are far worse than none: the last epoch's loss is a thousand times that of zero."""
+    loss = state.history[-1]["loss"] if state.history else 0.0
+    return loss > _SUSPICIOUS and loss > 1e3 * engine.measure(source, np.zeros_like(engine.weights(state)))
