@@ -1,0 +1,137 @@
+"""Files and tables with a target among their columns: encoded, cached and read in windows as `fallline.train` does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fallline.data.budget import memory_budget
+from fallline.data.encoder import Encoder, Plan
+from fallline.data.order import Order
+from fallline.data.part import ALL, Part
+from fallline.data.prepared import Prepared, Preparing, prepare
+from fallline.data.sources.options import ReadOptions
+from fallline.engines.module.blocks import TensorBlock
+from fallline.engines.module.tensors import tensors_of
+from fallline.objective.domains import ANY_NUMBER
+from fallline.training.opening import cache_folder, opened
+
+__all__ = ["Reading", "TableSource"]
+
+
+class Reading(NamedTuple):
+    """How files and tables are read.
+
+    Parameters
+    ----------
+    weight : str or None
+        The column that says how much a row counts.
+    task : str or None
+        "binary", "multiclass" or "regression"; by default what the target looks like.
+    plan : str, Plan or None
+        What becomes of each column, in JSON as `fallline inspect` writes it.
+    memory : str, int or None
+        How much to use.
+    cache : path or bool
+        Where encoded rows are kept.
+    options : ReadOptions
+        Of formats.
+    tell : callable
+        Told the share of the preparation that is done, and what is being done.
+    """
+
+    weight: str | None = None
+    task: str | None = None
+    plan: str | Plan | None = None
+    memory: str | int | None = None
+    cache: str | os.PathLike | bool = True
+    options: ReadOptions = ReadOptions()
+    tell: Callable[[float, str], None] = lambda share, what: None  # noqa: ARG005
+
+
+class TableSource:
+    """Encoded rows of files or a table: see `TrainingSource`.
+
+    Classes are numbered from 0, in the order of `encoder.classes`; numbers to predict stay as they are.
+
+    Attributes
+    ----------
+    encoder : Encoder
+    """
+
+    n_rows: int
+    n_columns: int
+    n_targets: int
+    numbers_a_row: float
+    dtype: np.dtype
+
+    def __init__(self, prepared: Prepared, how: Reading, *, sparse: bool, part: Part = ALL):
+        self._prepared, self._how, self._sparse = prepared, how, sparse
+        self.encoder: Encoder = prepared.encoder
+        classes = self.encoder.classes
+        self._rows = prepared.source(part, memory_budget(how.memory))
+        self._source = tensors_of(
+            self._rows,
+            None if classes is None else len(classes),
+            weighted=self.encoder.plan.weight is not None,
+            sparse=sparse,
+        )
+
+    @classmethod
+    def of(cls, data: Any, target: str | None, how: Reading, *, sparse: bool) -> TableSource:
+        """Prepare all rows.
+
+        Raises
+        ------
+        InputError, ParameterError
+            As for `fallline.train`.
+        """
+        asked = {
+            "weight": how.weight, "offset": None, "ignore": (), "categorical": (), "text": (), "task": how.task,
+        }  # fmt: skip
+        source, plan, _ = opened(data, target, how.plan, asked, None, how.options)
+        preparing = Preparing(
+            memory_budget(how.memory),
+            cache_folder(how.cache),
+            standardise_target=False,
+            domain=ANY_NUMBER,
+            loss="",
+            tell=how.tell,
+        )
+        return cls(prepare(source, plan, preparing), how, sparse=sparse)
+
+    def __getattr__(self, name: str) -> Any:
+        """What the encoded rows say of themselves."""
+        return getattr(self._source, name)
+
+    def blocks(
+        self, order: Order, epoch: int, position: int, size: Callable[[], int]
+    ) -> Iterator[tuple[TensorBlock, int]]:
+        """See `TrainingSource.blocks`. A block's tensors may be written over when the next is asked for."""
+        return self._source.blocks(order, epoch, position, size)
+
+    def targets(self) -> tuple[np.ndarray, np.ndarray]:
+        """See `TrainingSource.targets`."""
+        return self._source.targets()
+
+    def require_finite(self, rows: Any) -> None:
+        """See `TrainingSource.require_finite`."""
+        self._source.require_finite(rows)
+
+    def split(self, fraction: float, seed: int) -> tuple[TableSource, TableSource]:
+        """Rows to train on, and rows held out: a fraction of each block of the cache."""
+        rest, held = (
+            TableSource(
+                self._prepared, self._how, sparse=self._sparse, part=Part(seed, fraction, held_out=held)
+            )
+            for held in (False, True)
+        )
+        return rest, held
+
+    def close(self) -> None:
+        """Give back the memory of windows."""
+        if hasattr(self._rows, "close"):
+            self._rows.close()
