@@ -50,6 +50,8 @@ class Preparing(NamedTuple):
         The name of the loss whose domain that is, for messages.
     tell : callable
         Told the share of the work that is done, and what is being done.
+    in_memory : bool
+        Whether rows in a file are taken into memory, too, if they fit.
     """
 
     budget: Budget
@@ -58,6 +60,7 @@ class Preparing(NamedTuple):
     domain: Domain
     loss: str
     tell: Callable[[float, str], None]
+    in_memory: bool = True
 
 
 @dataclass
@@ -88,9 +91,9 @@ class Prepared:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def cached(cls, encoder: Encoder, cache: Cache, budget: Budget, *, found: bool = False) -> Prepared:
-        """Those of a cache, in memory too if they fit."""
-        rows = cache.load() if budget.holds(_bytes_in_memory(cache)) else None
+    def cached(cls, encoder: Encoder, cache: Cache, how: Preparing, *, found: bool = False) -> Prepared:
+        """Those of a cache, in memory too if they are to be and fit."""
+        rows = cache.load() if how.in_memory and how.budget.holds(cache.nbytes) else None
         return cls(encoder, cache.rows, rows, cache, found)
 
     @property
@@ -101,7 +104,9 @@ class Prepared:
     @property
     def nbytes(self) -> int:
         """Bytes that they take in memory."""
-        return self.rows.nbytes if self.rows is not None else _bytes_in_memory(self.cache)
+        held = self.cache if self.rows is None else self.rows
+        assert held is not None  # noqa: S101 (they are in memory or in a file)
+        return held.nbytes
 
     def source(self, part: Part, budget: Budget) -> TrainingSource:
         """A part of the rows, to train or to measure on."""
@@ -133,7 +138,7 @@ def prepare(source: Source, plan: Plan, how: Preparing) -> Prepared:
     cache = None if folder is None else find(folder, key)
     if cache is not None:
         encoder = Encoder.from_tensors(cache.tensors, cache.header["encoder"])
-        return Prepared.cached(encoder, cache, how.budget, found=True)
+        return Prepared.cached(encoder, cache, how, found=True)
     _warn_of_columns(source, len(plan.features()), how.budget)
     began = time.perf_counter()
     encoder = fit(
@@ -209,7 +214,7 @@ def _written(chunks, encoder, how, key, most):
         expected_bytes=expected,
         temporary=how.folder is None,
     )
-    return Prepared.cached(encoder, cache, how.budget)
+    return Prepared.cached(encoder, cache, how)
 
 
 def _chunks(source: Source, encoder: Encoder, how: Preparing, unseen: str = "error") -> Iterator[Rows]:
@@ -283,7 +288,3 @@ def _in_one_piece(blocks, like, most):
             whole[start : start + rows.n_rows] = part
         start += rows.n_rows
     return DenseRows(*(array[:start] for array in out))
-
-
-def _bytes_in_memory(cache):
-    return int(cache.memory_of(cache.rows, cache.entries).sum())

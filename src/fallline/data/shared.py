@@ -23,7 +23,7 @@ from fallline.kernels.blocks import Block
 from fallline.parallel.agreeing import together
 from fallline.parallel.alone import Alone
 
-__all__ = ["Shared", "Turn", "divided", "shared"]
+__all__ = ["Shared", "Turn", "divided", "fits_whole", "shared"]
 
 # With fewer blocks a process than this, some would have notably more rows than others.
 _BLOCKS = 64
@@ -143,17 +143,20 @@ def shared(prepared: Prepared, part: Part, budget: Budget, processes: Alone) -> 
     """A part of encoded rows, divided among processes. The budget has to be the same for all."""
     rank, size, sizes = processes.rank, processes.size, prepared.block_rows
     cache = prepared.cache
-    few = len(sizes) < _BLOCKS * size and budget.holds(prepared.nbytes)
-    if cache is None or few:
-        rows = prepared.rows if cache is None or prepared.rows is not None else cache.load()
+    if cache is None or fits_whole(sizes, prepared.nbytes, budget, size):
+        rows = cache.load() if cache is not None and prepared.rows is None else prepared.rows
         assert rows is not None  # noqa: S101 (they are in memory or in a file)
         counts = divided(int(part.counts(sizes).sum()), size)
-        own: TrainingSource = _in_memory(prepared, rows, part.numbers(sizes)[rank::size])
-    else:
-        counts = np.array([part.counts(sizes)[other::size].sum() for other in range(size)])
-        own = _own_blocks(prepared, cache, np.arange(rank, len(sizes), size), part, budget)
-    numbers = own.numbers_a_row if cache is None or few else _numbers_a_row(cache)
-    return Shared(own, counts, numbers, processes)
+        own = _in_memory(prepared, rows, part.numbers(sizes)[rank::size])
+        return Shared(own, counts, rows.numbers_a_row, processes)
+    counts = np.array([part.counts(sizes)[other::size].sum() for other in range(size)])
+    blocks = _own_blocks(prepared, cache, np.arange(rank, len(sizes), size), part, budget)
+    return Shared(blocks, counts, _numbers_a_row(cache), processes)
+
+
+def fits_whole(block_rows: np.ndarray, nbytes: int, budget: Budget, size: int) -> bool:
+    """Whether rows in so many blocks are so few that each of the processes takes all of them into memory."""
+    return len(block_rows) < _BLOCKS * size and budget.holds(nbytes)
 
 
 def divided(n: int, size: int) -> np.ndarray:

@@ -71,6 +71,8 @@ class Cache:
     header : dict
     tensors : dict of ndarray
         What the writer was given to keep.
+    fingerprint : str
+        Of the encoded rows that the file holds.
 
     Raises
     ------
@@ -104,6 +106,7 @@ class Cache:
         header = self._at(layout.PREAMBLE.size, self._offsets[0] - layout.PREAMBLE.size)
         _require_checksum(header, header_checksum)
         self._read_header(header[:json_bytes], header[json_bytes : json_bytes + tensor_bytes])
+        self.fingerprint = f"{self.n_rows} {index_checksum:08x}"
 
     def _checked(self, record, offset):
         """The fields of a record, if it is whole."""
@@ -140,6 +143,11 @@ class Cache:
         a_row = 8 if self.sparse else 4 * self.n_columns
         # For each of at most five arrays and for what `indptr` has beyond its rows.
         return rows * (a_row + 4 * self.n_targets + 4) + entries * 8 + 6 * layout.ALIGNMENT
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that all rows take."""
+        return int(self.memory_of(self.rows, self.entries).sum())
 
     def read(self, blocks: np.ndarray | None = None, memory: np.ndarray | None = None) -> Rows:
         """The rows of these blocks, by default of all, one block after the other.
