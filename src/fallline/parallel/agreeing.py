@@ -18,6 +18,8 @@ _SAID = "_fallline_said_elsewhere"
 
 def together(processes: Alone, function: Callable[[], Value]) -> Value:
     """What a function gives on each process; if it fails on some, all raise the error of the first of those."""
+    if processes.size == 1:
+        return function()
     value: Any = None
     error: Exception | None = None
     try:

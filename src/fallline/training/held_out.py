@@ -9,9 +9,11 @@ from fallline.data.further import open_further, require_columns
 from fallline.data.part import ALL, Part
 from fallline.data.prepared import Prepared, Preparing, encoded
 from fallline.data.rows import TrainingSource
+from fallline.data.shared import Shared, shared
 from fallline.data.sources.base import Source
 from fallline.data.sources.options import ReadOptions
 from fallline.errors import ParameterError
+from fallline.parallel.alone import Alone
 from fallline.settings import number
 
 __all__ = ["HeldOut"]
@@ -45,19 +47,35 @@ class HeldOut(NamedTuple):
         require_columns(source, [plan.target, plan.weight, plan.offset], "which validation needs")
         return cls(0.0, seed, source)
 
-    def parts(self, prepared: Prepared, how: Preparing) -> tuple[TrainingSource, TrainingSource | None]:
-        """Rows to train on, and rows to measure on, if any."""
-        training = prepared.source(Part(self.seed, self.fraction), how.budget)
+    def parts(
+        self, prepared: Prepared, how: Preparing, among: Alone | None = None
+    ) -> tuple[TrainingSource, TrainingSource | None]:
+        """Rows to train on, and rows to measure on, if any; divided among these processes."""
+
+        def source(part: Part) -> TrainingSource:
+            if among is None:
+                return prepared.source(part, how.budget)
+            return shared(prepared, part, how.budget, among)
+
+        training = source(Part(self.seed, self.fraction))
         if self.source is not None:
             return training, self._others(self.source, prepared.encoder, how)
         if not self.fraction:
             return training, None
-        judging = prepared.source(Part(self.seed, self.fraction, held_out=True), how.budget)
+        judging = source(self._part)
         if not (training.n_rows and judging.n_rows):
             raise ParameterError(
                 f"validation={self.fraction:g} of {prepared.n_rows:,} rows leaves none to train or to measure on. Choose another."
             )
         return training, judging
+
+    def whole(self, judging: TrainingSource, prepared: Prepared, how: Preparing) -> TrainingSource:
+        """All rows to measure on, of which `judging` may be divided."""
+        return prepared.source(self._part, how.budget) if isinstance(judging, Shared) else judging
+
+    @property
+    def _part(self):
+        return Part(self.seed, self.fraction, held_out=True)
 
     @staticmethod
     def _others(source: Source, encoder: Encoder, how: Preparing) -> TrainingSource:

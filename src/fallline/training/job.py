@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fallline.data.budget import memory_budget
 from fallline.data.encoder import Plan
 from fallline.data.order import Order
-from fallline.data.prepared import Preparing, prepare
+from fallline.data.prepared import Preparing
+from fallline.data.preparing_together import budget_together, prepare_together
 from fallline.data.sources.base import Source
 from fallline.data.sources.options import ReadOptions
 from fallline.errors import DamagedCacheError, FalllineWarning, InterruptedWarning
@@ -28,12 +28,15 @@ from fallline.objective.domains import ANY_NUMBER
 from fallline.objective.links import Identity
 from fallline.objective.losses import name_of
 from fallline.objective.losses.offset import Offset
+from fallline.parallel import find
+from fallline.parallel.agreeing import together, told_by_first
+from fallline.parallel.alone import Alone
 from fallline.settings import number, seed_from
 from fallline.training.held_out import HeldOut
 from fallline.training.losses import class_loss, loss_for, regression_loss
 from fallline.training.opening import cache_folder, opened
 from fallline.training.recipes import LinearRecipe, Recipe
-from fallline.training.summary import judged, summarised
+from fallline.training.summary import judged, summarised, trained
 from fallline.tuning import solve
 
 __all__ = ["train"]
@@ -65,6 +68,7 @@ def train(
     time_limit: float | None = None,
     memory: str | int | None = None,
     cache: str | os.PathLike | bool = True,
+    sync_every: int | None = None,
     options: ReadOptions = ReadOptions(),
     progress: Callable[[float, str], None] | None = None,
 ) -> Model:
@@ -131,6 +135,10 @@ def train(
         How much to use beyond the interpreter's own, such as "1GB"; by default half of what is free.
     cache : path or bool
         The folder where encoded rows are kept; True for the user's cache folder, False to keep none.
+    sync_every : int, optional
+        Where many processes train together, as under torchrun: after how many updates they average their weights, which each of
+        them makes on rows of its own; 1 to make every update together, as one process would. By default as many as make it
+        cheap. See the guide on clusters.
     options : ReadOptions
         How to read files.
     progress : callable, optional
@@ -149,6 +157,8 @@ def train(
         If a setting cannot be used.
     DivergenceError
         If the loss grows beyond all bounds.
+    ProcessError
+        If another of many processes ends.
 
     Examples
     --------
@@ -160,12 +170,20 @@ def train(
     True
     """
     began = time.perf_counter()
+    processes = find()
     recipe = LinearRecipe(
-        penalty, alpha, l1_ratio, solver, optimizer, learning_rate, schedule, batch_size, epochs
+        penalty,
+        alpha,
+        l1_ratio,
+        solver,
+        optimizer,
+        learning_rate,
+        schedule,
+        batch_size,
+        epochs,
+        processes,
+        sync_every,
     )
-    recipe.check()
-    limits = [] if time_limit is None else [TimeLimit(number("time_limit", time_limit, above=0))]
-    order, budget = Order(seed_from(seed)), memory_budget(memory)
     asked = {
         "weight": weight,
         "offset": offset,
@@ -174,14 +192,25 @@ def train(
         "text": text,
         "task": task,
     }
-    source, plan, options = opened(data, target, plan, asked, loss, options)
-    held_out = HeldOut.of(validation, order.seed, plan, options)
+
+    budget = budget_together(memory, processes)
+
+    def known() -> _Job:
+        recipe.check()
+        limits = [] if time_limit is None else [TimeLimit(number("time_limit", time_limit, above=0))]
+        order = Order(seed_from(seed))
+        source, made, reading = opened(data, target, plan, asked, loss, options)
+        held_out = HeldOut.of(validation, order.seed, made, reading)
+        how = _preparing(made, loss, budget, cache_folder(cache))
+        return _Job(source, made, how, held_out, recipe, loss, order, limits, progress, processes)
+
+    job = together(processes, known)
     opening = time.perf_counter() - began
-    how = _preparing(plan, loss, budget, cache_folder(cache))
-    job = _Job(source, plan, how, held_out, recipe, loss, order, limits, progress)
     try:
         model = job.done()
     except DamagedCacheError as error:
+        if processes.size > 1:
+            raise  # the others cannot begin anew with this one
         warnings.warn(f"{error} Training begins anew.", FalllineWarning, stacklevel=2)
         model = job.done()
     model.summary["seconds"] |= {"opening": opening, "total": time.perf_counter() - began}
@@ -201,25 +230,31 @@ class _Job:
     order: Order
     limits: Sequence[Monitor]
     progress: Callable[[float, str], None] | None
+    processes: Alone
 
     def done(self) -> Model:
         """The model, from encoding to the summary."""
+        processes, divided = self.processes, self.recipe.divides()
         how = self.how._replace(tell=_scaled(self.progress, 0.0, 0.5))
-        prepared = prepare(self.source, self.plan, how)
-        training, judging = self.held_out.parts(prepared, self.how)
+        prepared = prepare_together(self.source, self.plan, how, processes, divided=divided)
+        training, judging = together(
+            processes, lambda: self.held_out.parts(prepared, self.how, processes if divided else None)
+        )
         loss = loss_for(self.loss, prepared.encoder)
         objective = Offset(loss) if self.plan.offset is not None else loss
         begun = self.recipe.begin(objective, prepared.encoder, training, self.order.seed)
         tell = _scaled(self.progress, 0.5 * (not prepared.found), 1.0)
         monitors = self._monitors(None if judging is None else begun.rows(judging), tell)
-        run, stop = solve(begun.method, begun.state, begun.rows(training), self.order, monitors)
+        run, stop = solve(begun.method, begun.state, begun.rows(training), self.order, monitors, processes)
         if run.engine.exploded(run.source, run.state):
             raise run.engine.divergence(run.source, run.state)
-        scorer = self.recipe.scorer(run, _final(run, stop))
-        model = Model(prepared.encoder, scorer, loss, {}, run.state.history)
+        run.state.history = processes.broadcast(run.state.history)
+        model = Model(prepared.encoder, begun.scorer(run, _final(run, stop)), loss, {}, run.state.history)
         if judging is not None:
-            model.summary["validation"] = judged(model, judging)
-        model.summary.update(summarised(self.source, prepared, self.recipe, run, stop, self.how.budget))
+            rows = self.held_out.whole(judging, prepared, self.how)
+            model.summary["validation"] = told_by_first(processes, lambda: judged(model, rows))
+        model.summary.update(summarised(self.source, prepared, run, stop, self.how.budget))
+        model.summary["training"] = {"loss": name_of(objective), **begun.told(run), **trained(run)}
         return model
 
     def _monitors(self, judging, tell):

@@ -65,7 +65,7 @@ def cache_folder(cache: str | os.PathLike | bool) -> Path | None:
         warnings.warn(
             f"{found} They are not kept; choose another folder with --cache DIR.",
             FalllineWarning,
-            stacklevel=3,
+            stacklevel=5,
         )
         return None
     return folder

@@ -16,9 +16,11 @@ from fallline.data.order import Order
 from fallline.data.rows import TrainingSource
 from fallline.engines.base import Engine
 from fallline.engines.choice import Solver
+from fallline.engines.together import joining
 from fallline.engines.work import work_a_row
 from fallline.loop import train
 from fallline.monitors.base import Monitor, Run
+from fallline.parallel.alone import Alone
 from fallline.state import State, Stop
 from fallline.tuning.training import train_tuned
 from fallline.tuning.trials import EngineFor
@@ -61,21 +63,34 @@ def descending(
     outputs: int,
     rate: float | None,
     batch_size: int | None,
+    processes: Alone = Alone(),
+    sync_every: int | None = None,
 ) -> Method:
-    """By descent on a linear model, with the rate and the batch size looked for where they are None; see `train_tuned`."""
+    """By descent on a linear model, with the rate and the batch size looked for where they are None; see `train_tuned`.
+
+    Many processes descend together, and meet every so many updates; see `joining`.
+    """
     begin: Any = engine_for(1.0, 1, epochs)
     cost = work_a_row(source, outputs, begin.optimizer)
+    joined = joining(source, outputs, processes, sync_every)
 
     def tuned(run, monitors):
-        return train_tuned(run, engine_for, monitors, rate=rate, batch_size=batch_size, cost=cost)
+        return train_tuned(
+            run, engine_for, monitors, rate=rate, batch_size=batch_size, cost=cost, joined=joined
+        )
 
     return Method(begin, epochs, solver.note(), tuned)
 
 
 def solve(
-    method: Method, state: State, source: TrainingSource, order: Order, monitors: Sequence[Monitor]
+    method: Method,
+    state: State,
+    source: TrainingSource,
+    order: Order,
+    monitors: Sequence[Monitor],
+    processes: Alone = Alone(),
 ) -> tuple[Run, Stop]:
-    """Train by a method from a state on; the run, and why it ended."""
+    """Train by a method from a state on, together with other processes if there are any; the run, and why it ended."""
     state.notes["choice"] = method.choice
-    run = Run(method.engine, source, order, state, method.epochs)
+    run = Run(method.engine, source, order, state, method.epochs, processes=processes)
     return run, method.train(run, monitors)

@@ -16,7 +16,7 @@ __all__ = ["Begun", "Recipe"]
 
 
 class Begun(NamedTuple):
-    """What training begins with.
+    """What training begins with, and what becomes of its end.
 
     Parameters
     ----------
@@ -24,11 +24,17 @@ class Begun(NamedTuple):
     state : State
     rows : callable
         Takes encoded rows and gives them as the method's engine takes them.
+    scorer : callable
+        Takes the run and the weights to keep, and gives what scores rows with them.
+    told : callable
+        Takes the run, and gives what the summary says of the method and its settings.
     """
 
     method: Method
     state: State
     rows: Callable[[TrainingSource], TrainingSource]
+    scorer: Callable[[Run, Any], Scorer]
+    told: Callable[[Run], dict[str, Any]]
 
 
 class Recipe(Protocol):
@@ -49,9 +55,3 @@ class Recipe(Protocol):
         source : TrainingSource
         seed : int
         """
-
-    def scorer(self, run: Run, weights: Any) -> Scorer:
-        """What weights that a run came to score rows with."""
-
-    def told(self, run: Run) -> dict[str, Any]:
-        """What the summary says of the method and its settings."""

@@ -10,8 +10,11 @@ from fallline.data.encoder import Encoder
 from fallline.data.rows import TrainingSource
 from fallline.engines.choice import Solver, choose_solver, solver_engine
 from fallline.engines.descent import DescentEngine
+from fallline.engines.together import Averaging, Together
+from fallline.errors import ParameterError
 from fallline.monitors.base import Run
 from fallline.objective.losses import LOSSES
+from fallline.parallel.alone import Alone
 from fallline.scorers import LinearScorer
 from fallline.settings import (
     integer,
@@ -46,11 +49,15 @@ class LinearRecipe(NamedTuple):
     schedule: Any
     batch_size: float | str
     epochs: int | None
+    processes: Alone = Alone()
+    sync_every: int | None = None
 
     def check(self) -> None:
         """See `Recipe.check`."""
         loss = LOSSES["log_loss"]()
         solver = self._solver_for(loss, 10, 1)
+        if self.sync_every is not None:
+            integer("sync_every", self.sync_every)
         make_penalty(self.penalty, self._alpha_for(1000), self.l1_ratio)
         self._epochs_for(1000, solver)
         if solver.name == "descent":
@@ -61,14 +68,20 @@ class LinearRecipe(NamedTuple):
         outputs = n_outputs(encoder)
         method = self._method(loss, source, outputs)
         state = method.engine.start(source.n_columns, outputs, np.float32)
-        return Begun(method, state, lambda rows: rows)
+        return Begun(
+            method,
+            state,
+            rows=lambda source: source,
+            scorer=lambda run, weights: LinearScorer(weights),  # noqa: ARG005 (see `Begun`)
+            told=self._told,
+        )
 
-    def scorer(self, run: Run, weights: np.ndarray) -> LinearScorer:  # noqa: ARG002 (see `Recipe`)
-        """See `Recipe.scorer`."""
-        return LinearScorer(weights)
+    def divides(self) -> bool:
+        """See `Recipe.divides`."""
+        return self.processes.size > 1 and self.sync_every != 1
 
-    def told(self, run: Run) -> dict[str, Any]:
-        """See `Recipe.told`."""
+    def _told(self, run: Run) -> dict[str, Any]:
+        """See `Begun`."""
         choice, solved = run.state.notes["choice"], run.state.notes.get("solver", {})
         return {
             "penalty": self.penalty or "none",
@@ -76,12 +89,21 @@ class LinearRecipe(NamedTuple):
             "solver": choice["solver"],
             "why_solver": choice["reason"],
             "optimality": solved.get("left"),
-            **(self._descent_told(run) if isinstance(run.engine, DescentEngine) else {}),
+            **self._together_told(run),
+            **(self._descent_told(run) if choice["solver"] == "descent" else {}),
         }
+
+    def _together_told(self, run):
+        """What only many processes have."""
+        if not isinstance(run.engine, Together):
+            return {}
+        every = run.engine.every if isinstance(run.engine, Averaging) else 1
+        return {"processes": self.processes.size, "sync_every": every}
 
     def _descent_told(self, run):
         """What only descent has."""
-        engine, notes = run.engine, run.state.notes
+        engine = run.engine.descent if isinstance(run.engine, Together) else run.engine
+        notes = run.state.notes
         rate = self._rate if takes_rate(self._schedule) else None
         if rate is None and LEARNING_RATE in notes:
             rate = notes[LEARNING_RATE]["value"]
@@ -108,13 +130,25 @@ class LinearRecipe(NamedTuple):
             outputs=outputs,
             rate=self._rate,
             batch_size=self._batch_size_for(source.n_rows),
+            processes=self.processes,
+            sync_every=self.sync_every,
         )
 
     def _solver_for(self, loss: Any, columns: int, outputs: int) -> Solver:
         """Which solver, and why."""
         usual = {"learning_rate": "auto", "schedule": None, "batch_size": "auto"}
         given = [name for name, value in usual.items() if getattr(self, name) != value]
-        return choose_solver(self.solver, self.optimizer, given, loss, columns, outputs)
+        chosen = choose_solver(self.solver, self.optimizer, given, loss, columns, outputs)
+        if self.processes.size == 1 or chosen.name == "descent":
+            return chosen
+        if self.solver != "auto":
+            raise ParameterError(
+                f"solver={self.solver!r} trains on one process, but {self.processes.size} are here. Start one, or choose "
+                "solver='descent', which is divided among them."
+            )
+        return Solver(
+            "descent", None, f"of the solvers, {self.processes.size} processes can divide only this one"
+        )
 
     def _alpha_for(self, rows: int) -> float:
         """Strength of the penalty for so many rows."""
