@@ -55,3 +55,6 @@ class Recipe(Protocol):
         source : TrainingSource
         seed : int
         """
+
+    def divides(self) -> bool:
+        """Whether each of many processes visits rows of its own, between two meetings."""
