@@ -17,10 +17,10 @@ from fallline.kernels.curvature import NewtonMemory
 from fallline.kernels.saga import SagaMemory
 from fallline.kernels.sweep import Memory, Sums
 
-__all__ = ["State", "Stop"]
+__all__ = ["SavedMemory", "State", "Stop"]
 
 _FORMAT = 2
-# What engines remember, by the name in the file.
+# What engines of linear models remember, by the name in the file.
 _MEMORIES = {"descent": Memory, "newton": NewtonMemory, "saga": SagaMemory}
 
 
@@ -39,13 +39,35 @@ class Stop(NamedTuple):
     message: str
 
 
+class SavedMemory(NamedTuple):
+    """What an engine of another kind remembered, as it was read from a file; that engine takes it up when training goes on.
+
+    Parameters
+    ----------
+    kind : str
+        What the memory called itself.
+    clock : ndarray
+        Rows in the unfinished batch, updates made, and what else the engine counts.
+    arrays : dict of str to ndarray
+        What its `to_arrays` gave: all the rest, the best weights included.
+    """
+
+    kind: str
+    clock: np.ndarray
+    arrays: dict[str, np.ndarray]
+
+    def to_arrays(self, best: None) -> dict[str, np.ndarray]:  # noqa: ARG002 (the best weights are among them)
+        """The same arrays."""
+        return self.arrays
+
+
 @dataclass
 class State:
     """The state of a training run.
 
     Parameters
     ----------
-    memory : NamedTuple of arrays
+    memory : NamedTuple of arrays, or any value with `kind`, `clock` and `to_arrays`
         What the engine remembers: weights, all else that its updates need, the unfinished batch. Its `clock` counts the rows in
         the unfinished batch and the updates made.
     epoch : int
@@ -67,7 +89,7 @@ class State:
     notes : dict of dict
         What each monitor has to remember, by its name; under "solver" what the engine does beside arrays, under "choice" which
         engine was chosen and why, under "learning_rate" and "batch_size" what was looked for and found.
-    best : ndarray or None
+    best : ndarray, what else an engine calls weights, or None
         The best weights so far, where a monitor keeps them.
     """
 
@@ -82,7 +104,7 @@ class State:
     rate: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    best: np.ndarray | None = None
+    best: Any = None
 
     @property
     def updates(self) -> int:
@@ -130,19 +152,24 @@ class State:
         """Write the state to a safetensors file, whole or not at all."""
         from safetensors.numpy import save
 
-        arrays = dict(self.memory._asdict())
-        if self.best is not None:
-            arrays["best"] = self.best
+        kind, arrays = self._memory_to_arrays()
         scalars = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("memory", "best")}
-        memory = next(name for name, kind in _MEMORIES.items() if isinstance(self.memory, kind))
         metadata = {
             "format": f"fallline-state-{_FORMAT}",
-            "memory": memory,
+            "memory": kind,
             "scalars": json.dumps(scalars),
         }
         content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata)
         with written_whole(path) as file:
             file.write(content)
+
+    def _memory_to_arrays(self):
+        """The kind of the memory, and the memory and the best weights as arrays."""
+        for name, kind in _MEMORIES.items():
+            if isinstance(self.memory, kind):
+                best = {} if self.best is None else {"best": self.best}
+                return name, self.memory._asdict() | best
+        return self.memory.kind, {"clock": self.memory.clock} | self.memory.to_arrays(self.best)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> State:
@@ -172,10 +199,12 @@ class State:
                 f"{str(path)!r} has format {metadata.get('format')!r}, but this version reads 'fallline-state-{_FORMAT}'. "
                 "Use the version that wrote it, or start anew."
             )
-        best = arrays.pop("best", None)
         try:
-            memory = _MEMORIES[metadata["memory"]](**arrays)
-            return cls(memory, best=best, **json.loads(metadata["scalars"]))
+            kind, scalars = metadata["memory"], json.loads(metadata["scalars"])
+            if kind not in _MEMORIES:
+                return cls(SavedMemory(kind, arrays.pop("clock"), arrays), **scalars)
+            best = arrays.pop("best", None)
+            return cls(_MEMORIES[kind](**arrays), best=best, **scalars)
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(
                 f"{str(path)!r} is not a whole state ({error}). Start anew, or from another one."

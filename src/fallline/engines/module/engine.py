@@ -1,0 +1,363 @@
+"""Mini-batch gradient descent on any PyTorch module."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch.func import functional_call
+
+from fallline.data.rows import TrainingSource
+from fallline.engines.base import Engine
+from fallline.engines.module import devices, rates
+from fallline.engines.module.blocks import LoadedBatch
+from fallline.engines.module.evaluating import call, evaluating, in_mode, pieces
+from fallline.engines.module.gradient import Gradient
+from fallline.engines.module.losses import Objective, make_objective
+from fallline.engines.module.memory import ModuleMemory
+from fallline.engines.module.optimizers import make_optimizer, make_scheduler, needs_closure, trainable
+from fallline.engines.module.pieces import Gatherer, copied, join, loaded, spans
+from fallline.engines.module.tally import Tally
+from fallline.engines.module.trees import mapped
+from fallline.errors import DivergenceError, ParameterError, StateError
+from fallline.kernels.sweep import Sums
+from fallline.kernels.verbs import rate
+from fallline.settings import integer, is_auto, number
+from fallline.state import SavedMemory, State, Stop
+
+__all__ = ["ModuleEngine"]
+
+# With "auto", micro-batches begin no larger than this: on the processor, memory that does not suffice ends the program.
+_MOST_ROWS = 2**15
+# A block has as many updates as come to about so many rows, so that monitors are asked often, and calls cost nothing.
+_BLOCK_ROWS = 4096
+
+
+class ModuleEngine(Engine):
+    """Trains a module in place.
+
+    An update follows the gradient of the batch's loss: the sum over its rows of weight times loss, divided once by the number of
+    the rows, however the batch is cut into micro-batches. (A loss that counts in its own way, as cross-entropy with class
+    weights does, is divided by its own sum of counts.) What a module computes across the rows it sees together, such as batch
+    normalisation, and what it draws at random, such as dropout, follow the micro-batches.
+
+    Parameters
+    ----------
+    module : Module
+        It is moved to the device, and trained there.
+    loss : str, NamedTuple, Module, callable or None
+        See `make_objective`.
+    optimizer : str, class, callable or Optimizer
+        See `make_optimizer`.
+    batch_size : int
+        Rows an update sees.
+    micro_batch : int or "auto"
+        Rows that go through the module together. "auto" begins with whole batches, halves them whenever memory does not suffice,
+        and goes on.
+    learning_rate : float, optional
+        By default the optimizer's own.
+    scheduler : NamedTuple, callable or LRScheduler, optional
+        One of fallline's schedules, which gives the rate of each update; or one of `torch.optim.lr_scheduler`, stepped after
+        every epoch, or after every update if that is the custom (`OneCycleLR`, `CyclicLR`).
+    device : str or device
+        "auto" takes CUDA, then MPS, then the processor.
+    precision : {"float32", "bf16"}
+        "bf16" multiplies in 16 bits and sums in 32.
+    compile : bool
+        Compile the module with `torch.compile`; on CUDA with CUDA graphs.
+    clip_norm : float, optional
+        A longer gradient is shortened to this norm.
+    penalty : SquaredWeights, optional
+        Added to the loss.
+    seed : int
+        What dropout begins with. PyTorch's own generators are as they were after each sweep.
+
+    Raises
+    ------
+    ParameterError
+        If any of these cannot be used.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        loss: Any,
+        optimizer: Any = "adamw",
+        batch_size: int = 128,
+        *,
+        micro_batch: int | str = "auto",
+        learning_rate: float | None = None,
+        scheduler: Any = None,
+        device: Any = "cpu",
+        precision: str = "float32",
+        compile: bool = False,  # noqa: A002 (PyTorch's word)
+        clip_norm: float | None = None,
+        penalty: Any = None,
+        seed: int = 0,
+    ):
+        trainable(module)
+        self.loss = loss
+        self.objective: Objective = make_objective(loss)
+        self.batch_size = integer("batch_size", batch_size)
+        self.auto = is_auto(micro_batch)
+        self.micro_batch = min(
+            self.batch_size, _MOST_ROWS if self.auto else integer("micro_batch", micro_batch)
+        )
+        self.device = devices.find_device(device)
+        self.precision = precision
+        devices.autocast(self.device, precision)
+        self.clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, above=0)
+        self.penalty = penalty
+        self.seed = seed
+        self.module = _moved(module, self.device)
+        self.optimizer = make_optimizer(optimizer, module, learning_rate)
+        self.closure = needs_closure(self.optimizer)
+        self.schedule = scheduler if type(scheduler) in rate.implementations else None
+        torchs = scheduler is not None and self.schedule is None
+        self.scheduler = make_scheduler(scheduler, self.optimizer) if torchs else None
+        self.parameters = trainable(module)
+        called = _compiled(module, self.device) if compile else module
+        self._gradient = Gradient(called, self.objective, self.parameters, self.device, precision, self.auto)
+        self._gatherer = Gatherer(self.device)
+        self._threads = devices.threads(module, self.micro_batch)
+        self._failed = "not finite"
+
+    def start(self) -> State:
+        """A state to train from: the module as it is."""
+        clock = np.array([0, 0, self.micro_batch, 0])
+        base = [float(group["lr"]) for group in self.optimizer.param_groups]
+        random = devices.seeded(self.seed, self.device)
+        return State(ModuleMemory(self.module, self.optimizer, self.scheduler, random, base, clock))
+
+    def require(self, state: State, source: TrainingSource) -> None:
+        """See `Engine.require`. What was read from a file is taken up: module, optimizer and scheduler become what they were."""
+        if isinstance(state.memory, SavedMemory) and state.memory.kind == ModuleMemory.kind:
+            memory = self.start().memory
+            state.best = memory.take_up(state.memory.clock, state.memory.arrays)
+            state.memory = memory
+        if not isinstance(state.memory, ModuleMemory) or state.memory.module is not self.module:
+            raise StateError(
+                "The state is not this module's: it was made by another engine. Use the state that engine.start() gives, or one "
+                "that was saved."
+            )
+
+    def block_rows(self, state: State, source: TrainingSource) -> int:
+        """See `Engine.block_rows`: whole batches."""
+        return max(1, _BLOCK_ROWS // self.batch_size) * self.batch_size - state.pending
+
+    def rows_left(self, updates: int, state: State) -> int:
+        """See `Engine.rows_left`."""
+        return updates * self.batch_size - state.pending
+
+    def weights(self, state: State) -> dict[str, torch.Tensor]:
+        """Every parameter and buffer by name, as it is: they change when training goes on."""
+        return state.memory.weights()
+
+    def copied(self, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """See `Engine.copied`."""
+        return {name: tensor.clone() for name, tensor in weights.items()}
+
+    @torch.no_grad()
+    def put(self, weights: dict[str, torch.Tensor]) -> None:
+        """Give the module these weights, such as the best ones."""
+        for name, tensor in (*self.module.named_parameters(), *self.module.named_buffers()):
+            tensor.copy_(weights[name])
+
+    def sweep(self, block: Any, state: State, last: bool) -> Sums:
+        """See `Engine.sweep`."""
+        memory = state.memory
+        rates.before_epoch(memory, state.epoch, state.history[-1] if state.history else {})
+        tally = Tally(state.rate_factor)
+        with self._training(memory):
+            if isinstance(block, LoadedBatch):
+                rows = self._sweep_loaded(block, memory, tally)
+            else:
+                rows = self._sweep(block, memory, tally, last)
+        return self._sums(memory, tally, state.loss_sum, rows, last)
+
+    def _sweep(self, block, memory, tally, last):
+        """All micro-batches that the block completes; what is left of rows is carried over to the next."""
+        devices.require_on(self.device, block.inputs, "inputs")
+        n, micro = len(block.rows), self.batch_size if self.closure else int(memory.clock[2])
+        carried = sum(piece.rows for piece in memory.carried)
+        for start, stop, whole, complete in spans(
+            n, int(memory.clock[0]), self.batch_size, carried, micro, last
+        ):
+            piece = self._gatherer.take(block, start, stop)
+            memory.clock[0] += piece.rows
+            if not whole:
+                memory.carried.append(copied(piece))
+                continue
+            if memory.carried:
+                piece = join([*memory.carried, piece])
+                memory.carried = []
+            left = n - stop
+            tally.last = left < self.batch_size and not (last and left)
+            self._learn(memory, piece, tally, complete)
+        return n
+
+    def _sweep_loaded(self, batch, memory, tally):
+        """One update of a batch as it was loaded, which cannot be divided."""
+        memory.clock[0], memory.clock[2], tally.last = batch.n_rows, batch.n_rows, True
+        devices.require_on(self.device, batch.inputs, "inputs")
+        self._learn(memory, loaded(batch, self.device), tally, complete=True)
+        return batch.n_rows
+
+    def _learn(self, memory, piece, tally, complete):
+        """Take a micro-batch into account; and where the batch is complete, make the update."""
+        if self.closure:
+            self._minimise(memory, piece, tally)
+            return
+        if complete and not memory.gradients and piece.rows <= memory.clock[2]:
+            value = self._gradient.whole(memory, piece)
+            if value is not None:
+                self._update(memory, tally, value)
+                return
+        self._gradient.add(memory, piece)
+        if complete:
+            self._update(memory, tally, self._gradient.divide(memory))
+
+    def _update(self, memory, tally, value):
+        """Follow the gradient of a batch that had this loss."""
+        rows = int(memory.clock[0])
+        tally.add(value, rows)
+        norm = self._finish_gradient(rows)
+        if tally.last:
+            tally.norm = self._gradient.norm() if norm is None else float(norm)
+        if self.schedule is not None or tally.factor != memory.factor:
+            rates.before_update(memory, self.schedule, tally.factor)
+        self.optimizer.step()
+        self._gradient.clear()
+        self._count(memory, tally)
+
+    def _finish_gradient(self, rows):
+        """Add the penalty's and shorten the whole; the norm before, if that was asked for."""
+        if self.penalty is not None:
+            self.penalty.add_gradient(rows)
+        return (
+            None
+            if self.clip_norm is None
+            else torch.nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
+        )
+
+    def _count(self, memory, tally):
+        tally.rate = rates.current_rate(memory) if tally.last else math.nan
+        if memory.scheduler is not None:
+            rates.after_update(memory)
+        memory.clock[0] = 0
+        memory.clock[1] += 1
+
+    def _minimise(self, memory, piece, tally):
+        """An update by an optimizer that evaluates the batch as often as it likes."""
+        rates.before_update(memory, self.schedule, tally.factor)
+        rows, values, norms = piece.rows, [], []
+
+        def closure():
+            self._gradient.clear()
+            self._gradient.add(memory, piece)
+            value = self._gradient.divide(memory)
+            values.append(value)
+            self._finish_gradient(rows)
+            norms.append(self._gradient.norm())
+            return value if self.penalty is None else value + self.penalty.value(rows)
+
+        self.optimizer.step(closure)
+        self._gradient.clear()
+        tally.add(values[0], rows)
+        tally.norm = norms[-1]
+        self._count(memory, tally)
+
+    def _sums(self, memory, tally, before, rows, last):
+        """What the sweep found, and whether all is well."""
+        loss, failed = tally.sum(before)
+        if failed is not None:
+            updates_since, value = failed
+            memory.clock[1] -= updates_since - 1
+            self._failed = f"the loss is {value:g}"
+        finite = failed is None
+        if finite and last and not all(bool(torch.isfinite(p).all()) for p in self.parameters):
+            self._failed, finite = "the loss was finite, but weights are not", False
+        return Sums(loss, rows, tally.norm, tally.rate, finite)
+
+    @contextmanager
+    def _training(self, memory: ModuleMemory) -> Iterator[None]:
+        """A sweep begins where the last one ended, whatever else the program does with PyTorch; and it leaves no other trace."""
+        others = devices.random_state(self.device)
+        devices.set_random_state(memory.random, self.device)
+        try:
+            with in_mode(self.module, training=True), torch.enable_grad(), devices.using(self._threads):
+                self._gradient.clear()
+                yield
+        finally:
+            memory.random = devices.random_state(self.device)
+            devices.set_random_state(others, self.device)
+
+    def finished(self, state: State) -> Stop | None:
+        """See `Engine.finished`."""
+        rates.after_epoch(state.memory)
+        return None
+
+    def measure(self, source: TrainingSource, weights: dict[str, torch.Tensor]) -> float:
+        """See `Engine.measure`. What the module computes is what it gives when it is not trained."""
+        total = count = 0.0
+        module = self._at(weights)
+        with evaluating(self.module), devices.using(self._threads):
+            for block, parts in pieces(source, self.device, max(self.batch_size, 1024)):
+                for piece in parts:
+                    loss, rows = self._measured(module, piece)
+                    total, count = total + float(loss), count + float(rows)
+                if not math.isfinite(total):
+                    source.require_finite(block.rows)
+                    return math.nan
+        return total / count
+
+    def _measured(self, module, piece):
+        with devices.autocast(self.device, self.precision):
+            outputs = call(module, piece.inputs)
+        if self.precision != "float32":
+            outputs = mapped(lambda t: t.float() if t.is_floating_point() else t, outputs)
+        return self.objective.sums(outputs, piece.targets, piece.weight, piece.rows)
+
+    def _at(self, weights):
+        """The module at some weights, as a function."""
+        live = dict((*self.module.named_parameters(), *self.module.named_buffers()))
+        if all(weights[name].data_ptr() == tensor.data_ptr() for name, tensor in live.items()):
+            return self.module
+        return lambda *inputs, **named: functional_call(self.module, weights, inputs, named)
+
+    def penalty_met(self, state: State) -> float:
+        """See `Engine.penalty_met`."""
+        return 0.0 if self.penalty is None else self.penalty.value(self.batch_size)
+
+    def divergence(self, source: TrainingSource, state: State) -> DivergenceError:
+        """See `Engine.divergence`."""
+        if not self._gradient.first_finite:
+            return DivergenceError(
+                "The module's outputs held NaN or infinity at the first batch that it was given, before anything was learnt; its "
+                "inputs and targets were finite. Look for what it divides by, or takes the root or logarithm of."
+            )
+        return DivergenceError(
+            f"At update {state.updates} (epoch {state.epoch + 1}) {self._failed}; the inputs and targets of its rows were "
+            "finite. Lower the learning rate, give clip_norm=1.0, scale inputs and targets, or look in the module and the "
+            "loss for roots and logarithms of 0."
+        )
+
+
+def _moved(module, device):
+    """The module on the device, its parameters still the same objects."""
+    here = {parameter.device for parameter in module.parameters()}
+    if torch.device("meta") in here:
+        raise ParameterError(
+            f"{type(module).__name__} has parameters on the device 'meta', which hold no numbers. Build it on a real device, or "
+            "load its weights first."
+        )
+    return module.to(device)
+
+
+def _compiled(module, device):
+    """The module compiled; on CUDA, what it does is recorded once and replayed (CUDA graphs)."""
+    return torch.compile(module, mode="reduce-overhead" if device.type == "cuda" else None)
