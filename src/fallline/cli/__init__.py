@@ -26,6 +26,7 @@ from fallline.errors import (
     ModelError,
     ParameterError,
 )
+from fallline.parallel.agreeing import said_elsewhere
 
 __all__ = ["COMMANDS", "main"]
 
@@ -53,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if "--debug" in given:
             raise
-        return _complain(*_explained(error))
+        message, code = _explained(error)
+        # Of many processes, the one that met it says it.
+        return code if said_elsewhere(error) else _complain(message, code)
 
 
 class _Terminated(KeyboardInterrupt):

@@ -10,6 +10,7 @@ Examples: fallline train "flights/*.csv.gz" --target arr_delay -o delay.fall
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
 import fallline
@@ -29,12 +30,13 @@ from fallline.cli.parsing import (
 from fallline.cli.screen import console, progress_shown, say
 from fallline.errors import ParameterError
 from fallline.files import require_writable
+from fallline.parallel import find, told_by_first
 
 __all__ = ["add_arguments", "run"]
 
 _PASSED_ON = ("target", "weight", "offset", "ignore", "categorical", "text", "task", "loss", "penalty", "alpha", "l1_ratio",
               "solver", "optimizer", "learning_rate", "schedule", "batch_size", "epochs", "validation", "seed", "time_limit",
-              "memory", "cache")  # fmt: skip
+              "memory", "cache", "sync_every")  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,14 +115,19 @@ def _add_training(group):
         help="chooses orders and held-out rows (default: %(default)s)",
     )
     add("--time-limit", metavar="SECONDS", type=decimal, help="end training after so long")
+    add(
+        "--sync-every",
+        metavar="UPDATES",
+        type=whole,
+        help="on many processes: average their weights after so many updates, 1 to make each together (default: what is cheap)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, write the model, print the summary."""
-    output = require_writable(options.output, "output")
-    require_not_read(options.output, options.data)
-    require_json_writable(options.json)
-    with progress_shown(lines=options.verbose) as progress:
+    """Train, write the model, print the summary. Of many processes, the first writes and prints."""
+    processes = find()
+    output = told_by_first(processes, lambda: _output(options))
+    with progress_shown(lines=options.verbose) if processes.rank == 0 else nullcontext() as progress:
         model = fallline.train(
             options.data,
             plan=_plan(options.plan),
@@ -129,13 +136,26 @@ def run(options: argparse.Namespace) -> int:
             **{name: getattr(options, name) for name in _PASSED_ON},
         )
         model.summary["command"] = options.command_line
-        model.save(output)
-    write_json(options.json, {**model.summary, "model": str(output)})
-    if options.json != "-":
+        told_by_first(processes, lambda: model.save(output))
+    told_by_first(processes, lambda: _report(model, output, options.json))
+    return 130 if model.summary["stop"]["reason"] == "interrupted" else 0
+
+
+def _output(options):
+    """Where the model goes, if everything can be written."""
+    output = require_writable(options.output, "output")
+    require_not_read(options.output, options.data)
+    require_json_writable(options.json)
+    return output
+
+
+def _report(model, output, json):
+    """Write and print the summary."""
+    write_json(json, {**model.summary, "model": str(output)})
+    if json != "-":
         screen = console()
         say(screen, model.report())
         say(screen, f"The model: {output}")
-    return 130 if model.summary["stop"]["reason"] == "interrupted" else 0
 
 
 def _plan(path):
