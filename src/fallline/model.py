@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -28,10 +28,11 @@ from fallline.kernels.blocks import Block
 from fallline.metrics import ClassMetrics, NumberMetrics
 from fallline.modelfile import reading_model, write_model
 from fallline.names import listed
+from fallline.networks.factories import factory_named, name_of_factory
 from fallline.objective.links import highest
 from fallline.objective.losses import loss_from_json, loss_to_json, name_of
 from fallline.reports import training_report
-from fallline.scorers import LinearScorer, Scorer
+from fallline.scorers import LinearScorer, NetworkScorer, Scorer
 
 __all__ = ["Model", "load"]
 
@@ -360,12 +361,15 @@ class Model:
                 )
 
 
-def load(path: str | os.PathLike) -> Model:
+def load(path: str | os.PathLike, model: str | Callable | None = None) -> Model:
     """Read a model that `Model.save` or `fallline train` wrote. Nothing in the file is executed.
 
     Parameters
     ----------
     path : path
+    model : str or callable, optional
+        The function that made the network, or its name as "package.module:function", where it is one of your own: the file only
+        names it, and it is not imported unasked. Without it, such a model tells how it was trained, but does not predict.
 
     Returns
     -------
@@ -375,6 +379,10 @@ def load(path: str | os.PathLike) -> Model:
     ------
     ModelError
         If the file is missing, damaged, no model, or of a format that this version does not read.
+    ParameterError
+        If `model` is not what made the network.
+    MissingDependencyError
+        If it is a network and PyTorch is not installed.
     """
     with reading_model(path) as (tensors, document):
         encoder = {
@@ -382,10 +390,24 @@ def load(path: str | os.PathLike) -> Model:
             for name, tensor in tensors.items()
             if name.startswith("encoder.")
         }
-        return Model(
+        kind: Any = NetworkScorer if "network" in document else LinearScorer
+        found = Model(
             encoder=Encoder.from_tensors(encoder, document["encoder"]),
-            scorer=LinearScorer.from_file(tensors, document),
+            scorer=kind.from_file(tensors, document),
             loss=loss_from_json(document["loss"]),
             summary=document["summary"],
             history=document["history"],
         )
+    return found if model is None else _made(found, model)
+
+
+def _made(found, model):
+    """The same, its network made by a function that was given or named."""
+    if not isinstance(found.scorer, NetworkScorer) or found.scorer.network.model == "mlp":
+        raise ParameterError(
+            f"model={model!r} is to make a network, but the file holds all of its model. Leave it out."
+        )
+    factory, name = (
+        (factory_named(model), model) if isinstance(model, str) else (model, name_of_factory(model))
+    )
+    return replace(found, scorer=found.scorer.made_by(factory, name, found.encoder))

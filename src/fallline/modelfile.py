@@ -3,11 +3,13 @@
 =====================  ===========================================================================================
 what                   where
 =====================  ===========================================================================================
-weights                tensor "weights" (outputs, features + 1), float32; the last column holds the intercepts
+weights                tensor "weights" (outputs, features + 1), float32; the last column holds the intercepts; or of a
+                       network, tensors "network.<name>", its parameters and buffers
 the encoder's arrays   tensors "encoder.<name>"; texts as UTF-8 bytes with offsets
 all else               metadata "fallline": eight hexadecimal digits, a space, and one JSON text
 - the digits           CRC-32 of the JSON text and of every tensor's name, type, shape and bytes
-- in the JSON          "format": "fallline-model-1"; "version": that of fallline; loss, encoder, summary, history
+- in the JSON          "format": "fallline-model-1", or "-2" of a network; "version": that of fallline; loss, encoder,
+                       summary, history; network: what it is made from again ("mlp"), or who made it
 =====================  ===========================================================================================
 
 Nothing in it is ever executed: safetensors holds numbers and text only.
@@ -31,7 +33,8 @@ from fallline.files import written_whole
 
 __all__ = ["is_model", "reading_model", "write_model"]
 
-_FORMAT = "fallline-model-1"
+# Of linear models, and of networks, which versions before them cannot read.
+_LINEAR, _NETWORK = "fallline-model-1", "fallline-model-2"
 
 
 def write_model(
@@ -41,7 +44,8 @@ def write_model(
     from safetensors.numpy import save
 
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    text = json.dumps({"format": _FORMAT, "version": fallline.__version__, **document})
+    format_ = _NETWORK if "network" in document else _LINEAR
+    text = json.dumps({"format": format_, "version": fallline.__version__, **document})
     content = save(tensors, {"fallline": f"{_checksum(text, tensors)} {text}"})
     with written_whole(path) as file:
         file.write(content)
@@ -84,10 +88,10 @@ def _read(path):
     checksum, _, text = metadata["fallline"].partition(" ")
     document = json.loads(text)
     found, version = document["format"], document["version"]
-    if found != _FORMAT:
+    if found not in {_LINEAR, _NETWORK}:
         raise ModelError(
-            f"{str(path)!r} has format {found!r}, written by fallline {version}, but this version reads {_FORMAT!r}. Install "
-            "that version, or train again."
+            f"{str(path)!r} has format {found!r}, written by fallline {version}, but this version reads {_LINEAR!r} and "
+            f"{_NETWORK!r}. Install that version, or train again."
         )
     if checksum != _checksum(text, tensors):
         raise _damaged(path, "its checksum does not match")

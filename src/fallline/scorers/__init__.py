@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from fallline.scorers.base import Scorer
 from fallline.scorers.linear import LinearScorer
+from fallline.scorers.network import NetworkScorer
 
-__all__ = ["LinearScorer", "Scorer"]
+__all__ = ["LinearScorer", "NetworkScorer", "Scorer"]

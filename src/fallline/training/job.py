@@ -35,7 +35,7 @@ from fallline.settings import number, seed_from
 from fallline.training.held_out import HeldOut
 from fallline.training.losses import class_loss, loss_for, regression_loss
 from fallline.training.opening import cache_folder, opened
-from fallline.training.recipes import LinearRecipe, Recipe
+from fallline.training.recipes import Recipe, recipe_for
 from fallline.training.summary import judged, summarised, trained
 from fallline.tuning import solve
 
@@ -53,6 +53,12 @@ def train(
     text: Sequence[str] = (),
     plan: str | Plan | None = None,
     task: str | None = None,
+    model: str | Callable = "linear",
+    hidden: Sequence[int] | None = None,
+    dropout: float | None = None,
+    batch_norm: bool | None = None,
+    device: Any = None,
+    precision: str | None = None,
     loss: Any = None,
     penalty: str | None = "l2",
     alpha: float | None = None,
@@ -72,7 +78,7 @@ def train(
     options: ReadOptions = ReadOptions(),
     progress: Callable[[float, str], None] | None = None,
 ) -> Model:
-    """Train a linear model on data of any size and any kind of columns.
+    """Train a linear model or a network on data of any size and any kind of columns.
 
     Numbers are standardised, categories become columns of zeros and ones, dates are taken apart, missing values are filled in
     and flagged; see the guide on encoding. Files are read once to learn what their columns hold and once to encode them; encoded
@@ -98,11 +104,25 @@ def train(
         What becomes of each column, in JSON as `fallline inspect` writes it; then the five before may not be given.
     task : {"classification", "binary", "multiclass", "regression"}, optional
         By default what the loss asks for, or else by what the target looks like.
+    model : str or callable
+        "linear"; "mlp", a multi-layer perceptron, in which categories go through embeddings; or a function of
+        (n_features, n_outputs), and of `encoder` if it has a parameter of that name, that makes a `torch.nn.Module` from encoded
+        rows (n, n_features) to scores (n, n_outputs): itself, or by its name as "package.module:function".
+    hidden : sequence of int, optional
+        Of "mlp": the units of each hidden layer; by default 128 and 64.
+    dropout : float, optional
+        Of "mlp": the share of hidden units left out of each row while training; by default none.
+    batch_norm : bool, optional
+        Of "mlp": whether the sums of hidden layers are normalised batch by batch; by default not.
+    device : str, optional
+        Of networks, where they are trained, such as "cpu" or "cuda"; by default "auto", the best there is.
+    precision : {"float32", "bf16"}, optional
+        Of networks: "bf16" multiplies in 16 bits.
     loss : str or NamedTuple, optional
         By default "squared_error" for regression, "log_loss" for two classes and "multinomial" for more. A loss of margins with
         more than two classes is trained one class against the rest.
     penalty : {"l2", "l1", "elasticnet", "none"} or None
-        What keeps the weights small; intercepts go free.
+        What keeps the weights small; intercepts go free. Networks take "l2" and "none".
     alpha : float, optional
         Strength of the penalty; by default 1 / rows, which is C=1 in scikit-learn.
     l1_ratio : float
@@ -112,21 +132,26 @@ def train(
         "saga" (variance-reduced mini-batches and then a quasi-Newton method, for larger ones), "descent" (mini-batch gradient
         descent), or "auto": descent, if an optimizer, a rate, a schedule or a batch size is given, otherwise by the model's size.
     optimizer : str or NamedTuple, optional
-        Of descent: a name in `fallline.optim.optimizers`, or an optimizer; by default "adam".
+        Of descent: a name in `fallline.optim.optimizers`, or an optimizer; by default "adam". Of networks: one of these names or
+        one in `torch.optim`, or a function of parameters that gives an optimizer of PyTorch's.
     learning_rate : float or "auto"
         Of descent: the first, or highest, rate of the schedule. "auto" finds one by short runs, which visit a twentieth as many
-        rows as training does; should training diverge all the same, it begins anew with a tenth.
+        rows as training does; should training diverge all the same, it begins anew with a tenth. Of networks, "auto" is 0.001, or
+        0.1 for "sgd", and 0.01 for "momentum" and "nesterov".
     schedule : str or NamedTuple, optional
         Of descent, how the rate develops: a name in `fallline.optim.schedules`, or a schedule; by default "cosine".
     batch_size : int, float, "full" or "auto"
         Of descent, the rows that an update sees: 1 is stochastic, a whole number or a fraction of the rows mini-batch, "full"
         batch gradient descent.
-        "auto" tries powers of two, and takes the one that comes as far with the least work.
+        "auto" tries powers of two, and takes the one that comes as far with the least work; of networks it is 128, and less where
+        there are fewer than 4,096 rows.
     epochs : int, optional
         Passes over the rows; by default, in descent as many as make four million visits to rows, from 5 to 100; otherwise as many
-        as the optimum takes, but no more than 100.
+        as the optimum takes, but no more than 100. Of networks by default from 5 to 20, and more where there are few rows, up to
+        200, so that there are 2,000 updates.
     validation : float, path or table, optional
         A fraction of the rows to hold out, or other data, target included, to measure on after every epoch and at the end.
+        Of a network, the weights with the lowest loss on them are kept.
     seed : int
         Chooses the orders and the rows held out. The same seed gives the same bits.
     time_limit : float, optional
@@ -171,18 +196,26 @@ def train(
     """
     began = time.perf_counter()
     processes = find()
-    recipe = LinearRecipe(
-        penalty,
-        alpha,
-        l1_ratio,
-        solver,
-        optimizer,
-        learning_rate,
-        schedule,
-        batch_size,
-        epochs,
-        processes,
-        sync_every,
+    recipe = recipe_for(
+        model,
+        {
+            "penalty": penalty,
+            "alpha": alpha,
+            "l1_ratio": l1_ratio,
+            "solver": solver,
+            "optimizer": optimizer,
+            "learning_rate": learning_rate,
+            "schedule": schedule,
+            "batch_size": batch_size,
+            "epochs": epochs,
+            "hidden": hidden,
+            "dropout": dropout,
+            "batch_norm": batch_norm,
+            "device": device,
+            "precision": precision,
+            "processes": processes,
+            "sync_every": sync_every,
+        },
     )
     asked = {
         "weight": weight,
@@ -207,14 +240,14 @@ def train(
     job = together(processes, known)
     opening = time.perf_counter() - began
     try:
-        model = job.done()
+        trained_model = job.done()
     except DamagedCacheError as error:
         if processes.size > 1:
             raise  # the others cannot begin anew with this one
         warnings.warn(f"{error} Training begins anew.", FalllineWarning, stacklevel=2)
-        model = job.done()
-    model.summary["seconds"] |= {"opening": opening, "total": time.perf_counter() - began}
-    return model
+        trained_model = job.done()
+    trained_model.summary["seconds"] |= {"opening": opening, "total": time.perf_counter() - began}
+    return trained_model
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,9 @@ from fallline.data.rows import TrainingSource
 from fallline.data.sources.base import Source
 from fallline.model import Model
 from fallline.monitors.base import Run
-from fallline.objective.losses import name_of
 from fallline.state import Stop
-from fallline.training.recipes import Recipe
 
-__all__ = ["judged", "summarised"]
+__all__ = ["judged", "summarised", "trained"]
 
 
 def judged(model: Model, source: TrainingSource) -> dict[str, float]:
@@ -28,19 +26,29 @@ def judged(model: Model, source: TrainingSource) -> dict[str, float]:
     return metrics.results()
 
 
-def summarised(
-    source: Source, prepared: Prepared, recipe: Recipe, run: Run, stop: Stop, budget: Budget
-) -> dict[str, Any]:
-    """Data, training, why it stopped, seconds, cache, memory and notes."""
+def summarised(source: Source, prepared: Prepared, run: Run, stop: Stop, budget: Budget) -> dict[str, Any]:
+    """Data, why training stopped, seconds, cache, memory and notes."""
     return {
         "fallline": fallline.__version__,
         "data": _data(source, prepared.encoder, run),
-        "training": _training(recipe, run),
         "stop": stop._asdict(),
         "seconds": {"opening": 0.0, **prepared.seconds, "training": run.state.seconds, "total": 0.0},
         "cache": _cache(prepared),
         "memory": {"budget": budget.total, "peak": _peak_memory(), "shuffle": _shuffling(prepared, budget)},
         "notes": list(prepared.encoder.warnings),
+    }
+
+
+def trained(run: Run) -> dict[str, Any]:
+    """What of training does not depend on the method."""
+    state = run.state
+    return {
+        "batch_sizes": sorted({record["batch_size"] for record in state.history if "batch_size" in record}),
+        "seed": run.order.seed,
+        "epochs": state.epoch,
+        "updates": state.updates,
+        "loss_at_end": state.history[-1]["loss"] if state.history else None,
+        "rows_a_second": _speed(state),
     }
 
 
@@ -56,20 +64,6 @@ def _data(source, encoder, run):
         "sparse": encoder.sparse,
         "rows_without_target": encoder.counts.without_target,
         "rows_skipped": encoder.counts.skipped,
-    }
-
-
-def _training(recipe, run):
-    state = run.state
-    return {
-        "loss": name_of(run.engine.loss),
-        **recipe.told(run),
-        "batch_sizes": sorted({record["batch_size"] for record in state.history if "batch_size" in record}),
-        "seed": run.order.seed,
-        "epochs": state.epoch,
-        "updates": state.updates,
-        "loss_at_end": state.history[-1]["loss"] if state.history else None,
-        "rows_a_second": _speed(state),
     }
 
 

@@ -80,6 +80,14 @@ class Layout:
         return self.entries * _INDEX_AND_VALUE + _POINTER < self.n_columns * _NUMBER
 
     @property
+    def groups(self) -> list[tuple[int, int]]:
+        """The first feature of each group, and the one after its last: of them, a row has one at most that is 1, and no other."""
+        return [
+            (int(first), int(first) + len(names))
+            for first, (_, names) in zip(self.firsts, self._groups, strict=True)
+        ]
+
+    @property
     def bytes_a_row(self) -> float:
         """Of the features, on average."""
         return self.entries * _INDEX_AND_VALUE + _POINTER if self.sparse else self.n_columns * _NUMBER

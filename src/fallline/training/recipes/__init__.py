@@ -4,6 +4,6 @@ To add a kind of model: a page with the members of `Recipe`.
 """
 
 from fallline.training.recipes.base import Recipe
-from fallline.training.recipes.linear import LinearRecipe
+from fallline.training.recipes.choice import recipe_for
 
-__all__ = ["LinearRecipe", "Recipe"]
+__all__ = ["Recipe", "recipe_for"]

@@ -1,0 +1,245 @@
+"""Networks: a multi-layer perceptron, or a module that a function of the user's own makes; by descent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from fallline.data.encoder import Encoder
+from fallline.data.rows import TrainingSource
+from fallline.errors import ParameterError
+from fallline.monitors.base import Run
+from fallline.networks.factories import build, factory_named, name_of_factory, require_shape, require_torch
+from fallline.objective.losses import LOSSES
+from fallline.objective.losses.offset import Offset
+from fallline.scorers import NetworkScorer
+from fallline.scorers.network import Described, described
+from fallline.settings import (
+    choose,
+    flag,
+    integer,
+    is_auto,
+    make_schedule,
+    number,
+    rows_per_batch,
+    takes_rate,
+)
+from fallline.training.losses import n_outputs
+from fallline.training.recipes.base import Begun
+from fallline.tuning import plain
+
+__all__ = ["NetworkRecipe"]
+
+_HIDDEN = (128, 64)
+# Rows that an update sees, and updates of an epoch at the least, where there are few rows.
+_BATCH, _SMALLEST_BATCH, _BATCHES_AN_EPOCH = 128, 16, 32
+# Visits to rows, passes and updates: what was enough on the tables of `docs/tables.md`.
+_VISITS, _FEWEST, _MANY, _MOST, _UPDATES = 4_000_000, 5, 20, 200, 2000
+# Groups of fewer features stay as they are: an embedding would hardly be smaller.
+_EMBEDDED = 5
+_SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
+# Highest rates that suit networks, where PyTorch's own default does not or is none.
+_RATES = {"sgd": 0.1, "momentum": 0.01, "nesterov": 0.01}
+_CHOICE = {"solver": "descent", "reason": "a network has no other"}
+
+
+class NetworkRecipe(NamedTuple):
+    """What was given for a network; see `fallline.train`, and `Recipe` for what can be done with it."""
+
+    model: str | Callable
+    hidden: Any
+    dropout: float | None
+    batch_norm: bool | None
+    device: Any
+    precision: str | None
+    penalty: str | None
+    alpha: float | None
+    optimizer: Any
+    learning_rate: float | str
+    schedule: Any
+    batch_size: float | str
+    epochs: int | None
+
+    def check(self) -> None:
+        """See `Recipe.check`. A function of the user's own is imported here."""
+        require_torch()
+        from torch import nn
+
+        if self._is_mlp:
+            self._mlp_arguments()
+        else:
+            self._factory()
+        self._engine(nn.Linear(2, 1), LOSSES["squared_error"](), 1000, 0)
+
+    def divides(self) -> bool:
+        """See `Recipe.divides`."""
+        return False
+
+    def begin(self, loss: Any, encoder: Encoder, source: TrainingSource, seed: int) -> Begun:
+        """See `Recipe.begin`."""
+        from fallline.engines.module.tensors import tensors_of
+
+        outputs = n_outputs(encoder)
+        module = self._module(encoder, outputs, seed)
+        network = described(self._name(), module, encoder.n_columns, outputs)
+        engine = self._engine(module, _objective(loss, outputs), source.n_rows, seed)
+        rows = partial(
+            tensors_of,
+            classes=outputs if outputs > 1 and not isinstance(loss, Offset) else None,
+            weighted=encoder.plan.weight is not None,
+            sparse=getattr(module, "takes_sparse", False),
+        )
+        return Begun(
+            plain(engine, self._epochs_for(source.n_rows), _CHOICE),
+            engine.start(),
+            rows,
+            scorer=lambda run, weights: _scorer(run.engine, weights, network),
+            told=lambda run: self._told(run, network),
+        )
+
+    def _told(self, run: Run, network: Described) -> dict[str, Any]:
+        """See `Begun`."""
+        engine: Any = run.engine
+        return {
+            "penalty": self.penalty or "none",
+            "alpha": self._alpha_for(run.source.n_rows),
+            "solver": _CHOICE["solver"],
+            "why_solver": _CHOICE["reason"],
+            "optimality": None,
+            "network": network._asdict(),
+            "device": str(engine.device),
+            "precision": engine.precision,
+            "optimizer": type(engine.optimizer).__name__,
+            "schedule": type(engine.schedule).__name__,
+            "learning_rate": self._rate() if takes_rate(self._schedule) else None,
+            "batch_size": engine.batch_size,
+            "found": {},
+        }
+
+    # ------------------------------------------------------------------------------------------------ the module
+
+    @property
+    def _is_mlp(self):
+        return isinstance(self.model, str) and self.model == "mlp"
+
+    def _name(self):
+        return self.model if isinstance(self.model, str) else name_of_factory(self.model)
+
+    def _factory(self):
+        """The function of the user's own. What only a perceptron has may not be given beside it."""
+        for name in ("hidden", "dropout", "batch_norm"):
+            if getattr(self, name) is not None:
+                raise ParameterError(
+                    f"{name}={getattr(self, name)!r} is of model='mlp', but {self._name()!r} makes its network by itself. Leave "
+                    "it out."
+                )
+        return factory_named(self.model) if isinstance(self.model, str) else self.model
+
+    def _mlp_arguments(self):
+        """What a perceptron has beside its inputs and outputs."""
+        given = _HIDDEN if self.hidden is None else self.hidden
+        if isinstance(given, (str, bytes)) or not hasattr(given, "__iter__"):
+            raise ParameterError(
+                f"hidden={given!r} is not a sequence of layer sizes. Give whole numbers, such as (128, 64); --hidden 128,64 on "
+                "the command line."
+            )
+        return {
+            "hidden": [integer("hidden", units) for units in given],
+            "dropout": 0.0 if self.dropout is None else number("dropout", self.dropout, at_least=0, below=1),
+            "batch_norm": False if self.batch_norm is None else flag("batch_norm", self.batch_norm),
+        }
+
+    def _module(self, encoder, outputs, seed):
+        """The network, the same for the same seed."""
+        if self._is_mlp:
+            from fallline.networks.mlp import MLP
+
+            groups = [(start, stop) for start, stop in encoder.layout.groups if stop - start >= _EMBEDDED]
+            return MLP(encoder.n_columns, outputs, **self._mlp_arguments(), groups=groups, seed=seed % 2**32)
+        module = build(self._factory(), self._name(), encoder, outputs, seed)
+        require_shape(module, encoder.n_columns, outputs, self._name())
+        return module
+
+    # --------------------------------------------------------------------------------------------- how it is trained
+
+    def _engine(self, module, loss, rows, seed):
+        """The engine for a module and so many rows."""
+        from fallline.engines.module.engine import ModuleEngine
+        from fallline.engines.module.penalties import SquaredWeights
+
+        choose("penalty", self.penalty or "none", ("l2", "none"))
+        alpha = self._alpha_for(rows) if self.penalty == "l2" else 0.0
+        heavy = [weight for weight in module.parameters() if weight.requires_grad and weight.ndim > 1]
+        batch_size, epochs, rate = self._batch_size_for(rows), self._epochs_for(rows), self._rate()
+        given = {**_SCHEDULE_PARAMETERS, "alpha": alpha, "eta0": rate}
+        return ModuleEngine(
+            module,
+            loss,
+            _optimizer(self.optimizer),
+            batch_size,
+            learning_rate=rate,
+            scheduler=make_schedule(
+                self._schedule, None, given, epochs, math.ceil(rows / batch_size), name="schedule"
+            ),
+            device="auto" if self.device is None else self.device,
+            precision="float32" if self.precision is None else self.precision,
+            penalty=SquaredWeights(heavy, alpha) if alpha else None,
+            seed=seed,
+        )
+
+    @property
+    def _schedule(self):
+        return "cosine" if self.schedule is None else self.schedule
+
+    def _alpha_for(self, rows):
+        """Strength of the penalty for so many rows."""
+        return 1.0 / rows if self.alpha is None else number("alpha", self.alpha, at_least=0)
+
+    def _rate(self):
+        """The highest rate."""
+        if is_auto(self.learning_rate):
+            return _RATES.get(self.optimizer, 1e-3) if isinstance(self.optimizer, str) else 1e-3
+        return number("learning_rate", self.learning_rate, above=0)
+
+    def _batch_size_for(self, rows):
+        """Rows an update sees."""
+        if not is_auto(self.batch_size):
+            return rows_per_batch(self.batch_size, rows)
+        return min(rows, _BATCH, max(_SMALLEST_BATCH, 2 ** int(math.log2(max(rows // _BATCHES_AN_EPOCH, 1)))))
+
+    def _epochs_for(self, rows):
+        """Passes over so many rows: of few rows more, so that there are updates enough."""
+        if self.epochs is not None:
+            return integer("epochs", self.epochs)
+        passes = min(max(math.ceil(_VISITS / rows), _FEWEST), _MANY)
+        updates = math.ceil(rows / self._batch_size_for(rows))
+        return min(max(passes, math.ceil(_UPDATES / updates)), _MOST)
+
+
+def _optimizer(optimizer):
+    """PyTorch's, also by the names that linear models know them by."""
+    if optimizer in ("momentum", "nesterov"):
+        from torch.optim import SGD
+
+        return partial(SGD, momentum=0.9, nesterov=optimizer == "nesterov")
+    return "adam" if optimizer is None else optimizer
+
+
+def _objective(loss, outputs):
+    """The loss for modules; with an offset, that is a column of the targets beside the first."""
+    from fallline.engines.module.losses import PerRow, make_objective
+
+    if not isinstance(loss, Offset):
+        return make_objective(loss)
+    own: Any = make_objective(loss.loss)
+    if outputs == 1:
+        return PerRow(lambda scores, targets: own.function(scores + targets[:, 1:], targets[:, :1]))
+    return PerRow(lambda scores, targets: own.function(scores + targets[:, 1:], targets[:, 0].long()))
+
+
+def _scorer(engine, weights, network):
+    """What scores rows with the weights to keep."""
+    engine.put(weights)
+    return NetworkScorer(engine.module, network)
