@@ -43,7 +43,7 @@ def write_model(
     """Write arrays and a document of plain values, whole or not at all."""
     from safetensors.numpy import save
 
-    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    tensors = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     format_ = _NETWORK if "network" in document else _LINEAR
     text = json.dumps({"format": format_, "version": fallline.__version__, **document})
     content = save(tensors, {"fallline": f"{_checksum(text, tensors)} {text}"})

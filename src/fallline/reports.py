@@ -18,16 +18,45 @@ def training_report(summary: Mapping[str, Any]) -> str:
         f"{data['name']}: {data['rows']:,} rows, {data['columns']:,} columns -> {data['features']:,} features ({layout}).",
         f"{data['target']!r} taken as {data['task']} ({data['why_task']}).",
         *_left_out(data),
+        *_network(training),
         _method(training),
         *_found(training),
         _progress(training),
         *_validation(summary),
+        *_kept(training),
         f"Time: {_times(summary['seconds'])}. {_cache(summary['cache'])}",
         f"Memory: at most {bytes_in_words(summary['memory']['peak'])} resident; {summary['memory']['shuffle']}.",
         f"Training stopped because {stop['message']}.",
         *(f"Note: {sentence}" for sentence in summary["notes"]),
     ]
     return "\n".join(lines)
+
+
+def _network(training):
+    """Of a network, what it is."""
+    network = training.get("network")
+    if network is None:
+        return []
+    given = network["arguments"]
+    layers = [f"{given['features']:,} features"]
+    if given.get("groups"):
+        sizes = [size for _, _, size in given["groups"]]
+        layers.append(f"{len(sizes)} embeddings of {min(sizes)} to {max(sizes)} numbers beside the rest")
+    layers += [f"{units:,}" for units in given.get("hidden", [])]
+    layers.append(f"{given['outputs']:,} score{'s' * (given['outputs'] > 1)}")
+    where = f"trained on {training['device']} in {training['precision']}"
+    return [
+        f"Network {network['model']}: {' -> '.join(layers)}; {network['parameters']:,} parameters, {where}."
+    ]
+
+
+def _kept(training):
+    """Which weights are kept, where not the last."""
+    if training.get("kept") is None:
+        return []
+    return [
+        f"The weights kept are those of epoch {training['kept']:,}, with the lowest loss on the rows held out."
+    ]
 
 
 def _method(training):

@@ -7,8 +7,15 @@ from __future__ import annotations
 
 import argparse
 
-import fallline
-from fallline.cli.parsing import add_memory, add_reading, reading_options, require_json_writable, write_json
+from fallline.cli.parsing import (
+    add_memory,
+    add_network,
+    add_reading,
+    load_model,
+    reading_options,
+    require_json_writable,
+    write_json,
+)
 from fallline.cli.screen import console, progress_shown, say
 
 __all__ = ["add_arguments", "run"]
@@ -19,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", help="a file that `fallline train` wrote")
     add("data", nargs="+", metavar="DATA", help="files, patterns, folders; local, s3:// or gs://")
+    add_network(parser)
     add_memory(parser)
     add_reading(parser)
     add("--json", metavar="PATH", help="write the metrics for programs, too; - is standard output")
@@ -28,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Evaluate, and print the metrics."""
     require_json_writable(options.json)
-    model = fallline.load(options.model)
+    model = load_model(options, options.model)
     with progress_shown(lines=options.verbose) as progress:
         metrics = model.evaluate(
             options.data, memory=options.memory, options=reading_options(options), progress=progress

@@ -1,7 +1,7 @@
 """What data or a model hold: the inferred plan of a table's columns, or a model's coefficients.
 
 For data, prints what would become of each column and writes it as JSON (-o) that `fallline train --plan` takes back when
-edited. For a model, prints how it was trained and its largest effects in the units of the columns.
+edited. For a model, prints how it was trained, and its largest effects in the units of the columns; of a network, its layers.
 
 Examples: fallline inspect "flights/*.csv.gz" --target arr_delay -o plan.json
           fallline inspect delay.fall
@@ -13,11 +13,12 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-import fallline
 from fallline.cli.parsing import (
     add_columns,
+    add_network,
     add_reading,
     add_roles,
+    load_model,
     reading_options,
     require_json_writable,
     whole,
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how many effects of a model to show (default: %(default)s)",
     )
     add("--json", metavar="PATH", help="write what is printed for programs, too; - is standard output")
+    add_network(parser)
     add_reading(parser)
 
 
@@ -66,8 +68,12 @@ def run(options: argparse.Namespace) -> None:
 
     require_json_writable(options.json)
     if len(options.data) == 1 and is_model(options.data[0]):
-        _show_model(fallline.load(options.data[0]), options)
+        _show_model(load_model(options, options.data[0]), options)
     else:
+        if options.factory is not None:
+            raise ParameterError(
+                "--model says what made the network of a model, but data were given. Leave it out."
+            )
         _show_plan(options)
 
 
@@ -107,13 +113,17 @@ def _show_model(model, options):
         raise ParameterError(
             "--output writes the plan of data, but a model was given. Give data, or use --json."
         )
-    found = {"summary": model.summary, "effects": _effects(model, integer("effects", options.effects))}
+    network = model.summary["training"].get("network")
+    most = integer("effects", options.effects)
+    found = {"summary": model.summary, **({} if network else {"effects": _effects(model, most)})}
     write_json(options.json, found)
     if options.json == "-":
         return
     screen = console()
     say(screen, model.report())
-    for output in found["effects"]:
+    for layer in network["layers"] if network else ():
+        say(screen, f"  {layer}")
+    for output in found.get("effects", ()):
         screen.print(_effects_table(output))
 
 

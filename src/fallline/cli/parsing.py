@@ -7,20 +7,28 @@ import contextlib
 import glob
 import json
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import fallline
 from fallline.data.sources.options import MISSING, ReadOptions
 from fallline.errors import ParameterError
 from fallline.files import require_writable, written_whole
 
+if TYPE_CHECKING:
+    from fallline.model import Model
+
 __all__ = [
     "add_columns",
     "add_memory",
+    "add_network",
     "add_reading",
     "add_roles",
     "decimal",
+    "importable_here",
+    "load_model",
     "reading_options",
     "require_json_writable",
     "require_not_read",
@@ -109,6 +117,33 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="one more text that means a missing value; may be repeated",
     )
+
+
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """What made a network, where the model file only names it."""
+    parser.add_argument(
+        "--model",
+        dest="factory",
+        metavar="NAME",
+        help="package.module:function that made the network: imported only if given",
+    )
+
+
+@contextlib.contextmanager
+def importable_here() -> Iterator[None]:
+    """Modules in the current folder can be imported, as under `python -m`."""
+    before = list(sys.path)
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def load_model(options: argparse.Namespace, path: str) -> Model:
+    """The model in a file, with what `add_network` was given."""
+    with importable_here():
+        return fallline.load(path, model=options.factory)
 
 
 def add_memory(parser: argparse.ArgumentParser) -> None:

@@ -10,8 +10,14 @@ from __future__ import annotations
 
 import argparse
 
-import fallline
-from fallline.cli.parsing import add_memory, add_reading, reading_options, require_not_read
+from fallline.cli.parsing import (
+    add_memory,
+    add_network,
+    add_reading,
+    load_model,
+    reading_options,
+    require_not_read,
+)
 from fallline.cli.screen import console, progress_shown, say
 
 __all__ = ["add_arguments", "run"]
@@ -30,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file ending in .parquet, .csv, .tsv or .jsonl",
     )
     add("--keep", metavar="COLUMN", action="append", default=[], help="carry a column over; may be repeated")
+    add_network(parser)
     add_memory(parser)
     add_reading(parser)
     add("--verbose", action="store_true", help="one line a stage, on standard error")
@@ -38,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Predict, and say how many rows were written."""
     require_not_read(options.output, [options.model, *options.data])
-    model = fallline.load(options.model)
+    model = load_model(options, options.model)
     with progress_shown(lines=options.verbose) as progress:
         written = model.predict(
             options.data,

@@ -5,6 +5,7 @@ one model file. The encoded rows are cached: the next run on the same files begi
 
 Examples: fallline train "flights/*.csv.gz" --target arr_delay -o delay.fall
           fallline train adult.parquet --target income --validation 0.1 --ignore id -o income.fall
+          fallline train adult.parquet --target income --model mlp --hidden 128,64 -o income.fall
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fallline.cli.parsing import (
     add_reading,
     add_roles,
     decimal,
+    importable_here,
     reading_options,
     require_json_writable,
     require_not_read,
@@ -34,9 +36,9 @@ from fallline.parallel import find, told_by_first
 
 __all__ = ["add_arguments", "run"]
 
-_PASSED_ON = ("target", "weight", "offset", "ignore", "categorical", "text", "task", "loss", "penalty", "alpha", "l1_ratio",
-              "solver", "optimizer", "learning_rate", "schedule", "batch_size", "epochs", "validation", "seed", "time_limit",
-              "memory", "cache", "sync_every")  # fmt: skip
+_PASSED_ON = ("target", "weight", "offset", "ignore", "categorical", "text", "task", "model", "hidden", "dropout", "batch_norm",
+              "device", "precision", "loss", "penalty", "alpha", "l1_ratio", "solver", "optimizer", "learning_rate", "schedule",
+              "batch_size", "epochs", "validation", "seed", "time_limit", "memory", "cache", "sync_every")  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_columns(parser)
     add("--plan", metavar="FILE", help="what becomes of each column, as `fallline inspect` writes it")
     _add_training(parser.add_argument_group("training"))
+    _add_network(parser.add_argument_group("networks"))
     add_memory(parser)
     add(
         "--cache",
@@ -63,6 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_training(group):
     add = group.add_argument
+    add(
+        "--model",
+        metavar="KIND",
+        default="linear",
+        help="linear, mlp, or package.module:function that makes a torch.nn.Module (default: %(default)s)",
+    )
     add("--loss", metavar="NAME", help="such as log_loss, hinge, poisson (default: by the task)")
     add("--penalty", metavar="NAME", default="l2", help="l2, l1, elasticnet or none (default: %(default)s)")
     add("--alpha", metavar="A", type=decimal, help="strength of the penalty (default: 1 / rows)")
@@ -123,18 +132,48 @@ def _add_training(group):
     )
 
 
+def _add_network(group):
+    add = group.add_argument
+    add(
+        "--hidden",
+        metavar="UNITS",
+        type=_whole_numbers,
+        help="of mlp: units of each hidden layer (default: 128,64)",
+    )
+    add(
+        "--dropout",
+        metavar="SHARE",
+        type=decimal,
+        help="of mlp: hidden units left out while training (default: none)",
+    )
+    add(
+        "--batch-norm",
+        action="store_true",
+        default=None,
+        help="of mlp: normalise the sums of hidden layers batch by batch",
+    )
+    add("--device", metavar="NAME", help="such as cpu or cuda (default: the best there is)")
+    add("--precision", metavar="NAME", help="float32, or bf16 to multiply in 16 bits (default: float32)")
+
+
+def _whole_numbers(text):
+    """Whole numbers between commas; an item that is none stays text, for the function to say what is wrong with it."""
+    return [whole(item.strip()) for item in text.split(",")]
+
+
 def run(options: argparse.Namespace) -> int:
     """Train, write the model, print the summary. Of many processes, the first writes and prints."""
     processes = find()
     output = told_by_first(processes, lambda: _output(options))
     with progress_shown(lines=options.verbose) if processes.rank == 0 else nullcontext() as progress:
-        model = fallline.train(
-            options.data,
-            plan=_plan(options.plan),
-            options=reading_options(options),
-            progress=progress,
-            **{name: getattr(options, name) for name in _PASSED_ON},
-        )
+        with importable_here():
+            model = fallline.train(
+                options.data,
+                plan=_plan(options.plan),
+                options=reading_options(options),
+                progress=progress,
+                **{name: getattr(options, name) for name in _PASSED_ON},
+            )
         model.summary["command"] = options.command_line
         told_by_first(processes, lambda: model.save(output))
     told_by_first(processes, lambda: _report(model, output, options.json))

@@ -5,19 +5,25 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import fallline
 from fallline.data.encoder import Plan
 from fallline.data.order import Order
 from fallline.data.prepared import Preparing
 from fallline.data.preparing_together import budget_together, prepare_together
+from fallline.data.rows import ArraySource
 from fallline.data.sources.base import Source
 from fallline.data.sources.options import ReadOptions
+from fallline.engines.together import rows_from
 from fallline.errors import DamagedCacheError, FalllineWarning, InterruptedWarning
+from fallline.files import require_writable
 from fallline.model import Model
 from fallline.monitors.base import Monitor
+from fallline.monitors.checkpoint import Checkpoint, gone_on_from, mark_of
 from fallline.monitors.interrupt import Interrupt
 from fallline.monitors.keep_best import KeepBest
 from fallline.monitors.long_epochs import LongEpochs
@@ -75,6 +81,7 @@ def train(
     memory: str | int | None = None,
     cache: str | os.PathLike | bool = True,
     sync_every: int | None = None,
+    checkpoint: str | os.PathLike | None = None,
     options: ReadOptions = ReadOptions(),
     progress: Callable[[float, str], None] | None = None,
 ) -> Model:
@@ -164,6 +171,9 @@ def train(
         Where many processes train together, as under torchrun: after how many updates they average their weights, which each of
         them makes on rows of its own; 1 to make every update together, as one process would. By default as many as make it
         cheap. See the guide on clusters.
+    checkpoint : path, optional
+        A file that training is saved to from time to time, and goes on from if it is there: however training was ended, it comes
+        to the same bits. The file stays; if training had come to its end, what came of it is given at once.
     options : ReadOptions
         How to read files.
     progress : callable, optional
@@ -184,6 +194,8 @@ def train(
         If the loss grows beyond all bounds.
     ProcessError
         If another of many processes ends.
+    StateError
+        If the checkpoint is of another training run.
 
     Examples
     --------
@@ -196,27 +208,24 @@ def train(
     """
     began = time.perf_counter()
     processes = find()
-    recipe = recipe_for(
-        model,
-        {
-            "penalty": penalty,
-            "alpha": alpha,
-            "l1_ratio": l1_ratio,
-            "solver": solver,
-            "optimizer": optimizer,
-            "learning_rate": learning_rate,
-            "schedule": schedule,
-            "batch_size": batch_size,
-            "epochs": epochs,
-            "hidden": hidden,
-            "dropout": dropout,
-            "batch_norm": batch_norm,
-            "device": device,
-            "precision": precision,
-            "processes": processes,
-            "sync_every": sync_every,
-        },
-    )
+    settings = {
+        "penalty": penalty,
+        "alpha": alpha,
+        "l1_ratio": l1_ratio,
+        "solver": solver,
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "schedule": schedule,
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "hidden": hidden,
+        "dropout": dropout,
+        "batch_norm": batch_norm,
+        "device": device,
+        "precision": precision,
+        "sync_every": sync_every,
+    }
+    recipe = recipe_for(model, {**settings, "processes": processes})
     asked = {
         "weight": weight,
         "offset": offset,
@@ -235,7 +244,10 @@ def train(
         source, made, reading = opened(data, target, plan, asked, loss, options)
         held_out = HeldOut.of(validation, order.seed, made, reading)
         how = _preparing(made, loss, budget, cache_folder(cache))
-        return _Job(source, made, how, held_out, recipe, loss, order, limits, progress, processes)
+        if checkpoint is not None and processes.rank == 0:
+            require_writable(checkpoint, "checkpoint")
+        saving = None if checkpoint is None else _Saving(Path(checkpoint), {"model": model, **settings})
+        return _Job(source, made, how, held_out, recipe, loss, order, limits, progress, processes, saving)
 
     job = together(processes, known)
     opening = time.perf_counter() - began
@@ -248,6 +260,13 @@ def train(
         trained_model = job.done()
     trained_model.summary["seconds"] |= {"opening": opening, "total": time.perf_counter() - began}
     return trained_model
+
+
+class _Saving(NamedTuple):
+    """Where training is saved, and the settings that determine what comes of it."""
+
+    path: Path
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -264,6 +283,7 @@ class _Job:
     limits: Sequence[Monitor]
     progress: Callable[[float, str], None] | None
     processes: Alone
+    saving: _Saving | None
 
     def done(self) -> Model:
         """The model, from encoding to the summary."""
@@ -277,18 +297,41 @@ class _Job:
         objective = Offset(loss) if self.plan.offset is not None else loss
         begun = self.recipe.begin(objective, prepared.encoder, training, self.order.seed)
         tell = _scaled(self.progress, 0.5 * (not prepared.found), 1.0)
-        monitors = self._monitors(None if judging is None else begun.rows(judging), tell)
-        run, stop = solve(begun.method, begun.state, begun.rows(training), self.order, monitors, processes)
+        monitors, saved = self._monitors(None if judging is None else begun.rows(judging), tell), None
+        if self.saving is not None:
+            path, marks = self.saving.path, self._marks(prepared, training)
+            saved = told_by_first(processes, lambda: gone_on_from(path, marks))
+            monitors.append(Checkpoint(path, marks))
+        rows = begun.rows(training)
+        run, stop = solve(begun.method, begun.state, rows, self.order, monitors, processes, saved)
         if run.engine.exploded(run.source, run.state):
             raise run.engine.divergence(run.source, run.state)
         run.state.history = processes.broadcast(run.state.history)
-        model = Model(prepared.encoder, begun.scorer(run, _final(run, stop)), loss, {}, run.state.history)
+        weights = _final(run, stop, best=begun.keeps_best and judging is not None)
+        model = Model(prepared.encoder, begun.scorer(run, weights), loss, {}, run.state.history)
         if judging is not None:
-            rows = self.held_out.whole(judging, prepared, self.how)
-            model.summary["validation"] = told_by_first(processes, lambda: judged(model, rows))
+            measured = self.held_out.whole(judging, prepared, self.how)
+            model.summary["validation"] = told_by_first(processes, lambda: judged(model, measured))
         model.summary.update(summarised(self.source, prepared, run, stop, self.how.budget))
         model.summary["training"] = {"loss": name_of(objective), **begun.told(run), **trained(run)}
         return model
+
+    def _marks(self, prepared, training):
+        """All that determines what comes of training, but for the state."""
+        held_out, in_memory = self.held_out, isinstance(rows_from(training), ArraySource)
+        marks = {
+            **self.saving.settings,
+            "loss": self.loss,
+            "seed": self.order.seed,
+            "validation": held_out.fraction if held_out.source is None else held_out.source.fingerprint,
+            "data and encoding": prepared.key,
+            "shuffling": "of all rows"
+            if in_memory
+            else f"in {self.how.budget.window_bytes:,} bytes (--memory)",
+            "processes": self.processes.size if self.recipe.divides() else "any number",
+            "fallline": fallline.__version__,
+        }
+        return {name: mark_of(value) for name, value in marks.items()}
 
     def _monitors(self, judging, tell):
         judges = [] if judging is None else [Validation(judging)]
@@ -296,16 +339,16 @@ class _Job:
         return [LongEpochs(), *judges, KeepBest(quantity), *self.limits, Interrupt(), Tell(tell)]
 
 
-def _final(run, stop):
-    """The weights to keep: the last; or the best, where training ended before its schedule did."""
-    early = stop.reason in {"interrupted", "time_limit"} and run.state.best is not None
+def _final(run, stop, *, best):
+    """The weights to keep: the last; or the best, where these are wanted, or training ended before its schedule did."""
+    best = (best or stop.reason in {"interrupted", "time_limit"}) and run.state.best is not None
     if stop.reason == "interrupted":
         warnings.warn(
             f"Training was interrupted in epoch {run.state.epoch + 1}; the model holds the best weights so far.",
             InterruptedWarning,
             stacklevel=4,
         )
-    return run.engine.copied(run.state.best if early else run.weights)
+    return run.engine.copied(run.state.best if best else run.weights)
 
 
 def _preparing(plan, loss, budget, folder):

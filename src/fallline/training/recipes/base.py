@@ -28,6 +28,8 @@ class Begun(NamedTuple):
         Takes the run and the weights to keep, and gives what scores rows with them.
     told : callable
         Takes the run, and gives what the summary says of the method and its settings.
+    keeps_best : bool
+        Whether the weights to keep are those that did best on rows held out, where there are such, and not the last.
     """
 
     method: Method
@@ -35,6 +37,7 @@ class Begun(NamedTuple):
     rows: Callable[[TrainingSource], TrainingSource]
     scorer: Callable[[Run, Any], Scorer]
     told: Callable[[Run], dict[str, Any]]
+    keeps_best: bool = False
 
 
 class Recipe(Protocol):

@@ -14,6 +14,7 @@ from fallline.monitors.base import Run
 from fallline.networks.factories import build, factory_named, name_of_factory, require_shape, require_torch
 from fallline.objective.losses import LOSSES
 from fallline.objective.losses.offset import Offset
+from fallline.parallel.alone import Alone
 from fallline.scorers import NetworkScorer
 from fallline.scorers.network import Described, described
 from fallline.settings import (
@@ -61,6 +62,7 @@ class NetworkRecipe(NamedTuple):
     schedule: Any
     batch_size: float | str
     epochs: int | None
+    processes: Alone = Alone()
 
     def check(self) -> None:
         """See `Recipe.check`. A function of the user's own is imported here."""
@@ -97,6 +99,7 @@ class NetworkRecipe(NamedTuple):
             rows,
             scorer=lambda run, weights: _scorer(run.engine, weights, network),
             told=lambda run: self._told(run, network),
+            keeps_best=True,
         )
 
     def _told(self, run: Run, network: Described) -> dict[str, Any]:
@@ -116,6 +119,7 @@ class NetworkRecipe(NamedTuple):
             "learning_rate": self._rate() if takes_rate(self._schedule) else None,
             "batch_size": engine.batch_size,
             "found": {},
+            "kept": _best_epoch(run.state.history),
         }
 
     # ------------------------------------------------------------------------------------------------ the module
@@ -237,6 +241,12 @@ def _objective(loss, outputs):
     if outputs == 1:
         return PerRow(lambda scores, targets: own.function(scores + targets[:, 1:], targets[:, :1]))
     return PerRow(lambda scores, targets: own.function(scores + targets[:, 1:], targets[:, 0].long()))
+
+
+def _best_epoch(history):
+    """The epoch with the lowest loss on rows held out, whose weights are kept; None where there are no such rows."""
+    judged = [record for record in history if "validation_loss" in record]
+    return min(judged, key=lambda record: record["validation_loss"])["epoch"] if judged else None
 
 
 def _scorer(engine, weights, network):
