@@ -1,1 +1,46 @@
-"""For PyTorch users."""
+"""For PyTorch users: `fit` replaces a training loop, `batches` a `DataLoader`.
+
+::
+
+    data ──▶ as_source ──▶ order ──▶ blocks ──▶ ModuleEngine.sweep ──▶ monitors ──▶ the module, trained in place
+    data.py                                     engines/module         fit.py
+
+Names load when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from fallline.networks import require_torch
+
+if TYPE_CHECKING:
+    from fallline.engines.module.losses import per_row
+    from fallline.torch.batches import Batches, batches
+    from fallline.torch.fit import fit
+    from fallline.torch.predict import predict
+
+__all__ = ["Batches", "batches", "fit", "per_row", "predict"]
+
+_HOMES = {
+    "Batches": "fallline.torch.batches",
+    "batches": "fallline.torch.batches",
+    "fit": "fallline.torch.fit",
+    "per_row": "fallline.engines.module.losses",
+    "predict": "fallline.torch.predict",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fallline.torch' has no attribute {name!r}")
+    require_torch()
+    found = getattr(importlib.import_module(_HOMES[name]), name)
+    # Otherwise a page that has the name of what is on it would be found in its place.
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -21,6 +21,7 @@ from torch.utils.data import Subset, TensorDataset
 
 from fallline.data.encoder import Encoder, Plan
 from fallline.data.order import Order
+from fallline.engines.module.tensors import TensorSource
 from fallline.errors import InputError, ParameterError
 from fallline.names import which_one
 from fallline.settings import integer, rows_per_batch
@@ -63,6 +64,8 @@ class Data:
 
     def __getattr__(self, name: str) -> Any:
         """What the source says of itself; it may change when a loader comes to its end."""
+        if name.startswith("_"):
+            raise AttributeError(name)
         return getattr(self._source, name)
 
     @property
@@ -105,6 +108,17 @@ class Data:
                 f"validation={fraction:g} of {self.n_rows:,} rows leaves none to train or to measure on. Choose another."
             )
         return Data(rest, self.batch_size), Data(held, self.batch_size)
+
+    def on(self, device: torch.device, share: float = 0.5) -> Data:
+        """The same with all tensors on a device, if they take no more than a share of its free memory; otherwise as they are."""
+        if not isinstance(self._source, (TensorSource, TableSource)):
+            return self
+        return Data(self._source.on(device, share), self.batch_size)
+
+    @property
+    def window_bytes(self) -> int:
+        """Bytes of memory for windows of rows, each of which is shuffled as a whole; 0 where all rows are in memory."""
+        return self._source.window_bytes if isinstance(self._source, TableSource) else 0
 
     def close(self) -> None:
         """End worker processes and give back memory, where there are such."""

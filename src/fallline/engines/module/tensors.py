@@ -79,6 +79,16 @@ class TensorSource:
                     numbers = rows[start : start + _LOOK]
                     require_finite_values(gather(tensor, numbers.to(tensor.device)), numbers, place)
 
+    def on(self, device: torch.device, share: float) -> TensorSource:
+        """The same with all tensors on a device, if they take no more than a share of its free memory; otherwise as they are."""
+        found = [tensor for values in self._tensors.values() for _, tensor in leaves(values, "")]
+        wanted = [tensor for tensor in found if tensor.device != device]
+        sparse = any(not isinstance(tensor, torch.Tensor) for tensor in found)
+        if not wanted or sparse or sum(tensor.nbytes for tensor in wanted) > share * _free(device):
+            return self
+        inputs, targets, weight = mapped(lambda tensor: tensor.to(device), tuple(self._tensors.values()))
+        return TensorSource(inputs, targets, weight, self._subset)
+
     def split(self, fraction: float, seed: int) -> tuple[TensorSource, TensorSource]:
         """Rows to train on, and rows held out: a fraction of all, chosen at random by the seed."""
         inputs, targets, weight = self._tensors.values()
@@ -154,6 +164,15 @@ def require_finite_values(values: torch.Tensor, rows: Any, name: str, where: str
     raise NonFiniteError(
         f"{name} holds {found} in {at}; every value has to be a finite number. Correct it or leave the row out."
     )
+
+
+def _free(device):
+    """Bytes of memory that are free on a device; where it shares the processor's, as much as is asked for."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return math.inf
 
 
 def _numpy_dtype(tensor):

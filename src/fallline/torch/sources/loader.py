@@ -150,7 +150,9 @@ def _expected_rows(loader, updates):
 
 
 def _warn_unless_shuffled(loader):
-    sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
+    # With a sampler of batches, `sampler` is not looked at; it may have one within.
+    of_batches = loader.batch_size is None and loader.batch_sampler is not None
+    sampler = getattr(loader.batch_sampler, "sampler", None) if of_batches else loader.sampler
     if isinstance(sampler, SequentialSampler) and len(loader) > 1:
         warnings.warn(
             "The DataLoader does not shuffle: every epoch visits the rows in the same order, by which training is often slower "

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
-from fallline.data.budget import memory_budget
+from fallline.data.budget import Budget, memory_budget
 from fallline.data.encoder import Encoder, Plan
 from fallline.data.order import Order
 from fallline.data.part import ALL, Part
 from fallline.data.prepared import Prepared, Preparing, prepare
 from fallline.data.sources.options import ReadOptions
+from fallline.data.windows import WindowSource
 from fallline.engines.module.blocks import TensorBlock
-from fallline.engines.module.tensors import tensors_of
+from fallline.engines.module.tensors import TensorSource, tensors_of
 from fallline.objective.domains import ANY_NUMBER
 from fallline.training.opening import cache_folder, opened
 
@@ -68,17 +70,13 @@ class TableSource:
     numbers_a_row: float
     dtype: np.dtype
 
-    def __init__(self, prepared: Prepared, how: Reading, *, sparse: bool, part: Part = ALL):
-        self._prepared, self._how, self._sparse = prepared, how, sparse
+    def __init__(
+        self, prepared: Prepared, budget: Budget, *, sparse: bool, part: Part = ALL, source: Any = None
+    ):
+        self._prepared, self._budget, self._sparse, self._part = prepared, budget, sparse, part
         self.encoder: Encoder = prepared.encoder
-        classes = self.encoder.classes
-        self._rows = prepared.source(part, memory_budget(how.memory))
-        self._source = tensors_of(
-            self._rows,
-            None if classes is None else len(classes),
-            weighted=self.encoder.plan.weight is not None,
-            sparse=sparse,
-        )
+        self._rows = prepared.source(part, budget)
+        self._source = source or self._tensors()
 
     @classmethod
     def of(cls, data: Any, target: str | None, how: Reading, *, sparse: bool) -> TableSource:
@@ -93,18 +91,21 @@ class TableSource:
             "weight": how.weight, "offset": None, "ignore": (), "categorical": (), "text": (), "task": how.task,
         }  # fmt: skip
         source, plan, _ = opened(data, target, how.plan, asked, None, how.options)
+        budget = memory_budget(how.memory)
         preparing = Preparing(
-            memory_budget(how.memory),
+            budget,
             cache_folder(how.cache),
             standardise_target=False,
             domain=ANY_NUMBER,
             loss="",
             tell=how.tell,
         )
-        return cls(prepare(source, plan, preparing), how, sparse=sparse)
+        return cls(prepare(source, plan, preparing), budget, sparse=sparse)
 
     def __getattr__(self, name: str) -> Any:
         """What the encoded rows say of themselves."""
+        if name.startswith("_"):
+            raise AttributeError(name)
         return getattr(self._source, name)
 
     def blocks(
@@ -125,13 +126,30 @@ class TableSource:
         """Rows to train on, and rows held out: a fraction of each block of the cache."""
         rest, held = (
             TableSource(
-                self._prepared, self._how, sparse=self._sparse, part=Part(seed, fraction, held_out=held)
+                self._prepared, self._budget, sparse=self._sparse, part=Part(seed, fraction, held_out=held)
             )
             for held in (False, True)
         )
         return rest, held
 
+    @property
+    def window_bytes(self) -> int:
+        """Bytes of memory for windows of rows; 0 where all rows are in memory."""
+        return self._budget.window_bytes if isinstance(self._rows, WindowSource) else 0
+
+    def on(self, device: torch.device, share: float) -> TableSource:
+        """See `TensorSource.on`; rows of windows are where they were read."""
+        if not isinstance(self._source, TensorSource):
+            return self
+        moved = self._source.on(device, share)
+        return TableSource(self._prepared, self._budget, sparse=self._sparse, part=self._part, source=moved)
+
     def close(self) -> None:
         """Give back the memory of windows."""
-        if hasattr(self._rows, "close"):
+        if isinstance(self._rows, WindowSource):
             self._rows.close()
+
+    def _tensors(self):
+        classes, weighted = self.encoder.classes, self.encoder.plan.weight is not None
+        n_classes = None if classes is None else len(classes)
+        return tensors_of(self._rows, n_classes, weighted=weighted, sparse=self._sparse)
