@@ -47,9 +47,11 @@ def train(run: Run, monitors: Sequence[Monitor] = ()) -> Stop:
     with ExitStack() as stack:
         for monitor in monitors:
             stack.enter_context(monitor.watching(run))
-        stop = None
+        stop = run.ended
         while stop is None:
             stop = _epoch(run, monitors) if run.state.epoch < run.epochs else _ALL_EPOCHS
+            for monitor in monitors if stop is None else ():
+                monitor.before_epoch(run)
         for monitor in monitors:
             monitor.finish(run, stop)
     return stop

@@ -16,11 +16,12 @@ import numpy as np
 import fallline
 from fallline.data.ahead import THREADS, mapped_ahead
 from fallline.data.budget import Budget
-from fallline.data.cache import Cache, cache_key, default_folder, find, write
+from fallline.data.cache import Cache, Gathered, cache_key, default_folder, find, write
 from fallline.data.cache.shuffle import cut
 from fallline.data.encoder import Encoder, Plan, fit
 from fallline.data.encoder.batch import at, without_missing_target
 from fallline.data.further import warn_of_skipped
+from fallline.data.kept import KeptBatches
 from fallline.data.part import Part
 from fallline.data.rows import ArraySource, DenseRows, Rows, SparseRows, TrainingSource
 from fallline.data.sources.base import Batch, Source
@@ -31,6 +32,9 @@ from fallline.errors import FalllineWarning, InputError, TargetError
 from fallline.objective.domains import Domain
 
 __all__ = ["Prepared", "Preparing", "encoded", "prepare"]
+
+# Where rows are gathered, how much more than expected they may take: of what is not used, the system gives no memory.
+_ROOM, _MORE_ROOM = 1.02, 2**16
 
 
 class Preparing(NamedTuple):
@@ -79,6 +83,8 @@ class Prepared:
         The file that holds them, where there is one.
     found : bool
         Whether that was there already.
+    key : str
+        Of the data, and of all that determines how they are encoded.
     seconds : dict of float
         How long "reading", to learn what the columns hold, and "encoding" took.
     """
@@ -88,13 +94,24 @@ class Prepared:
     rows: Rows | None
     cache: Cache | None = None
     found: bool = False
+    key: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def cached(cls, encoder: Encoder, cache: Cache, how: Preparing, *, found: bool = False) -> Prepared:
-        """Those of a cache, in memory too if they are to be and fit."""
-        rows = cache.load() if how.in_memory and how.budget.holds(cache.nbytes) else None
-        return cls(encoder, cache.rows, rows, cache, found)
+    def cached(
+        cls,
+        encoder: Encoder,
+        cache: Cache,
+        how: Preparing,
+        *,
+        found: bool = False,
+        gathered: Rows | None = None,
+    ) -> Prepared:
+        """Those of a cache, in memory too if they are to be and fit: as they were gathered there already, or read."""
+        rows = None
+        if how.in_memory and how.budget.holds(cache.nbytes):
+            rows = cache.load() if gathered is None else gathered
+        return cls(encoder, cache.rows, rows, cache, found, cache.key)
 
     @property
     def n_rows(self) -> int:
@@ -141,6 +158,9 @@ def prepare(source: Source, plan: Plan, how: Preparing) -> Prepared:
         return Prepared.cached(encoder, cache, how, found=True)
     _warn_of_columns(source, len(plan.features()), how.budget)
     began = time.perf_counter()
+    # What is in memory already need not be kept.
+    room = how.budget.spare(BATCH_BYTES) // 2 if isinstance(source, JoinedSource) else 0
+    kept = KeptBatches(room, source.size)
     encoder = fit(
         plan,
         source,
@@ -148,10 +168,13 @@ def prepare(source: Source, plan: Plan, how: Preparing) -> Prepared:
         in_flight=how.budget.in_flight(BATCH_BYTES),
         threads=THREADS,
         progress=lambda done, size: how.tell(0.5 * done / max(size, 1), "reading: what the columns hold"),
+        keep=kept.add,
     )
     reading = time.perf_counter() - began
     second = how._replace(folder=folder, tell=lambda share, what: how.tell(0.5 + share / 2, what))
-    prepared = _written(_chunks(source, encoder, second), encoder, second, key, encoder.counts.used)
+    chunks = _chunks(source, encoder, second, kept=kept)
+    prepared = _written(chunks, encoder, second, key, encoder.counts.used, kept.nbytes)
+    prepared.key = key
     prepared.seconds = {"reading": reading, "encoding": time.perf_counter() - began - reading}
     return prepared
 
@@ -199,11 +222,12 @@ def encoded(source: Source, encoder: Encoder, how: Preparing) -> Prepared:
     return prepared
 
 
-def _written(chunks, encoder, how, key, most):
+def _written(chunks, encoder, how, key, most, kept=0):
     """Encoded rows in memory, where no folder is given and so many fit; otherwise, and if it is not known how many, in a file."""
     expected = int(encoder.bytes_a_row * (most or 0))
     if how.folder is None and most is not None and how.budget.holds(expected):
         return _gathered(chunks, encoder, most)
+    gathered = _room_for(encoder, how, most, kept)
     tensors, document = encoder.to_tensors()
     cache = write(
         how.folder or default_folder(),
@@ -213,13 +237,31 @@ def _written(chunks, encoder, how, key, most):
         tensors=tensors,
         expected_bytes=expected,
         temporary=how.folder is None,
+        gathered=gathered,
     )
-    return Prepared.cached(encoder, cache, how)
+    return Prepared.cached(encoder, cache, how, gathered=None if gathered is None else gathered.rows())
 
 
-def _chunks(source: Source, encoder: Encoder, how: Preparing, unseen: str = "error") -> Iterator[Rows]:
-    """The encoded rows, in order."""
+def _room_for(encoder, how, most, kept):
+    """Where to gather rows that are written to a file, too, beside so many bytes of batches; None where they do not fit."""
+    room = int(_ROOM * encoder.bytes_a_row * (most or 0)) + _MORE_ROOM
+    fits = how.budget.holds(room) and room + kept <= how.budget.spare(BATCH_BYTES)
+    return Gathered(most, room) if how.in_memory and most is not None and fits else None
+
+
+def _chunks(
+    source: Source,
+    encoder: Encoder,
+    how: Preparing,
+    unseen: str = "error",
+    kept: KeptBatches | None = None,
+) -> Iterator[Rows]:
+    """The encoded rows, in order; of the batches that were kept, if all were."""
     in_flight = how.budget.in_flight(BATCH_BYTES)
+    if kept is not None and kept.complete:
+        stream = kept.batches(encoder.reads)
+    else:
+        stream = source.batches(encoder.reads, in_flight=in_flight)
 
     def encode(batch):
         rows = encoder.encode(batch, unseen=unseen)
@@ -228,7 +270,7 @@ def _chunks(source: Source, encoder: Encoder, how: Preparing, unseen: str = "err
 
     total, weight, skipped = 0, 0.0, []
     with (
-        closing(source.batches(encoder.reads, in_flight=in_flight)) as batches,
+        closing(stream) as batches,
         closing(mapped_ahead(encode, batches, THREADS, in_flight)) as ahead,
     ):
         for batch, rows in ahead:

@@ -35,6 +35,10 @@ class Run:
         Updates to make in all.
     processes : Alone or Processes
         Those that train together, each with a run like this.
+    begun : State, optional
+        What training began with, where the state is from later: what to go back to should it diverge.
+    ended : Stop, optional
+        Why training ended, where the state is that of a run which has.
     """
 
     engine: Engine
@@ -44,6 +48,8 @@ class Run:
     epochs: int
     max_updates: int | None = None
     processes: Alone = field(default_factory=Alone)
+    begun: State | None = None
+    ended: Stop | None = None
 
     @property
     def updates_left(self) -> int | None:
@@ -77,6 +83,9 @@ class Monitor:
 
     def after_block(self, run: Run) -> Stop | None:
         """Asked after every block; a reason ends the run."""
+
+    def before_epoch(self, run: Run) -> None:
+        """Told before every epoch, but for the one that the run begins with."""
 
     def after_epoch(self, run: Run) -> Stop | None:
         """Asked after every epoch, whose record is `run.record`; a reason ends the run."""

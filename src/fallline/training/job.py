@@ -5,25 +5,21 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import fallline
 from fallline.data.encoder import Plan
 from fallline.data.order import Order
 from fallline.data.prepared import Preparing
 from fallline.data.preparing_together import budget_together, prepare_together
-from fallline.data.rows import ArraySource
 from fallline.data.sources.base import Source
 from fallline.data.sources.options import ReadOptions
-from fallline.engines.together import rows_from
 from fallline.errors import DamagedCacheError, FalllineWarning, InterruptedWarning
 from fallline.files import require_writable
 from fallline.model import Model
 from fallline.monitors.base import Monitor
-from fallline.monitors.checkpoint import Checkpoint, gone_on_from, mark_of
 from fallline.monitors.interrupt import Interrupt
 from fallline.monitors.keep_best import KeepBest
 from fallline.monitors.long_epochs import LongEpochs
@@ -42,6 +38,7 @@ from fallline.training.held_out import HeldOut
 from fallline.training.losses import class_loss, loss_for, regression_loss
 from fallline.training.opening import cache_folder, opened
 from fallline.training.recipes import Recipe, recipe_for
+from fallline.training.saving import Saving
 from fallline.training.summary import judged, summarised, trained
 from fallline.tuning import solve
 
@@ -246,7 +243,8 @@ def train(
         how = _preparing(made, loss, budget, cache_folder(cache))
         if checkpoint is not None and processes.rank == 0:
             require_writable(checkpoint, "checkpoint")
-        saving = None if checkpoint is None else _Saving(Path(checkpoint), {"model": model, **settings})
+        determining = {"model": model, "loss": loss, "seed": order.seed, **settings}
+        saving = None if checkpoint is None else Saving(Path(checkpoint), determining)
         return _Job(source, made, how, held_out, recipe, loss, order, limits, progress, processes, saving)
 
     job = together(processes, known)
@@ -260,13 +258,6 @@ def train(
         trained_model = job.done()
     trained_model.summary["seconds"] |= {"opening": opening, "total": time.perf_counter() - began}
     return trained_model
-
-
-class _Saving(NamedTuple):
-    """Where training is saved, and the settings that determine what comes of it."""
-
-    path: Path
-    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -283,7 +274,7 @@ class _Job:
     limits: Sequence[Monitor]
     progress: Callable[[float, str], None] | None
     processes: Alone
-    saving: _Saving | None
+    saving: Saving | None
 
     def done(self) -> Model:
         """The model, from encoding to the summary."""
@@ -299,9 +290,9 @@ class _Job:
         tell = _scaled(self.progress, 0.5 * (not prepared.found), 1.0)
         monitors, saved = self._monitors(None if judging is None else begun.rows(judging), tell), None
         if self.saving is not None:
-            path, marks = self.saving.path, self._marks(prepared, training)
-            saved = told_by_first(processes, lambda: gone_on_from(path, marks))
-            monitors.append(Checkpoint(path, marks))
+            window_bytes = self.how.budget.window_bytes
+            saver, saved = self.saving.begin(prepared, training, self.held_out, window_bytes, processes)
+            monitors.append(saver)
         rows = begun.rows(training)
         run, stop = solve(begun.method, begun.state, rows, self.order, monitors, processes, saved)
         if run.engine.exploded(run.source, run.state):
@@ -315,23 +306,6 @@ class _Job:
         model.summary.update(summarised(self.source, prepared, run, stop, self.how.budget))
         model.summary["training"] = {"loss": name_of(objective), **begun.told(run), **trained(run)}
         return model
-
-    def _marks(self, prepared, training):
-        """All that determines what comes of training, but for the state."""
-        held_out, in_memory = self.held_out, isinstance(rows_from(training), ArraySource)
-        marks = {
-            **self.saving.settings,
-            "loss": self.loss,
-            "seed": self.order.seed,
-            "validation": held_out.fraction if held_out.source is None else held_out.source.fingerprint,
-            "data and encoding": prepared.key,
-            "shuffling": "of all rows"
-            if in_memory
-            else f"in {self.how.budget.window_bytes:,} bytes (--memory)",
-            "processes": self.processes.size if self.recipe.divides() else "any number",
-            "fallline": fallline.__version__,
-        }
-        return {name: mark_of(value) for name, value in marks.items()}
 
     def _monitors(self, judging, tell):
         judges = [] if judging is None else [Validation(judging)]

@@ -89,8 +89,14 @@ def solve(
     order: Order,
     monitors: Sequence[Monitor],
     processes: Alone = Alone(),
+    saved: tuple[State, Stop | None] | None = None,
 ) -> tuple[Run, Stop]:
-    """Train by a method from a state on, together with other processes if there are any; the run, and why it ended."""
-    state.notes["choice"] = method.choice
+    """Train by a method from a state on, together with other processes if there are any; the run, and why it ended.
+
+    `saved` is a later state to go on from, and why training ended if it has; that is not to be done twice.
+    """
     run = Run(method.engine, source, order, state, method.epochs, processes=processes)
+    if saved is not None:
+        run.begun, (run.state, run.ended) = state, saved
+    run.state.notes["choice"] = method.choice
     return run, method.train(run, monitors)

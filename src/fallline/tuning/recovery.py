@@ -11,10 +11,15 @@ from fallline.loop import train
 from fallline.monitors.base import Monitor, Run
 from fallline.state import State, Stop
 
-__all__ = ["LEARNING_RATE", "train_recovering"]
+__all__ = ["BATCH_SIZE", "LEARNING_RATE", "train_recovering"]
 
 LEARNING_RATE = "learning_rate"
 """The note of the state that `probe_rate` leaves; its "value" is the rate that training is under way with."""
+
+BATCH_SIZE = "batch_size"
+"""The note of the state that `choose_batch_size` leaves; see `LEARNING_RATE`."""
+
+_FOUND = ("choice", BATCH_SIZE, LEARNING_RATE)
 
 _RESTARTS = 3
 # By how much of it the loss is higher than at the beginning.
@@ -50,7 +55,7 @@ def train_recovering(
         If there is no rate that training does not diverge with.
     """
     while True:
-        begin = copy.deepcopy(run.state)
+        begin = _beginning(run)
         note = begin.notes[LEARNING_RATE]
         last = len(note["restarts"]) == _RESTARTS
         run.engine = engine_at(note["value"])
@@ -62,6 +67,15 @@ def train_recovering(
             if last:
                 raise
         _begin_anew(run, begin)
+
+
+def _beginning(run: Run) -> State:
+    """A copy of the state that training began with, which the run may be past; with what has been looked for and found since."""
+    begin = copy.deepcopy(run.state if run.begun is None else run.begun)
+    begin.notes.update(
+        {name: copy.deepcopy(run.state.notes[name]) for name in _FOUND if name in run.state.notes}
+    )
+    return begin
 
 
 def _failed(run: Run, begin: State, stop: Stop) -> bool:

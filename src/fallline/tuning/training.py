@@ -13,13 +13,10 @@ from fallline.parallel.agreeing import told_by_first
 from fallline.state import Stop
 from fallline.tuning.batch import choose_batch_size
 from fallline.tuning.rate import probe_rate
-from fallline.tuning.recovery import LEARNING_RATE, train_recovering
+from fallline.tuning.recovery import BATCH_SIZE, LEARNING_RATE, train_recovering
 from fallline.tuning.trials import EngineFor
 
 __all__ = ["BATCH_SIZE", "LEARNING_RATE", "train_tuned"]
-
-BATCH_SIZE = "batch_size"
-"""The note of the state that `choose_batch_size` leaves; see `LEARNING_RATE`."""
 
 # Where objectives say nothing about rates and sizes: of the perceptron, only the coefficients' scale depends on the rate.
 _ANY = {

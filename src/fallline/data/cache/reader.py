@@ -16,6 +16,7 @@ import numpy as np
 
 from fallline.data.cache import layout
 from fallline.data.cache.folder import path_of
+from fallline.data.cache.gathered import arrays_in, memory_for
 from fallline.data.rows import DenseRows, Rows, SparseRows
 from fallline.errors import CacheError, DamagedCacheError, FalllineWarning
 
@@ -83,6 +84,7 @@ class Cache:
     def __init__(self, file: FileIO, path: Path | None, key: str):
         self._file = file
         self.path = path
+        self.key = key
         self._lock = threading.Lock()
         try:
             self._read_ends(key)
@@ -140,9 +142,7 @@ class Cache:
 
     def memory_of(self, rows: Any, entries: Any) -> Any:
         """Bytes of memory that so many rows and entries take when read; numbers or arrays of them."""
-        a_row = 8 if self.sparse else 4 * self.n_columns
-        # For each of at most five arrays and for what `indptr` has beyond its rows.
-        return rows * (a_row + 4 * self.n_targets + 4) + entries * 8 + 6 * layout.ALIGNMENT
+        return memory_for(self.shape, rows, entries)
 
     @property
     def nbytes(self) -> int:
@@ -169,7 +169,7 @@ class Cache:
         n, entries = int(self.rows[blocks].sum()), int(self.entries[blocks].sum())
         if memory is None:
             memory = np.empty(self.memory_of(n, entries), np.uint8)
-        arrays = _arrays(self.shape, n, entries, memory)
+        arrays = arrays_in(memory, self.shape, n, entries)
         row = entry = 0
         for i, block in enumerate(map(int, blocks)):
             self._ask(blocks[i + 1 if i == 0 else i + _ASKED_AHEAD : i + 1 + _ASKED_AHEAD])
@@ -264,18 +264,3 @@ class Cache:
 def _require_checksum(content, checksum):
     if zlib.crc32(content) != checksum:
         raise CacheError("is damaged: a checksum does not match")
-
-
-def _arrays(shape, rows, entries, memory):
-    """The arrays of so many rows and entries, laid out in memory as in a block."""
-    arrays = {
-        part.name: memory[layout.ALIGNMENT + part.offset :][: part.nbytes]
-        .view(part.dtype)
-        .reshape(part.shape)
-        for part in layout.parts_of(shape, rows, entries, weighted=True)
-    }
-    if shape.sparse:
-        # The ends, and a zero before them.
-        arrays["indptr"] = memory[layout.ALIGNMENT - 8 : layout.ALIGNMENT + 8 * rows].view("<i8")
-        arrays["indptr"][0] = 0
-    return arrays
