@@ -38,7 +38,7 @@ __all__ = ["add_arguments", "run"]
 
 _PASSED_ON = ("target", "weight", "offset", "ignore", "categorical", "text", "task", "model", "hidden", "dropout", "batch_norm",
               "device", "precision", "loss", "penalty", "alpha", "l1_ratio", "solver", "optimizer", "learning_rate", "schedule",
-              "batch_size", "epochs", "validation", "seed", "time_limit", "memory", "cache", "sync_every")  # fmt: skip
+              "batch_size", "epochs", "validation", "seed", "time_limit", "memory", "cache", "sync_every", "checkpoint")  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,6 +124,11 @@ def _add_training(group):
         help="chooses orders and held-out rows (default: %(default)s)",
     )
     add("--time-limit", metavar="SECONDS", type=decimal, help="end training after so long")
+    add(
+        "--checkpoint",
+        metavar="PATH",
+        help="save training there from time to time, and go on from there if it is an unfinished run of the same",
+    )
     add(
         "--sync-every",
         metavar="UPDATES",
