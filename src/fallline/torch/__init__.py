@@ -17,15 +17,15 @@ from fallline.networks import require_torch
 
 if TYPE_CHECKING:
     from fallline.engines.module.losses import per_row
-    from fallline.torch.batches import Batches, batches
+    from fallline.torch.batching import Batches, batches
     from fallline.torch.fit import fit
     from fallline.torch.predict import predict
 
 __all__ = ["Batches", "batches", "fit", "per_row", "predict"]
 
 _HOMES = {
-    "Batches": "fallline.torch.batches",
-    "batches": "fallline.torch.batches",
+    "Batches": "fallline.torch.batching",
+    "batches": "fallline.torch.batching",
     "fit": "fallline.torch.fit",
     "per_row": "fallline.engines.module.losses",
     "predict": "fallline.torch.predict",
