@@ -38,7 +38,8 @@ __all__ = ["add_arguments", "run"]
 
 _PASSED_ON = ("target", "weight", "offset", "ignore", "categorical", "text", "task", "model", "hidden", "dropout", "batch_norm",
               "device", "precision", "loss", "penalty", "alpha", "l1_ratio", "solver", "optimizer", "learning_rate", "schedule",
-              "batch_size", "epochs", "validation", "seed", "time_limit", "memory", "cache", "sync_every", "checkpoint")  # fmt: skip
+              "batch_size", "epochs", "validation", "seed", "time_limit", "memory", "cache", "sync_every",
+              "checkpoint")  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
