@@ -18,13 +18,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fallline.comparison import compare
     from fallline.descent import mini_batch_gradient_descent
-    from fallline.estimators import SGDClassifier, SGDOneClassSVM, SGDRegressor, from_sklearn
+    from fallline.estimators import (
+        MLPClassifier,
+        MLPRegressor,
+        SGDClassifier,
+        SGDOneClassSVM,
+        SGDRegressor,
+        from_sklearn,
+    )
     from fallline.model import Model, load
     from fallline.training import train
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "MLPClassifier",
+    "MLPRegressor",
     "Model",
     "SGDClassifier",
     "SGDOneClassSVM",
@@ -39,6 +48,8 @@ __all__ = [
 
 _HOMES = {
     "mini_batch_gradient_descent": "fallline.descent",
+    "MLPClassifier": "fallline.estimators",
+    "MLPRegressor": "fallline.estimators",
     "SGDClassifier": "fallline.estimators",
     "SGDOneClassSVM": "fallline.estimators",
     "SGDRegressor": "fallline.estimators",

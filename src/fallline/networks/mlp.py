@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["ACTIVATIONS", "MLP", "embedding_size"]
+from fallline.networks.by_hand import IN_PLACE, DenseLayers
+
+__all__ = ["ACTIVATIONS", "BLANK", "MLP", "embedding_size"]
 
 
 def _identity(x: Tensor) -> Tensor:
@@ -119,22 +121,27 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores (n, outputs) of rows (n, features)."""
-        activate = ACTIVATIONS[self.activation]
-        h = self._first(x)
-        for i, layer in enumerate(self.layers):
-            if i > 0:
-                h = layer(h)
-            if i < len(self.layers) - 1:
-                h = activate(self.norms[i](h) if self.norms else h)
-                h = functional.dropout(h, self.dropout, self.training) if self.dropout else h
+        if x.layout == torch.sparse_csr:
+            first = self.layers[0]
+            h = x @ self._through_groups(first.weight.T) + first.bias
+            return self._dense(self._activated(h, 0), 1) if len(self.layers) > 1 else h
+        return self._dense(self._embedded(x) if self.groups else x, 0)
+
+    def _dense(self, h, start):
+        """Scores, given what the layer of number `start` sees."""
+        by_hand = _suits(h, self.activation)
+        if by_hand and not self.norms and not (self.dropout and self.training):
+            return _through(h, self.activation, self.layers[start:])
+        for place, layer in enumerate(self.layers[start:], start):
+            h = _through(h, self.activation, [layer]) if by_hand else layer(h)
+            if place < len(self.layers) - 1:
+                h = self._activated(h, place)
         return h
 
-    def _first(self, x):
-        """The first layer's sums."""
-        layer = self.layers[0]
-        if x.layout == torch.sparse_csr:
-            return x @ self._through_groups(layer.weight.T) + layer.bias
-        return layer(self._embedded(x) if self.groups else x)
+    def _activated(self, h, place):
+        """What a hidden layer makes of its sums."""
+        h = ACTIVATIONS[self.activation](self.norms[place](h) if self.norms else h)
+        return functional.dropout(h, self.dropout, self.training) if self.dropout else h
 
     def _embedded(self, x):
         """The columns outside groups, then the embeddings."""
@@ -178,11 +185,39 @@ class BatchNorm(nn.BatchNorm1d):
         )
 
 
+def _suits(h, activation):
+    """Whether layers can be written out by hand for these rows."""
+    return (
+        h.device.type == "cpu"
+        and activation in IN_PLACE
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+    )
+
+
+def _through(h, activation, layers):
+    """Scores after some layers, of which the last is not activated."""
+    return DenseLayers.apply(
+        h, activation, *(tensor for layer in layers for tensor in (layer.weight, layer.bias))
+    )
+
+
+class _Nothing:
+    """Draws nothing."""
+
+    def uniform(self, _low, _high, shape):
+        return np.empty(shape)
+
+
+BLANK = _Nothing()
+"""The seed of a network whose weights are to be replaced."""
+
+
 def _uniform(seed):
     """What draws from (-bound, bound)."""
     if seed is None:
         seed = np.random.default_rng(int(torch.randint(2**62, ())))
-    generator = np.random.RandomState(seed) if isinstance(seed, (int, np.integer)) else seed
+    generator = np.random.RandomState(seed % 2**32) if isinstance(seed, (int, np.integer)) else seed
 
     def draw(bound, shape, dtype):
         return torch.from_numpy(np.asarray(generator.uniform(-bound, bound, shape))).to(

@@ -27,14 +27,14 @@ class SquaredWeights:
         self.alpha = alpha
         self.by_rows = by_rows
 
-    def add_gradient(self, rows: int) -> None:
+    def add_gradient(self, rows: float) -> None:
         """Add its gradient to those of a batch of so many rows."""
         held = [(p.grad, p.detach()) for p in self.parameters if p.grad is not None]
         if held:
             strength = self.alpha / rows if self.by_rows else self.alpha
             torch._foreach_add_([grad for grad, _ in held], [value for _, value in held], alpha=strength)
 
-    def value(self, rows: int) -> float:
+    def value(self, rows: float) -> float:
         """What it is at the weights as they are, for batches of so many rows."""
         squares = sum(float(norm) ** 2 for norm in torch._foreach_norm([p.detach() for p in self.parameters]))
         return 0.5 * squares * (self.alpha / rows if self.by_rows else self.alpha)

@@ -1,0 +1,1 @@
+"""Multi-layer perceptrons with scikit-learn's parameters."""
