@@ -3,7 +3,7 @@
 ::
 
     data ──▶ as_source ──▶ order ──▶ blocks ──▶ ModuleEngine.sweep ──▶ monitors ──▶ the module, trained in place
-    data.py                                     engines/module         fit.py
+    data.py                                     engines/module         fitting.py
 
 Names load when they are first used.
 """
@@ -18,17 +18,17 @@ from fallline.networks import require_torch
 if TYPE_CHECKING:
     from fallline.engines.module.losses import per_row
     from fallline.torch.batching import Batches, batches
-    from fallline.torch.fit import fit
-    from fallline.torch.predict import predict
+    from fallline.torch.fitting import fit
+    from fallline.torch.predicting import predict
 
 __all__ = ["Batches", "batches", "fit", "per_row", "predict"]
 
 _HOMES = {
     "Batches": "fallline.torch.batching",
     "batches": "fallline.torch.batching",
-    "fit": "fallline.torch.fit",
+    "fit": "fallline.torch.fitting",
     "per_row": "fallline.engines.module.losses",
-    "predict": "fallline.torch.predict",
+    "predict": "fallline.torch.predicting",
 }
 
 
@@ -36,10 +36,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'fallline.torch' has no attribute {name!r}")
     require_torch()
-    found = getattr(importlib.import_module(_HOMES[name]), name)
-    # Otherwise a page that has the name of what is on it would be found in its place.
-    globals()[name] = found
-    return found
+    return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -12,7 +12,6 @@ import torch
 from torch.func import functional_call
 
 from fallline.data.rows import TrainingSource
-from fallline.engines.base import Engine
 from fallline.engines.module import devices, rates
 from fallline.engines.module.blocks import LoadedBatch
 from fallline.engines.module.evaluating import call, evaluating, in_mode, pieces
@@ -21,8 +20,9 @@ from fallline.engines.module.losses import Objective, make_objective
 from fallline.engines.module.memory import ModuleMemory
 from fallline.engines.module.optimizers import make_optimizer, make_scheduler, needs_closure, trainable
 from fallline.engines.module.pieces import Gatherer, copied, join, loaded, spans
+from fallline.engines.module.replicas import Replicated
 from fallline.engines.module.tally import Tally
-from fallline.engines.module.trees import mapped
+from fallline.engines.module.trees import joined, mapped
 from fallline.errors import DivergenceError, ParameterError, StateError
 from fallline.kernels.sweep import Sums
 from fallline.kernels.verbs import rate
@@ -37,7 +37,7 @@ _MOST_ROWS = 2**15
 _BLOCK_ROWS = 4096
 
 
-class ModuleEngine(Engine):
+class ModuleEngine(Replicated):
     """Trains a module in place.
 
     An update follows the gradient of the batch's loss: the sum over its rows of weight times loss, divided once by the number of
@@ -100,6 +100,20 @@ class ModuleEngine(Engine):
         seed: int = 0,
     ):
         trainable(module)
+        self.settings = {
+            "loss": loss,
+            "optimizer": optimizer,
+            "batch_size": batch_size,
+            "micro_batch": micro_batch,
+            "learning_rate": learning_rate,
+            "scheduler": scheduler,
+            "device": device,
+            "precision": precision,
+            "compile": compile,
+            "clip_norm": clip_norm,
+            "penalty": penalty,
+            "seed": seed,
+        }
         self.loss = loss
         self.objective: Objective = make_objective(loss)
         self.batch_size = integer("batch_size", batch_size)
@@ -315,12 +329,28 @@ class ModuleEngine(Engine):
                     return math.nan
         return total / count
 
+    def outputs(self, source: TrainingSource, weights: dict[str, torch.Tensor]) -> tuple[Any, Any]:
+        """The module's outputs and the targets of a source's rows, in order, on the processor."""
+        module = self._at(weights)
+        with evaluating(self.module), devices.using(self._threads):
+            found = [
+                (mapped(_fetched, self._given(module, piece)), mapped(_fetched, piece.targets))
+                for _, parts in pieces(source, self.device, max(self.batch_size, 1024))
+                for piece in parts
+            ]
+        outputs, targets = zip(*found, strict=True)
+        return joined(outputs), joined(targets)
+
     def _measured(self, module, piece):
+        return self.objective.sums(self._given(module, piece), piece.targets, piece.weight, piece.rows)
+
+    def _given(self, module, piece):
+        """What the module gives, in the precision asked for."""
         with devices.autocast(self.device, self.precision):
             outputs = call(module, piece.inputs)
-        if self.precision != "float32":
-            outputs = mapped(lambda t: t.float() if t.is_floating_point() else t, outputs)
-        return self.objective.sums(outputs, piece.targets, piece.weight, piece.rows)
+        if self.precision == "float32":
+            return outputs
+        return mapped(lambda t: t.float() if t.is_floating_point() else t, outputs)
 
     def _at(self, weights):
         """The module at some weights, as a function."""
@@ -345,6 +375,10 @@ class ModuleEngine(Engine):
             "finite. Lower the learning rate, give clip_norm=1.0, scale inputs and targets, or look in the module and the "
             "loss for roots and logarithms of 0."
         )
+
+
+def _fetched(tensor):
+    return tensor.detach().to("cpu", copy=True)
 
 
 def _moved(module, device):

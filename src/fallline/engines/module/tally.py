@@ -36,7 +36,7 @@ class Tally:
         self._rows.append(rows)
 
     def sum(self, before: float) -> tuple[float, Any]:
-        """The sum of all losses, added to the one before; and of the first that is not finite, its place from the end, and what."""
+        """The sum of all losses, added to the one before; and of the first not finite, its place from the end, and what."""
         if not self._values:
             return before, None
         for place, value in enumerate(torch.stack(self._values).tolist()):

@@ -122,9 +122,6 @@ def _put_together(plain, arrays):
     if "tuple" in plain:
         return tuple(_put_together(part, arrays) for part in plain["tuple"])
     if "csr" in plain:
-        return _csr(*(_put_together(part, arrays) for part in plain["csr"]), plain["shape"])
+        starts, columns, numbers = (_put_together(part, arrays) for part in plain["csr"])
+        return torch.sparse_csr_tensor(starts, columns, numbers, plain["shape"])
     return plain["value"]
-
-
-def _csr(starts, columns, numbers, shape):
-    return torch.sparse_csr_tensor(starts, columns, numbers, shape)

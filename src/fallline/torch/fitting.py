@@ -1,0 +1,277 @@
+"""One call in place of a training loop."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from fallline.data.order import Order
+from fallline.engines.module.engine import ModuleEngine
+from fallline.engines.module.optimizers import make_optimizer, trainable
+from fallline.errors import InterruptedWarning, ParameterError
+from fallline.history import History
+from fallline.loop import train
+from fallline.monitors.base import Monitor, Run
+from fallline.monitors.checkpoint import Checkpoint, gone_on_from, mark_of
+from fallline.monitors.interrupt import Interrupt
+from fallline.monitors.keep_best import KeepBest
+from fallline.monitors.long_epochs import LongEpochs
+from fallline.monitors.no_improvement import NoImprovement
+from fallline.monitors.progress import Progress
+from fallline.monitors.tell import Tell
+from fallline.monitors.time_limit import TimeLimit
+from fallline.monitors.validation import Validation
+from fallline.optim.schedules import SCHEDULES
+from fallline.settings import flag, integer, make_schedule, number, seed_from
+from fallline.torch.data import Data, as_source
+from fallline.torch.scores import make_score
+
+__all__ = ["fit"]
+
+_SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
+
+
+def fit(
+    module: torch.nn.Module,
+    data: Any,
+    *,
+    target: Any = None,
+    loss: Any,
+    optimizer: Any = "adamw",
+    learning_rate: float | None = None,
+    scheduler: Any = None,
+    batch_size: float | str | None = None,
+    micro_batch: int | str = "auto",
+    epochs: int = 10,
+    shuffle: bool = True,
+    sample_weight: Any = None,
+    validation: Any = None,
+    metric: str | Callable[[Any, Any], float] | None = None,
+    patience: int | None = None,
+    device: Any = "auto",
+    precision: str = "float32",
+    compile: bool = False,  # noqa: A002 (PyTorch's word)
+    clip_norm: float | None = None,
+    seed: int = 0,
+    time_limit: float | None = None,
+    checkpoint: str | os.PathLike | None = None,
+    monitors: Sequence[Monitor] = (),
+    progress: bool | Callable[[float, str], None] | None = None,
+    **reading: Any,
+) -> History:
+    """Train a PyTorch module, in place.
+
+    An update follows the gradient of the mean of weight times loss over a batch: the sum over its rows, divided once by their
+    number, however the batch is cut into micro-batches. The same seed gives the same bits; training that is stopped at any update
+    and gone on with gives the same bits, too.
+
+    Parameters
+    ----------
+    module : Module
+        It is moved to the device and trained there; afterwards it and its parts are in the mode that they were in.
+    data : tuple (X, y) or (X, y, weight), tensor, array, frame, dict, Dataset, DataLoader, path or list of paths
+        X and y may be tuples or dicts of tensors or arrays: the module is called as `module(x)`, `module(*x)` or `module(**x)`.
+        Arrays of floating point numbers become float32. A `DataLoader` is used as it is. Files, and tables with a named target,
+        are encoded as `fallline.train` does.
+    target : str, tensor or array, optional
+        The column or key to predict; or y itself, where `data` is X alone.
+    loss : str, Module, callable, NamedTuple or None
+        The name of a loss of fallline's ("squared_error", "multinomial", ...) or PyTorch's ("cross_entropy", "mse", "l1",
+        "smooth_l1", "bce", "bce_with_logits", "nll", "kl_div"), a loss of `torch.nn`, a function of outputs and targets that gives
+        the mean over the rows it is given (or one number a row: `per_row`); None, where the module gives its loss itself.
+    optimizer : str, class, callable or Optimizer
+        The name of a class in `torch.optim` ("adamw", "sgd", "nadam", ...), the class, a function of parameters such as
+        `functools.partial(torch.optim.SGD, momentum=0.9)`, or an optimizer built for this module's parameters.
+    learning_rate : float, optional
+        By default the optimizer's own.
+    scheduler : str, NamedTuple, callable or LRScheduler, optional
+        A name or schedule of fallline's ("cosine", "one_cycle", ...), which sets the rate of every update; or one of
+        `torch.optim.lr_scheduler`: a function of the optimizer, or an instance with the optimizer it was built for. PyTorch's are
+        stepped after every epoch, `OneCycleLR` and `CyclicLR` after every update, and `ReduceLROnPlateau` on the validation loss
+        of the epoch, or else the training loss.
+    batch_size : int, float or "full", optional
+        Rows that an update sees, a fraction of all, or all; by default 128. A `DataLoader` has its own.
+    micro_batch : int or "auto"
+        Rows that go through the module together. "auto" begins with whole batches, halves them where memory does not suffice,
+        and goes on. The result does not change, unless the module mixes rows (batch normalisation) or draws at random (dropout).
+    epochs : int
+        Passes over the rows.
+    shuffle : bool
+        Visit the rows in another order in every epoch.
+    sample_weight : str, tensor or array, optional
+        How much each row counts. The loss has to be one that gives one number a row: any by name, those of `torch.nn`, or
+        `per_row`.
+    validation : float or data, optional
+        A fraction of the rows to hold out, or data of the same kind, to measure on after every epoch: "validation_loss" in the
+        history.
+    metric : {"accuracy", "r2"} or callable, optional
+        A function of outputs and targets, the higher the better: "validation_score" in the history.
+    patience : int, optional
+        Stop when so many epochs running have not improved the score, or else the loss on validation data, or else the objective;
+        the module then has the weights of the best epoch, however training ended.
+    device : str or device
+        "auto" takes CUDA, then MPS, then the processor. Data stay on the device where they fit into half of its free memory;
+        otherwise batches are brought there while it computes.
+    precision : {"float32", "bf16"}
+        "bf16" multiplies in 16 bits and sums in 32 (`torch.autocast`).
+    compile : bool
+        Compile the module with `torch.compile`; on CUDA with CUDA graphs.
+    clip_norm : float, optional
+        A longer gradient is shortened to this norm.
+    seed : int
+        Chooses the orders, the rows held out and what dropout draws. PyTorch's own generators stay as they are.
+    time_limit : float, optional
+        Seconds after which training ends.
+    checkpoint : path, optional
+        A file in which the state is saved now and then. If it is there, training goes on from it.
+    monitors : sequence of Monitor
+        Asked after every block and every epoch, after fallline's own.
+    progress : bool or callable, optional
+        Whether to show a progress bar, by default on a terminal; or a function that is told the share of the work that is done,
+        and what is being done.
+    **reading
+        More on data, each where it applies: `workers` and `collate` of a `Dataset`; `memory`, `task`, `plan` and `cache` of files
+        and tables; `dtype` of arrays; `sparse` rows. See `fallline.torch.data.as_source`.
+
+    Returns
+    -------
+    History
+        One record an epoch; its `stop` says why training ended.
+
+    Raises
+    ------
+    InputError
+        If the data cannot be used.
+    ParameterError
+        If a setting cannot be used, or does not fit the module.
+    DivergenceError
+        If the loss or a weight is no longer finite, though the data are.
+    StateError
+        If the checkpoint is of another module, other data or other settings.
+
+    Examples
+    --------
+    >>> import torch, fallline.torch
+    >>> X, y = torch.randn(1000, 20), torch.randint(0, 3, (1000,))
+    >>> module = torch.nn.Sequential(torch.nn.Linear(20, 64), torch.nn.ReLU(), torch.nn.Linear(64, 3))
+    >>> history = fallline.torch.fit(module, (X, y), loss="cross_entropy", epochs=3)
+    >>> [record["epoch"] for record in history]
+    [1, 2, 3]
+    """
+    trainable(module)
+    epochs, order = integer("epochs", epochs), Order(seed_from(seed), flag("shuffle", shuffle))
+    if patience is not None:
+        integer("patience", patience)
+    if metric is not None and validation is None:
+        raise ParameterError(
+            "metric= scores validation data, but there are none. Give validation=0.1, or other data."
+        )
+    limits = [] if time_limit is None else [TimeLimit(number("time_limit", time_limit, above=0))]
+    told = reading | {"shuffle": order.shuffle} | ({"tell": progress} if callable(progress) else {})
+    source = as_source(data, target, sample_weight=sample_weight, batch_size=batch_size, **told)
+    judging = None
+    try:
+        source, judging = _held_out(source, validation, target, order.seed, told)
+        built = make_optimizer(optimizer, module, learning_rate)
+        engine = ModuleEngine(
+            module,
+            loss,
+            built,
+            source.batch_size or source.n_rows,
+            micro_batch=micro_batch,
+            scheduler=_schedule(scheduler, built, epochs, source.updates),
+            device=device,
+            precision=precision,
+            compile=compile,
+            clip_norm=clip_norm,
+            seed=order.seed,
+        )
+        if judging is not None:
+            judging = judging.on(engine.device)
+        watching = _watching(engine, judging, metric, patience, limits, progress)
+        marks = {
+            "data": f"{source.n_rows} rows of {source.n_columns} numbers",
+            "batch size": str(engine.batch_size),
+            "loss": mark_of(loss),
+            "optimizer": type(built).__name__,
+            "scheduler": mark_of(scheduler)
+            + (f" over {epochs} epochs" if isinstance(scheduler, str) else ""),
+            "seed": str(order.seed),
+            "shuffle": str(order.shuffle),
+        }
+        run = Run(engine, source.on(engine.device), order, engine.start(), epochs)
+        stop = _trained(run, [*watching, *monitors], checkpoint, marks)
+    finally:
+        for used in (source, judging):
+            if used is not None:
+                used.close()
+    return _ended(run, stop, patience)
+
+
+def _held_out(
+    source: Data, validation: Any, target: Any, seed: int, told: dict[str, Any]
+) -> tuple[Data, Data | None]:
+    """Rows to train on, and rows to measure on, if any."""
+    if validation is None:
+        return source, None
+    if isinstance(validation, (int, float)):
+        return source.split(number("validation", validation, above=0, below=1), seed)
+    named = target if isinstance(target, str) else None
+    return source, as_source(validation, named, **(told | {"shuffle": False}))
+
+
+def _schedule(scheduler, optimizer, epochs, updates):
+    """A schedule of fallline's from its name, to begin with or to reach the optimizer's rate; all else as it is."""
+    if not isinstance(scheduler, str):
+        return scheduler
+    if scheduler in ("optimal", "adaptive"):
+        raise ParameterError(
+            f"scheduler={scheduler!r} is not for modules. Give one of "
+            f"{', '.join(repr(name) for name in SCHEDULES if name not in ('optimal', 'adaptive'))}, or one of PyTorch's."
+        )
+    rate = float(optimizer.param_groups[0]["lr"])
+    return make_schedule(scheduler, None, {**_SCHEDULE_PARAMETERS, "eta0": rate}, epochs, updates)
+
+
+def _watching(engine, judging, metric, patience, limits, progress):
+    """Who watches, in this order."""
+    judges, quantity = [], "objective"
+    if judging is not None:
+        judges = [Validation(judging, make_score(metric, engine, judging))]
+        quantity = "validation_loss" if metric is None else "validation_score"
+    patient = [] if patience is None else [KeepBest(quantity), NoImprovement(quantity, None, patience)]
+    shown = Tell(progress) if callable(progress) else Progress(progress)
+    return [LongEpochs(), *judges, *patient, *limits, Interrupt(), shown]
+
+
+def _trained(run, monitors, checkpoint, marks):
+    """Train, from a checkpoint on if there is one; why it ended."""
+    if checkpoint is None:
+        return train(run, monitors)
+    found = gone_on_from(checkpoint, marks)
+    if found is not None:
+        run.state, ended = found
+        if ended is not None and ended.reason in ("converged", "early_stopping"):
+            run.engine.require(run.state, run.source)
+            return ended
+    return train(run, [*monitors, Checkpoint(checkpoint, marks)])
+
+
+def _ended(run, stop, patience):
+    """The history; the module with its best weights, where it was waited for better ones."""
+    state = run.state
+    best = patience is not None and state.best is not None
+    if best:
+        run.engine.put(state.best)
+    if stop.reason == "interrupted":
+        weights = "the weights of its best epoch" if best else f"the weights of update {state.updates}"
+        warnings.warn(
+            f"Training was interrupted in epoch {state.epoch + 1} of {run.epochs}; the module has {weights}.",
+            InterruptedWarning,
+            stacklevel=3,
+        )
+    return History(state.history, stop, state.notes)
