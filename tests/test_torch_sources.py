@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable
 from typing import NamedTuple
@@ -342,6 +343,10 @@ def test_workers_end_when_an_epoch_is_broken_off():
     assert children()
     blocks.close()
     assert not children()
+    # The threads that fed their queues end by themselves.
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert threading.active_count() == before
 
 
