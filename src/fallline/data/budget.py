@@ -47,7 +47,8 @@ class Budget:
     """Bytes that may be used beyond what the interpreter and its libraries take.
 
     First, batches are decoded and encoded, `in_flight` of them at a time, beside the buffers that the cache is written from. Then
-    these are gone, and windows take their place. Neither takes all of it: allocators hold on to some of what was given back.
+    these are gone, and windows take their place. What is to spare holds batches that need not be parsed again, and rows that
+    need not be read back. Neither takes all of it: allocators hold on to some of what was given back.
 
     The results do not depend on the budget but in one point: which rows are shuffled together in an epoch. Data of which half of
     the budget holds all rows are shuffled as a whole; larger ones in windows, whose size follows from `window_bytes`.
@@ -68,6 +69,10 @@ class Budget:
     def in_flight(self, batch_bytes: int) -> int:
         """How many batches of so many decoded bytes may be under way at once; never fewer than two."""
         return max(2, min(_MOST_IN_FLIGHT, (self.total * 3 // 4 - _WRITING) // (_COPIES * batch_bytes)))
+
+    def spare(self, batch_bytes: int) -> int:
+        """Bytes left, while batches of so many are under way, for what is kept from one pass to the next."""
+        return max(0, self.total * 3 // 4 - _WRITING - _COPIES * batch_bytes * self.in_flight(batch_bytes))
 
     def holds(self, rows_bytes: int) -> bool:
         """Whether encoded rows of so many bytes may be kept in memory as a whole."""

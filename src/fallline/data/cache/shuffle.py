@@ -6,7 +6,7 @@ collected in a buffer, which is permuted and cut into blocks: each holds rows fr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -21,6 +21,9 @@ BUFFER_BYTES = 16 * _BLOCK_BYTES
 
 # Has nothing to do with the seed of training, whose permutations come on top.
 _SEED = 0x66616C6C6C696E65
+
+Taker = Callable[[Rows, np.ndarray], Rows]
+"""What makes a block of the rows of these numbers."""
 
 
 def cut(chunks: Iterable[Rows], shuffle: bool = True) -> Iterator[Rows]:
@@ -49,7 +52,7 @@ def buffers(chunks: Iterable[Rows]) -> Iterator[list[Rows]]:
         yield parts
 
 
-def blocks_of(parts: list[Rows], number: int, shuffle: bool) -> Iterator[Rows]:
+def blocks_of(parts: list[Rows], number: int, shuffle: bool, take: Taker | None = None) -> Iterator[Rows]:
     """The blocks that a buffer is cut into, of equal numbers of rows but for the last. `parts` is emptied."""
     rows = type(parts[0]).concatenate(parts)  # type: ignore[arg-type]
     parts.clear()
@@ -58,7 +61,8 @@ def blocks_of(parts: list[Rows], number: int, shuffle: bool) -> Iterator[Rows]:
     size = -(-n // blocks)
     order = Order(_SEED, shuffle)
     for start in range(0, n, size):
-        yield rows.take(order.rows(n, number, start, min(start + size, n)))
+        numbers = order.rows(n, number, start, min(start + size, n))
+        yield rows.take(numbers) if take is None else take(rows, numbers)
 
 
 def _sizes(rows):

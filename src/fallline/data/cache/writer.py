@@ -25,6 +25,7 @@ from fallline.data.cache.folder import (
     remove_leftovers,
     unnamed_file,
 )
+from fallline.data.cache.gathered import Gathered
 from fallline.data.cache.reader import Cache
 from fallline.data.cache.shuffle import blocks_of, buffers
 from fallline.data.rows import Rows, SparseRows
@@ -50,6 +51,7 @@ def write(
     expected_bytes: int = 0,
     shuffle: bool = True,
     temporary: bool = False,
+    gathered: Gathered | None = None,
 ) -> Cache:
     """Write rows to the file of a key, shuffled once, and open it.
 
@@ -74,6 +76,8 @@ def write(
         Otherwise rows stay in the order they came in.
     temporary : bool
         A file without a name, somewhere else, which is gone when it is closed or the process ends.
+    gathered : Gathered, optional
+        Where to put the rows in memory, too.
 
     Raises
     ------
@@ -85,7 +89,9 @@ def write(
     if temporary:
         file = unnamed_file()
         try:
-            _write_file(file, key, chunks, header or {}, tensors or {}, shuffle, Path("(temporary)"))
+            _write_file(
+                file, key, chunks, header or {}, tensors or {}, shuffle, Path("(temporary)"), gathered
+            )
             return Cache(file, None, key)
         except BaseException:
             file.close()
@@ -94,14 +100,14 @@ def write(
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
         make_room(folder, expected_bytes)
-    return _write_named(folder, key, chunks, header or {}, tensors or {}, shuffle)
+    return _write_named(folder, key, chunks, header or {}, tensors or {}, shuffle, gathered)
 
 
-def _write_named(folder, key, chunks, header, tensors, shuffle):
+def _write_named(folder, key, chunks, header, tensors, shuffle, gathered):
     file, temporary = new_file(folder, key)
     path = path_of(folder, key)
     try:
-        _write_file(file, key, chunks, header, tensors, shuffle, folder)
+        _write_file(file, key, chunks, header, tensors, shuffle, folder, gathered)
         with explained(folder):
             # Not flushed to the disk, which could take as long as all the rest: what a power failure spoils has a wrong checksum,
             # and is written anew.
@@ -116,7 +122,7 @@ def _write_named(folder, key, chunks, header, tensors, shuffle):
     return Cache(FileIO(path) if file.closed else file, path, key)
 
 
-def _write_file(file, key, chunks, header, tensors, shuffle, folder):
+def _write_file(file, key, chunks, header, tensors, shuffle, folder, gathered):
     """All sections, from first to last."""
     chunks = iter(chunks)
     first = next((chunk for chunk in chunks if chunk.n_rows), None)
@@ -128,10 +134,12 @@ def _write_file(file, key, chunks, header, tensors, shuffle, folder):
             file, key, {"shape": shape._asdict(), "shuffled": shuffle, "header": header}, tensors
         )
 
+    take = None if gathered is None else gathered.take
+
     def write_buffer(item):
         number, parts = item
         with explained(folder):
-            return [_write_block(file, shape, block) for block in blocks_of(parts, number, shuffle)]
+            return [_write_block(file, shape, block) for block in blocks_of(parts, number, shuffle, take)]
 
     entries = []
     stretches = enumerate(buffers(_chained(first, chunks)))
@@ -167,12 +175,14 @@ def _write_block(file, shape, rows):
     """One block; its size, and its entry in the index but for the offset."""
     entries = len(rows.indices) if shape.sparse else 0
     weighted = bool((rows.weight != 1).any())
-    content = np.zeros(layout.size_of(shape, rows.n_rows, entries, weighted), np.uint8)
+    size, end, checksum = layout.size_of(shape, rows.n_rows, entries, weighted), 0, 0
     for part in layout.parts_of(shape, rows.n_rows, entries, weighted):
         values = rows.indptr[1:] if part.name == "ends" else getattr(rows, part.name)
-        content[part.offset : part.offset + part.nbytes].view(part.dtype).reshape(part.shape)[...] = values
-    _write(file, content)
-    return len(content), (entries, rows.n_rows, zlib.crc32(content.data), weighted, 0)
+        plain = np.ascontiguousarray(values, part.dtype).reshape(-1).view(np.uint8)
+        checksum = _write(file, plain, _write(file, bytes(part.offset - end), checksum))
+        end = part.offset + part.nbytes
+    checksum = _write(file, bytes(size - end), checksum)
+    return size, (entries, rows.n_rows, checksum, weighted, 0)
 
 
 def _write_index(file, begin, entries):
@@ -195,8 +205,9 @@ def _checked(record, *fields):
     return content + zlib.crc32(content).to_bytes(4, "little")
 
 
-def _write(file, content):
-    """All of it, in as many calls as it takes."""
+def _write(file, content, checksum=0):
+    """All of it, in as many calls as it takes; the checksum that goes on from one before."""
     view = memoryview(content)
     while view:
         view = view[file.write(view) :]
+    return zlib.crc32(content, checksum)

@@ -17,6 +17,7 @@ __all__ = [
     "as_strings",
     "bytes_of",
     "is_number",
+    "is_plain_text",
     "is_text",
     "missing",
     "positions_in",
@@ -61,6 +62,11 @@ def is_text(type_: pa.DataType) -> bool:
     if is_.is_dictionary(type_):
         type_ = type_.value_type
     return is_.is_string(type_) or is_.is_large_string(type_) or is_.is_string_view(type_)
+
+
+def is_plain_text(type_: pa.DataType) -> bool:
+    """Whether values of this type are text that can be put behind a dictionary."""
+    return is_.is_string(type_) or is_.is_large_string(type_)
 
 
 def missing(array: pa.Array) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from fallline.data.ahead import THREADS, mapped_ahead
-from fallline.data.encoder.arrow import NumberColumns, is_number, missing
+from fallline.data.encoder.arrow import NumberColumns, is_number, is_plain_text, missing
 from fallline.data.encoder.batch import refused, too_large, without_missing_target
 from fallline.data.encoder.encoder import Counted, Encoder, Profile
 from fallline.data.encoder.kinds import KINDS
@@ -37,6 +37,7 @@ def fit(
     progress: Callable[[int, int], object] | None = None,
     threads: int | None = None,
     in_flight: int = 4,
+    keep: Callable[[Batch], object] | None = None,
 ) -> Encoder:
     """Read a source once, and find how to encode it as planned.
 
@@ -55,6 +56,9 @@ def fit(
         By default one a core.
     in_flight : int
         Batches in memory at once.
+    keep : callable, optional
+        Given each batch when it has been looked at, in order, with the columns that an encoder may read. Text that stands for
+        categories and classes is behind a dictionary by then, so that encoding need not look it up once more.
 
     Raises
     ------
@@ -72,7 +76,9 @@ def fit(
         closing(source.batches(look.reads, in_flight=in_flight)) as batches,
         closing(mapped_ahead(look, _numbered(batches), threads or THREADS, in_flight)) as ahead,
     ):
-        for seen in ahead:
+        for batch, seen in ahead:
+            if keep is not None:
+                keep(batch)
             if merged is None:
                 merged = seen
             else:
@@ -151,14 +157,34 @@ class _Pass:
         self.reads = [column.name for column in columns] + [
             name for name in (plan.named_target, plan.weight, plan.offset) if name is not None
         ]
+        categories = {plan.named_target, *(column.name for column in columns if column.kind == "category")}
+        self._coded_places = [
+            place
+            for place, name in enumerate(self.reads)
+            if name in categories and is_plain_text(types[name])
+        ]
         self.slots = self._slots_of(schema)
         self._size = max((slot.numbers.stop for slot in self.slots.values()), default=0)
         self._shifts, self._target_shift = np.zeros(self._size), np.zeros(1)
         self._find_shifts(source)
 
-    def __call__(self, item: tuple[int, Batch]) -> _Seen:
-        """What a batch shows, with the number of rows before it."""
+    def __call__(self, item: tuple[int, Batch]) -> tuple[Batch, _Seen]:
+        """A batch, its text behind dictionaries, and what it shows; given it and the number of rows before it."""
         first, batch = item
+        batch = batch._replace(rows=self._coded(batch.rows))
+        return batch, self._seen(batch, first)
+
+    def _coded(self, rows):
+        """The same rows with text that stands for categories and classes behind dictionaries."""
+        if not self._coded_places:
+            return rows
+        arrays = rows.columns
+        for place in self._coded_places:
+            arrays[place] = arrays[place].dictionary_encode()
+        return pa.RecordBatch.from_arrays(arrays, rows.schema.names)
+
+    def _seen(self, batch, first):
+        """What a batch shows, with the number of rows before it."""
         rows, kept = without_missing_target(batch, self._plan.named_target)
         n = batch.rows.num_rows
         counts = Counted(n, n - len(rows), sum(left_out.rows for left_out in batch.skipped))
@@ -216,7 +242,7 @@ class _Pass:
         if not sample:
             return
         try:
-            seen = self((0, Batch(sample[0], source.name, 1, Cursor(), 0)))
+            _, seen = self((0, Batch(sample[0], source.name, 1, Cursor(), 0)))
         except InputError:
             return
         if seen.target is not None:
