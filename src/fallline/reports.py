@@ -41,7 +41,8 @@ def _network(training):
     layers = [f"{given['features']:,} features"]
     if given.get("groups"):
         sizes = [size for _, _, size in given["groups"]]
-        layers.append(f"{len(sizes)} embeddings of {min(sizes)} to {max(sizes)} numbers beside the rest")
+        numbers = f"{min(sizes)} to {max(sizes)}" if len(sizes) > 1 else f"{sizes[0]}"
+        layers.append(f"{len(sizes)} embedding{'s' * (len(sizes) > 1)} of {numbers} numbers beside the rest")
     layers += [f"{units:,}" for units in given.get("hidden", [])]
     layers.append(f"{given['outputs']:,} score{'s' * (given['outputs'] > 1)}")
     where = f"trained on {training['device']} in {training['precision']}"
