@@ -261,7 +261,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         -------
         ndarray of shape (n,) or (n, labels)
         """
-        return self._labels.decode(self._scores(X))
+        scores = self._scores(X)
+        return self._labels.decode(scores)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the classes, or of each label.
@@ -275,7 +276,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         ndarray of shape (n, classes)
             In the order of `classes_`.
         """
-        return self._labels.probabilities(self._scores(X))
+        scores = self._scores(X)
+        return self._labels.probabilities(scores)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithms of `predict_proba`.

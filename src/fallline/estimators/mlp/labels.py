@@ -129,7 +129,8 @@ class Labels:
             return None
         numbers = targets[:, 0]
         if len(self.classes) == 2:
-            return numbers.astype(bool)
+            # A column, of which the splitter makes the same words as of scikit-learn's, should there be too few of one.
+            return targets.astype(bool)
         held = share * len(numbers)
         enough = min(held, len(numbers) - held) >= len(self.classes) and np.bincount(numbers).min() > 1
         return numbers if enough else None
