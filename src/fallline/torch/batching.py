@@ -11,7 +11,7 @@ import torch
 
 from fallline.data.encoder import Encoder, Plan
 from fallline.data.order import Order
-from fallline.engines.module.blocks import LoadedBatch, TensorBlock
+from fallline.engines.module.blocks import LoadedBatch
 from fallline.engines.module.devices import find_device
 from fallline.engines.module.pieces import Gatherer, Piece, join, loaded
 from fallline.engines.module.reading import gather
@@ -147,7 +147,7 @@ class Batches:
     def __init__(self, source: Data, order: Order, *, drop_last: bool, device: torch.device | None):
         self._source = source if device is None else source.on(device, _RESIDENT_SHARE)
         self._order, self._drop_last = order, drop_last
-        self._take = _here if device is None or device.type == "cpu" else _Onto(device)
+        self._place = _Here() if device is None or device.type == "cpu" else _Onto(device)
         assert source.batch_size is not None  # noqa: S101 (only loaders have none)
         self.batch_size, self.n_rows, self.n_columns = source.batch_size, source.n_rows, source.n_columns
         self.encoder: Encoder | None = source.encoder
@@ -167,7 +167,7 @@ class Batches:
         self._resumed = False
         blocks = self._source.blocks(self._order, self.epoch, self._position, self._block_rows)
         epoch = self.epoch
-        with closing(_whole(blocks, self.batch_size, self._take)) as pieces:
+        with closing(_whole(blocks, self.batch_size, self._place)) as pieces:
             for piece in pieces:
                 if piece.rows == self.batch_size or not self._drop_last:
                     self._position += piece.rows
@@ -215,49 +215,62 @@ class Batches:
         return max(1, _BLOCK_ROWS // self.batch_size) * self.batch_size
 
 
-def _whole(blocks, batch_size, take):
+def _whole(blocks, batch_size, place):
     """Batches of blocks: those that a block's end cuts in two are put together."""
     begun: list[Piece] = []
     missing = batch_size
     for block, _ in blocks:
         if isinstance(block, LoadedBatch):
-            yield take(block, 0, block.n_rows)
+            yield place.loaded(block)
             continue
-        n, start = len(block.rows), 0
-        while start < n:
-            stop = min(start + missing, n)
-            piece = take(block, start, stop)
-            missing -= stop - start
-            start = stop
-            if begun or missing:
-                begun.append(piece)
-            if not missing:
-                yield join(begun) if begun else piece
-                begun, missing = [], batch_size
+        start = min(missing, len(block.rows)) if begun else 0
+        if start:
+            begun.append(place.taken(block, 0, start))
+            missing -= start
+            if missing:
+                continue
+            yield join(begun)
+            begun, missing = [], batch_size
+        for piece in place.cut(block, start, batch_size):
+            if piece.rows == batch_size:
+                yield piece
+            else:
+                begun, missing = [piece], batch_size - piece.rows
     if begun:
         yield join(begun)
 
 
-def _here(block: TensorBlock | LoadedBatch, start: int, stop: int) -> Piece:
-    """Some rows of a block, where they are."""
-    if isinstance(block, LoadedBatch):
-        return Piece(*block)
-    inputs, targets, weight, rows = block
-    chosen = rows[start:stop]
-    return Piece(gather(inputs, chosen), gather(targets, chosen), gather(weight, chosen), stop - start)
+class _Here:
+    """Takes rows out of blocks, and leaves them where they are."""
+
+    loaded = staticmethod(lambda batch: Piece(*batch))
+
+    def taken(self, block, start, stop):
+        return self._of(block, block.rows[start:stop])
+
+    def cut(self, block, start, size):
+        """Pieces of so many rows, from a place of the block on; the last may have fewer."""
+        return (self._of(block, rows) for rows in block.rows[start:].split(size))
+
+    @staticmethod
+    def _of(block, rows):
+        inputs, targets, weight, _ = block
+        return Piece(gather(inputs, rows), gather(targets, rows), gather(weight, rows), len(rows))
 
 
 class _Onto:
-    """Some rows of a block, on a device."""
+    """Takes rows out of blocks, onto a device."""
 
     def __init__(self, device):
         self._device = device
-        self._gatherer = Gatherer(device)
+        self.taken = Gatherer(device).take
 
-    def __call__(self, block, start, stop):
-        if isinstance(block, LoadedBatch):
-            return loaded(block, self._device)
-        return self._gatherer.take(block, start, stop)
+    def loaded(self, batch):
+        return loaded(batch, self._device)
+
+    def cut(self, block, start, size):
+        n = len(block.rows)
+        return (self.taken(block, begin, min(begin + size, n)) for begin in range(start, n, size))
 
 
 def _as_given(piece):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -11,12 +11,15 @@ import numpy as np
 import torch
 
 from fallline.data.order import Order
-from fallline.data.rows import TrainingSource
+from fallline.data.rows import SparseRows, TrainingSource, rows_of
 from fallline.engines.module.blocks import TensorBlock
 from fallline.kernels.blocks import Block, CsrBlock
 from fallline.kernels.blocks import copy_csr_rows as copy_rows
 
 __all__ = ["SparseInputs", "WindowsRead", "as_tensor", "block_of", "gather", "leaves", "row_numbers"]
+
+# Numbers that PyTorch copies on one thread.
+_SMALL = 2**15
 
 
 def gather(values: Any, rows: torch.Tensor) -> Any:
@@ -29,7 +32,7 @@ def gather(values: Any, rows: torch.Tensor) -> Any:
         Which rows, in this order.
     """
     if isinstance(values, torch.Tensor):
-        return values.index_select(0, rows)
+        return _taken(values, rows)
     if values is None:
         return None
     if isinstance(values, tuple):
@@ -37,6 +40,18 @@ def gather(values: Any, rows: torch.Tensor) -> Any:
     if isinstance(values, dict):
         return {name: gather(value, rows) for name, value in values.items()}
     return values.take(rows)
+
+
+def _taken(tensor, rows):
+    """Larger batches are copied by NumPy, on one thread: others, whom PyTorch would wake up, are late where cores are busy."""
+    if torch.get_num_threads() > 1 and len(rows) * tensor[0].numel() > _SMALL and _plain(tensor):
+        return torch.from_numpy(tensor.numpy().take(rows.numpy(), axis=0))
+    return tensor.index_select(0, rows)
+
+
+def _plain(tensor):
+    """Whether NumPy takes rows of a tensor as it is."""
+    return tensor.device.type == "cpu" and tensor.dtype is not torch.bfloat16 and tensor.is_contiguous()
 
 
 def leaves(values: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -107,6 +122,22 @@ class SparseInputs:
             (len(numbers), self._block.columns), check_invariants=False,
         )  # fmt: skip
         return (batch if self._sparse else batch.to_dense()).to(rows.device)
+
+    def copied(self, rows: torch.Tensor) -> SparseInputs:
+        """A copy of these rows."""
+        return self._of(rows_of(self._block._replace(rows=rows.cpu().numpy().view(np.uint64))))
+
+    @staticmethod
+    def joined(parts: Sequence[SparseInputs]) -> SparseInputs:
+        """All rows of the parts, one part after the other."""
+        every = [np.arange(len(part), dtype=np.uint64) for part in parts]
+        rows: list[Any] = [
+            rows_of(part._block._replace(rows=numbers)) for part, numbers in zip(parts, every, strict=True)
+        ]
+        return parts[0]._of(SparseRows.concatenate(rows))
+
+    def _of(self, rows):
+        return SparseInputs(rows.block(np.empty(0, np.uint64)), self._sparse)
 
 
 @cache

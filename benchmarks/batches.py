@@ -1,0 +1,170 @@
+"""How fast batches come, beside PyTorch's ways, and what reading them from files costs a module; prints Markdown.
+
+    python benchmarks/batches.py            rows in memory: one epoch of batches, with nothing done to them
+    python benchmarks/batches.py stream     a module fed from a Parquet file larger than its memory, and from memory
+
+Contenders take turns in one process; times are medians of the rounds, and the least in brackets. `stream` writes 600 MB to a
+temporary folder, and as much to the cache there; the module is 784-128-10 with a fused Adam, in a loop written by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+import fallline.torch
+from measuring import table
+
+SETTINGS = ((60_000, 784, 128), (200_000, 20, 32))
+
+
+def fallline_batches(X, y, size):
+    """Ours."""
+    return fallline.torch.batches((X, y), size)
+
+
+def indexed(X, y, size):
+    """Epochs as most loops without a loader make them."""
+    while True:
+        order = torch.randperm(len(X))
+        yield ((X[rows], y[rows]) for rows in order.split(size))
+
+
+def selected(X, y, size):
+    """The same by the function that is made for it."""
+    while True:
+        order = torch.randperm(len(X))
+        yield ((X.index_select(0, rows), y.index_select(0, rows)) for rows in order.split(size))
+
+
+def loader(X, y, size, **settings):
+    """PyTorch's own."""
+    return DataLoader(TensorDataset(X, y), size, shuffle=True, **settings)
+
+
+CONTENDERS = {
+    "`fallline.torch.batches`": fallline_batches,
+    "`X[rows]`, `torch.randperm`": lambda *data: Epochs(indexed(*data)),
+    "`X.index_select(0, rows)`": lambda *data: Epochs(selected(*data)),
+    "`DataLoader(TensorDataset)`": loader,
+    "the same, two workers": lambda *data: loader(*data, num_workers=2, persistent_workers=True),
+}
+
+
+class Epochs:
+    """The next of some iterators, every time that it is iterated over."""
+
+    def __init__(self, epochs):
+        self._epochs = epochs
+
+    def __iter__(self):
+        return next(self._epochs)
+
+
+def seconds(work):
+    """How long a work takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def in_turns(works, rounds):
+    """Seconds of each work in each round, after one that is not counted."""
+    for work in works.values():
+        work()
+    found = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            found[name].append(seconds(work))
+    return found
+
+
+def lines(found, of):
+    """A line a contender: milliseconds, the least, and how many times as long as the first's."""
+    first = statistics.median(found[next(iter(found))])
+    for name, times in found.items():
+        median = statistics.median(times)
+        yield [of, name, f"{median * 1e3:,.1f} [{min(times) * 1e3:,.1f}]", f"{median / first:.2f}"]
+
+
+def in_memory(rounds):
+    """All contenders on rows in memory."""
+    rows = []
+    for n, columns, size in SETTINGS:
+        X, y = torch.randn(n, columns), torch.randint(10, (n,))
+        works = {}
+        for name, make in CONTENDERS.items():
+            batches = make(X, y, size)
+            works[name] = lambda batches=batches: [None for _ in batches]
+        rows += lines(in_turns(works, rounds), f"{n:,} x {columns}, batch {size}")
+    table(["rows", "batches from", "ms an epoch", "times"], rows)
+
+
+def trainer(batches):
+    """A function that trains a module for an epoch."""
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(784, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10))
+    optimizer = torch.optim.Adam(module.parameters(), fused=True)
+
+    def epoch():
+        for x, y in batches:
+            optimizer.zero_grad(set_to_none=True)
+            torch.nn.functional.cross_entropy(module(x), y).backward()
+            optimizer.step()
+
+    return epoch
+
+
+def write_images(path, n):
+    """Rows of 784 pixels and a class, in Parquet."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    generator = np.random.default_rng(0)
+    names = [f"p{j}" for j in range(784)]
+    writer = None
+    for _ in range(0, n, 20_000):
+        pixels = generator.random((20_000, 784), dtype=np.float32)
+        found = pa.table([*pixels.T.copy(), generator.integers(0, 10, 20_000)], [*names, "label"])
+        writer = writer or pq.ParquetWriter(path, found.schema, compression="none")
+        writer.write_table(found)
+    writer.close()
+
+
+def stream(rounds, n=200_000):
+    """A module fed from a file in windows, and from memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "images.parquet")
+        write_images(path, n)
+        how = {"target": "label", "task": "multiclass", "cache": folder}
+        files = fallline.torch.batches(path, 128, memory="128MB", **how)
+        everything = fallline.torch.batches(path, 128, memory="8GB", **how)
+        shown = {"files, 128 MB of memory": files, "the same rows in memory": everything}
+        works = {name: trainer(batches) for name, batches in shown.items()}
+        works["files, with nothing done to the batches"] = lambda: [None for _ in files]
+        found = in_turns(works, rounds)
+    table(["rows", "fed from", "ms an epoch", "times"], lines(found, f"{n:,} x 784, batch 128"))
+
+
+def main():
+    """Read what was asked for, and measure it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="?", default="memory", choices=("memory", "stream"))
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1, help="PyTorch's; by default 1")
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    (stream if asked.what == "stream" else in_memory)(asked.rounds)
+
+
+if __name__ == "__main__":
+    main()
