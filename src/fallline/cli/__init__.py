@@ -15,6 +15,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import fallline
 from fallline.errors import (
@@ -43,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _termination_heard(), warnings.catch_warnings():
             warnings.showwarning = _warn
             warnings.simplefilter("always", FalllineWarning)
-            options = _parser().parse_args(given)
+            options = _parser(given).parse_args(given)
+            if arguments is None:
+                _without_pandas()
             options.command_line = shlex.join(["fallline", *given])
             return options.run(options) or 0
     except KeyboardInterrupt as interruption:
@@ -102,13 +105,28 @@ def _complain(message, code):
     return code
 
 
-def _parser():
+def _without_pandas():
+    """Arrow imports pandas as soon as it sees a list, to ask whether that is a series. Nothing is one in a command of its own."""
+    if "pandas" in sys.modules:
+        return
+    import pyarrow as pa
+
+    modules: dict[str, Any] = sys.modules
+    modules["pandas"] = None  # to import it fails
+    try:
+        pa.array([0])
+    finally:
+        del modules["pandas"]
+
+
+def _parser(given):
+    """A parser of the command that is asked for; of all, where help is."""
     parser = argparse.ArgumentParser(
         prog="fallline", description="Train models by mini-batch gradient descent.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"fallline {fallline.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name in COMMANDS:
+    for name in given[:1] if given and given[0] in COMMANDS else COMMANDS:
         page = importlib.import_module(f"fallline.cli.{name}")
         summary, _, rest = (page.__doc__ or "").partition("\n\n")
         command = commands.add_parser(

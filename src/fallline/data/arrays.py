@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from fallline.errors import InputError, NonFiniteError, NotNumbersError
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 __all__ = ["as_array", "as_matrix", "as_numbers", "as_weight", "column_names", "one_a_row", "require_finite"]
 
@@ -31,9 +33,11 @@ def as_matrix(X: Any, dtype: Any = None) -> np.ndarray | sp.csr_array:
     InputError
         If it is empty, not two-dimensional, or not all numbers.
     """
+    from scipy.sparse import issparse  # which whoever reads files has no use for
+
     if hasattr(getattr(X, "sparse", None), "to_coo"):
         X = _from_sparse_columns(X)
-    array = X if sp.issparse(X) else as_array(X, "X")
+    array = X if issparse(X) else as_array(X, "X")
     if array.dtype.kind == "O":
         array = _from_objects(array, "X")
     if array.dtype.kind == "c":
@@ -56,14 +60,16 @@ def as_matrix(X: Any, dtype: Any = None) -> np.ndarray | sp.csr_array:
             )
     if dtype is None:
         dtype = np.float32 if array.dtype in (np.float16, np.float32) else np.float64
-    return _as_csr(array, dtype) if sp.issparse(array) else np.ascontiguousarray(array, dtype=dtype)
+    return _as_csr(array, dtype) if issparse(array) else np.ascontiguousarray(array, dtype=dtype)
 
 
 def _as_csr(matrix, dtype):
     """A sparse matrix as sound rows with sorted indices, each at most once."""
+    from scipy.sparse import csr_array
+
     rows = matrix.tocsr()
     try:
-        rows = sp.csr_array((rows.data, rows.indices, rows.indptr), shape=rows.shape)
+        rows = csr_array((rows.data, rows.indices, rows.indptr), shape=rows.shape)
         rows.check_format()
     except ValueError as error:
         raise InputError(f"X is not a sound sparse matrix: {error}. Check how it was made.") from error

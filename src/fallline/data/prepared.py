@@ -279,6 +279,7 @@ def _chunks(
             skipped += batch.skipped
             how.tell(batch.done / max(source.size, 1), f"encoding: {total:,} rows")
             yield rows
+    source.require_unchanged()  # also where batches were kept, and so the end of the files lies further back
     if total and not weight:
         raise InputError(
             f"The weight {encoder.plan.weight!r} is 0 in every row, so none counts. Check the column."

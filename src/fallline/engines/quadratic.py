@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from fallline.kernels.quadratic import descend_coordinates
 
@@ -77,13 +76,15 @@ def _with_absolute(matrix, right, absolute, x):
 
 def _solved(matrix, right):
     """The solution of a system of equations whose matrix may need more on its diagonal."""
+    from scipy.linalg import cho_factor, cho_solve  # whose import other solvers need not wait for
+
     ridge = _FIRST_RIDGE
     while ridge < _LAST_RIDGE:
         trial = matrix.copy()
         trial[np.diag_indices_from(trial)] += ridge
         try:
             x = cho_solve(cho_factor(trial, overwrite_a=True, check_finite=False), right, check_finite=False)
-        except LinAlgError:
+        except np.linalg.LinAlgError:
             pass
         else:
             if np.isfinite(x).all():

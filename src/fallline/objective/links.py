@@ -7,7 +7,6 @@ that has no probabilities says so with None, and the estimator then has no `pred
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit, softmax
 
 __all__ = ["ClippedMargin", "Identity", "Log", "Logit", "Margin", "Softmax", "highest"]
 
@@ -39,7 +38,8 @@ class Logit(Identity):
 
     def probabilities(self, scores):
         """Logistic function of the scores; with several columns, one against the rest, scaled to sum to 1."""
-        return _normalised(expit(scores))
+        with np.errstate(over="ignore"):
+            return _normalised(1 / (1 + np.exp(-scores)))
 
 
 class ClippedMargin(Identity):
@@ -55,6 +55,8 @@ class Softmax(Identity):
 
     def probabilities(self, scores):
         """Softmax along the rows."""
+        from scipy.special import softmax  # whose import takes as long as predicting a small file
+
         return softmax(scores, axis=1)
 
 

@@ -136,6 +136,10 @@ class Source(ABC):
             For what cannot be read, with file and row.
         """
 
+    def require_unchanged(self) -> None:
+        """Raise `InputError` if the rows are not those any more that were found. In memory, they always are."""
+        return
+
     @abstractmethod
     def sample(self) -> pa.Table:
         """A few thousand rows from several places and files, under `schema`; always the same ones."""

@@ -101,6 +101,11 @@ class JoinedSource(Source):
                     return
                 yield batch
 
+    def require_unchanged(self) -> None:
+        """Raise `InputError` for the first file that was written to or is gone."""
+        for file in self._files:
+            file.require_unchanged()
+
     @property
     def notations(self) -> dict[str, str]:
         """How the dates and times of each column are written, as the first file that tells has it."""
