@@ -159,7 +159,7 @@ class State:
             "memory": kind,
             "scalars": json.dumps(scalars),
         }
-        content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata)
+        content = save({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata)
         with written_whole(path) as file:
             file.write(content)
 

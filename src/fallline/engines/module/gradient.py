@@ -84,7 +84,9 @@ class Gradient:
         except RuntimeError as error:
             self._halve(memory, part, error)
         else:
-            found = [parameter.grad for parameter in self._parameters]
+            # What a sparse gradient says of where may be the inputs' own memory, which the next ones are written to.
+            grads = [parameter.grad for parameter in self._parameters]
+            found = [grad.clone() if grad is not None and grad.is_sparse else grad for grad in grads]
             self.clear()
             memory.gradients = _sums(memory.gradients, found)
             memory.total, memory.count = memory.total + total.detach(), memory.count + count

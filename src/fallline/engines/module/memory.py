@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from fallline.engines.module.pieces import Piece
 from fallline.engines.module.trees import from_arrays, mapped, to_arrays
 from fallline.errors import StateError
 
-__all__ = ["ModuleMemory"]
+__all__ = ["ModuleMemory", "saved_weights"]
+
+
+def saved_weights(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """Those that `ModuleMemory.to_arrays` put among the arrays."""
+    return from_arrays(arrays)["module"]
 
 
 @dataclass
@@ -67,7 +73,7 @@ class ModuleMemory:
             {
                 "module": self.weights(),
                 "best": best,
-                "optimizer": self.optimizer.state_dict(),
+                "optimizer": {"name": type(self.optimizer).__name__, **self.optimizer.state_dict()},
                 "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
                 "random": self.random,
                 "rates": self.rates,
@@ -88,11 +94,16 @@ class ModuleMemory:
             If it was another module, optimizer or scheduler.
         """
         saved = from_arrays(arrays)
-        self._take_weights(saved["module"])
+        self.take_weights(saved["module"])
         if (saved["scheduler"] is None) != (self.scheduler is None):
             raise StateError(
                 "The state was saved with a scheduler and is to go on without one, or the other way round. Keep to it, or "
                 "begin anew."
+            )
+        theirs, own = saved["optimizer"].pop("name"), type(self.optimizer).__name__
+        if theirs != own:
+            raise StateError(
+                f"The state's optimizer is {theirs}, but training is to go on with {own}. Use the same, or begin anew."
             )
         try:
             self.optimizer.load_state_dict(saved["optimizer"])
@@ -107,10 +118,13 @@ class ModuleMemory:
         device = next(self.module.parameters()).device
         for name in ("carried", "gradients", "total", "count"):
             setattr(self, name, mapped(lambda tensor: tensor.to(device), saved[name]))
+        # A tuple with names is read as one without.
+        self.carried = [Piece(*part) for part in self.carried]
         return saved["best"]
 
     @torch.no_grad()
-    def _take_weights(self, saved):
+    def take_weights(self, saved: dict[str, torch.Tensor]) -> None:
+        """Let the module have these weights; `StateError` if they are another module's."""
         own = self.weights()
         shapes, wanted = ({name: tuple(t.shape) for name, t in some.items()} for some in (saved, own))
         if shapes != wanted:

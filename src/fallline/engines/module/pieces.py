@@ -120,7 +120,8 @@ class Gatherer:
             )
         out = buffer if len(buffer) == n else buffer[:n]
         torch.index_select(values, 0, rows, out=out)
-        return out if self._device.type == "cpu" else out.to(self._device, non_blocking=True)
+        # Not the buffer itself: a module may ask for the gradient by its inputs.
+        return out.detach() if self._device.type == "cpu" else out.to(self._device, non_blocking=True)
 
 
 class _Turns:
