@@ -372,6 +372,25 @@ def test_classes_of_files_are_numbered(tmp_path):
         assert [source.encoder.classes[k] for k in targets] == expected
 
 
+def test_further_rows_of_a_table_are_encoded_as_those_trained_on():
+    """Rows to validate on have the columns, the scales and the numbers of classes of the rows trained on."""
+    rows = pd.DataFrame(
+        {"number": np.arange(300.0), "city": ["Oslo", "Bergen", "Rome"] * 100, "y": ["a", "b", "c"] * 100}
+    )
+    source = as_source(rows, "y", cache=False)
+    further = as_source(rows[rows["y"] != "a"], "y", encoder=source.encoder)
+    assert (further.n_rows, further.n_columns) == (200, source.n_columns)
+    found, all_rows = ({}, {})
+    for part, into in ((further, found), (source, all_rows)):
+        for block, _ in part.blocks(Order(0), 0, 0, lambda: 300):
+            x, y = (gather(values, block.rows) for values in (block.inputs, block.targets))
+            into |= {tuple(row): int(label) for row, label in zip(x.tolist(), y, strict=True)}
+    assert set(found.values()) == {1, 2}
+    assert found.items() <= all_rows.items()
+    with pytest.raises(InputError, match="no column 'city'"):
+        as_source(rows.drop(columns="city"), "y", encoder=source.encoder)
+
+
 def test_weights_come_beside_their_rows(tmp_path):
     """Given as numbers, as a column, as a key, or as the third part of samples, each row has its own."""
     weight = 1.0 + numbers().float()

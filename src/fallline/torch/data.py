@@ -142,6 +142,7 @@ def as_source(
     sparse: bool = False,
     shuffle: bool = True,
     tell: Callable[[float, str], None] | None = None,
+    encoder: Encoder | None = None,
 ) -> Data:
     """What a module can be trained on.
 
@@ -177,6 +178,8 @@ def as_source(
         Whether rows are to be visited in another order in every epoch: of a `DataLoader` that does not, there is a warning.
     tell : callable, optional
         Of files and tables: told the share of the preparation that is done, and what is being done.
+    encoder : Encoder, optional
+        Of further files and tables, to validate on say: what made numbers of the columns of those trained on.
 
     Raises
     ------
@@ -193,7 +196,7 @@ def as_source(
     if kind == "Dataset":
         return _of_dataset(data, target, sample_weight, asked, workers, collate, dtype)
     if kind == "table":
-        how = Reading(_name(sample_weight, "sample_weight"), task, plan, memory, cache)
+        how = Reading(_name(sample_weight, "sample_weight"), task, plan, memory, cache, encoder=encoder)
         how = how if tell is None else how._replace(tell=tell)
         source: Any = TableSource.of(data, _name(target, "target"), how, sparse=sparse)
     else:

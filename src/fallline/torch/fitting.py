@@ -221,7 +221,7 @@ def _held_out(
     if isinstance(validation, (int, float)):
         return source.split(number("validation", validation, above=0, below=1), seed)
     named = target if isinstance(target, str) else None
-    return source, as_source(validation, named, **(told | {"shuffle": False}))
+    return source, as_source(validation, named, **(told | {"shuffle": False, "encoder": source.encoder}))
 
 
 def _schedule(scheduler, optimizer, epochs, updates):

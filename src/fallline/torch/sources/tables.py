@@ -11,9 +11,10 @@ import torch
 
 from fallline.data.budget import Budget, memory_budget
 from fallline.data.encoder import Encoder, Plan
+from fallline.data.further import open_further, require_columns
 from fallline.data.order import Order
 from fallline.data.part import ALL, Part
-from fallline.data.prepared import Prepared, Preparing, prepare
+from fallline.data.prepared import Prepared, Preparing, encoded, prepare
 from fallline.data.sources.options import ReadOptions
 from fallline.data.windows import WindowSource
 from fallline.engines.module.blocks import TensorBlock
@@ -43,6 +44,8 @@ class Reading(NamedTuple):
         Of formats.
     tell : callable
         Told the share of the preparation that is done, and what is being done.
+    encoder : Encoder or None
+        What made numbers of the columns of the rows trained on; None to learn that from these.
     """
 
     weight: str | None = None
@@ -52,6 +55,7 @@ class Reading(NamedTuple):
     cache: str | os.PathLike | bool = True
     options: ReadOptions = ReadOptions()
     tell: Callable[[float, str], None] = lambda share, what: None  # noqa: ARG005
+    encoder: Encoder | None = None
 
 
 class TableSource:
@@ -87,20 +91,18 @@ class TableSource:
         InputError, ParameterError
             As for `fallline.train`.
         """
+        budget = memory_budget(how.memory)
+        preparing = Preparing(
+            budget, None, standardise_target=False, domain=ANY_NUMBER, loss="", tell=how.tell
+        )
+        if how.encoder is not None:
+            return cls(_encoded(data, how.encoder, how.options, preparing), budget, sparse=sparse)
         asked = {
             "weight": how.weight, "offset": None, "ignore": (), "categorical": (), "text": (), "task": how.task,
         }  # fmt: skip
         source, plan, _ = opened(data, target, how.plan, asked, None, how.options)
-        budget = memory_budget(how.memory)
-        preparing = Preparing(
-            budget,
-            cache_folder(how.cache),
-            standardise_target=False,
-            domain=ANY_NUMBER,
-            loss="",
-            tell=how.tell,
-        )
-        return cls(prepare(source, plan, preparing), budget, sparse=sparse)
+        prepared = prepare(source, plan, preparing._replace(folder=cache_folder(how.cache)))
+        return cls(prepared, budget, sparse=sparse)
 
     def __getattr__(self, name: str) -> Any:
         """What the encoded rows say of themselves."""
@@ -153,3 +155,10 @@ class TableSource:
         classes, weighted = self.encoder.classes, self.encoder.plan.weight is not None
         n_classes = None if classes is None else len(classes)
         return tensors_of(self._rows, n_classes, weighted=weighted, sparse=self._sparse)
+
+
+def _encoded(data, encoder, options, how):
+    """Further rows, with the columns of those trained on."""
+    source = open_further(data, encoder.plan, options)
+    require_columns(source, encoder.reads, "which the module is trained on")
+    return encoded(source, encoder, how)
