@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import Any
 
@@ -54,6 +55,14 @@ class Engine:
     def penalise(self, weights: Any) -> float:
         """The penalty of weights."""
         return 0.0
+
+    def replica(self) -> Engine:
+        """The same engine, of a copy of the model where that is not all in the state: what it does leaves this one's alone."""
+        return self
+
+    def kept(self, state: State) -> State:
+        """A copy of a state, which training can be taken back to."""
+        return copy.deepcopy(state)
 
     def branched(self, state: State) -> State:
         """A state that begins where another stands, and shares nothing with it."""

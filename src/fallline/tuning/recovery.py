@@ -71,7 +71,7 @@ def train_recovering(
 
 def _beginning(run: Run) -> State:
     """A copy of the state that training began with, which the run may be past; with what has been looked for and found since."""
-    begin = copy.deepcopy(run.state if run.begun is None else run.begun)
+    begin = run.engine.kept(run.state if run.begun is None else run.begun)
     begin.notes.update(
         {name: copy.deepcopy(run.state.notes[name]) for name in _FOUND if name in run.state.notes}
     )

@@ -159,7 +159,7 @@ class Trials:
     def __init__(self, engine_for: EngineFor, state: State, source: TrainingSource, seed: int, visits: int):
         self.engine_for = engine_for
         self.budget = most_visits(visits)
-        first = engine_for(1.0, 1, 1)
+        first = engine_for(1.0, 1, 1).replica()
         self._state, self._rows = state, drawn(first, source, seed, self.budget)
         n = self._rows.n_rows
         self.judged = min(n, _JUDGED, self.budget // _JUDGINGS)
@@ -171,7 +171,7 @@ class Trials:
 
     def run(self, rate: float, batch_size: int, updates: int) -> Trial:
         """Make so many updates, and judge where they lead."""
-        engine = self.engine_for(rate, batch_size, updates)
+        engine = self.engine_for(rate, batch_size, updates).replica()
         began = time.perf_counter()
         state = self._descend(engine, batch_size, updates, self._state)
         seconds = time.perf_counter() - began
@@ -183,7 +183,7 @@ class Trials:
     def squared_gradient(self, state: State, batch_size: int, place: int) -> float:
         """The squared norm of the gradient of one batch, the one at this place among the rows, at the weights of a state."""
         # It is taken before the update moves the weights, so that the rate does not matter.
-        engine = self.engine_for(1.0, batch_size, 1)
+        engine = self.engine_for(1.0, batch_size, 1).replica()
         reached = self._descend(engine, batch_size, 1, engine.begun(engine.weights(state)), place)
         return math.nan if reached is None else reached.gradient_norm**2
 

@@ -17,7 +17,7 @@ from fallline.engines.module.blocks import LoadedBatch
 from fallline.engines.module.evaluating import call, evaluating, in_mode, pieces
 from fallline.engines.module.gradient import Gradient
 from fallline.engines.module.losses import Objective, make_objective
-from fallline.engines.module.memory import ModuleMemory
+from fallline.engines.module.memory import ModuleMemory, saved_weights
 from fallline.engines.module.optimizers import make_optimizer, make_scheduler, needs_closure, trainable
 from fallline.engines.module.pieces import Gatherer, copied, join, loaded, spans
 from fallline.engines.module.replicas import Replicated
@@ -140,6 +140,11 @@ class ModuleEngine(Replicated):
         self._threads = devices.threads(module, self.micro_batch)
         self._failed = "not finite"
 
+    @classmethod
+    def of(cls, module: torch.nn.Module, **settings: Any) -> ModuleEngine:
+        """See `Replicated.of`."""
+        return cls(module, **settings)
+
     def start(self) -> State:
         """A state to train from: the module as it is."""
         clock = np.array([0, 0, self.micro_batch, 0])
@@ -149,10 +154,16 @@ class ModuleEngine(Replicated):
 
     def require(self, state: State, source: TrainingSource) -> None:
         """See `Engine.require`. What was read from a file is taken up: module, optimizer and scheduler become what they were."""
-        if isinstance(state.memory, SavedMemory) and state.memory.kind == ModuleMemory.kind:
-            memory = self.start().memory
-            state.best = memory.take_up(state.memory.clock, state.memory.arrays)
-            state.memory = memory
+        memory, begins = state.memory, not (state.rows or state.updates)
+        if isinstance(memory, SavedMemory) and memory.kind == ModuleMemory.kind:
+            state.memory = self.start().memory
+            if begins:
+                # Perhaps with another rate than was saved: only the weights matter.
+                state.memory.take_weights(saved_weights(memory.arrays))
+            else:
+                state.best = state.memory.take_up(memory.clock, memory.arrays)
+        elif isinstance(memory, ModuleMemory) and memory.module is self.module and begins:
+            state.memory = self.start().memory
         if not isinstance(state.memory, ModuleMemory) or state.memory.module is not self.module:
             raise StateError(
                 "The state is not this module's: it was made by another engine. Use the state that engine.start() gives, or one "
@@ -169,6 +180,8 @@ class ModuleEngine(Replicated):
 
     def weights(self, state: State) -> dict[str, torch.Tensor]:
         """Every parameter and buffer by name, as it is: they change when training goes on."""
+        if isinstance(state.memory, SavedMemory):
+            return saved_weights(state.memory.arrays)
         return state.memory.weights()
 
     def copied(self, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -358,6 +371,14 @@ class ModuleEngine(Replicated):
         if all(weights[name].data_ptr() == tensor.data_ptr() for name, tensor in live.items()):
             return self.module
         return lambda *inputs, **named: functional_call(self.module, weights, inputs, named)
+
+    def penalise(self, weights: dict[str, torch.Tensor]) -> float:
+        """See `Engine.penalise`."""
+        if self.penalty is None:
+            return 0.0
+        names = {id(parameter): name for name, parameter in self.module.named_parameters()}
+        held = [weights[names[id(parameter)]] for parameter in self.penalty.parameters]
+        return self.penalty.value(self.batch_size, held)
 
     def penalty_met(self, state: State) -> float:
         """See `Engine.penalty_met`."""

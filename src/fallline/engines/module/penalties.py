@@ -34,7 +34,8 @@ class SquaredWeights:
             strength = self.alpha / rows if self.by_rows else self.alpha
             torch._foreach_add_([grad for grad, _ in held], [value for _, value in held], alpha=strength)
 
-    def value(self, rows: float) -> float:
-        """What it is at the weights as they are, for batches of so many rows."""
-        squares = sum(float(norm) ** 2 for norm in torch._foreach_norm([p.detach() for p in self.parameters]))
+    def value(self, rows: float, weights: Sequence[torch.Tensor] | None = None) -> float:
+        """What it is for batches of so many rows: at these weights, one for each parameter, or at those that they have."""
+        at = self.parameters if weights is None else weights
+        squares = sum(float(norm) ** 2 for norm in torch._foreach_norm([weight.detach() for weight in at]))
         return 0.5 * squares * (self.alpha / rows if self.by_rows else self.alpha)

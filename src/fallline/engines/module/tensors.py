@@ -89,6 +89,12 @@ class TensorSource:
         inputs, targets, weight = mapped(lambda tensor: tensor.to(device), tuple(self._tensors.values()))
         return TensorSource(inputs, targets, weight, self._subset)
 
+    def part(self, begin: int, end: int) -> TensorSource:
+        """The rows from one position to another, in order, as a source."""
+        inputs, targets, weight = self._tensors.values()
+        rows = np.arange(begin, end, dtype=np.uint64) if self._subset is None else self._subset[begin:end]
+        return TensorSource(inputs, targets, weight, rows)
+
     def split(self, fraction: float, seed: int) -> tuple[TensorSource, TensorSource]:
         """Rows to train on, and rows held out: a fraction of all, chosen at random by the seed."""
         inputs, targets, weight = self._tensors.values()
