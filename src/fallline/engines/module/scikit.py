@@ -197,6 +197,6 @@ class Penalty(SquaredWeights):
         counted, self.objective.counted = float(self.objective.counted), 0.0
         super().add_gradient(counted or rows)
 
-    def value(self, rows: float) -> float:
+    def value(self, rows: float, weights: Sequence[Tensor] | None = None) -> float:
         """See `SquaredWeights.value`."""
-        return super().value(rows * self.objective.usual)
+        return super().value(rows * self.objective.usual, weights)
