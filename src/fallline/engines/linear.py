@@ -67,7 +67,7 @@ class LinearEngine(Engine):
 
     def collected(self, blocks: Iterable[Block]) -> ArraySource:
         """See `Engine.collected`."""
-        parts = [rows_of(block) for block in blocks]
+        parts: list[Any] = [rows_of(block) for block in blocks]
         return ArraySource(type(parts[0]).concatenate(parts))
 
     def block_rows(self, state: State, source: TrainingSource) -> int:
