@@ -15,7 +15,6 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import fallline
 from fallline.errors import (
@@ -111,12 +110,17 @@ def _without_pandas():
         return
     import pyarrow as pa
 
-    modules: dict[str, Any] = sys.modules
-    modules["pandas"] = None  # to import it fails
+    class NoPandas:
+        @staticmethod
+        def find_spec(name, path=None, target=None):  # noqa: ARG004 (what Python calls it with)
+            if name == "pandas":
+                raise ImportError(name)
+
+    sys.meta_path.insert(0, NoPandas)
     try:
         pa.array([0])
     finally:
-        del modules["pandas"]
+        sys.meta_path.remove(NoPandas)
 
 
 def _parser(given):
