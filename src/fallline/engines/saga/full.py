@@ -1,0 +1,148 @@
+"""Quasi-Newton passes: objective and gradient at the model tried, and at the end where to go."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from fallline.engines.quasi_newton import direction, remember
+from fallline.engines.saga.passes import Pass
+from fallline.engines.saga.remainder import strict, within_span
+from fallline.engines.saga.turns import room_for_pairs
+from fallline.kernels.blocks import Block
+from fallline.kernels.saga_sums import sum_slopes
+from fallline.kernels.sweep import Sums
+from fallline.objective.penalties import penalty_value
+
+__all__ = ["FullPass"]
+
+# Steps over which what has been gained is no more than what is left.
+_PATIENCE = 5
+_ARMIJO, _NEARER, _NEAREST = 1e-4, (0.1, 0.5), 1e-12
+_EXACT = "nothing more can be gained in numbers of this precision"
+# In `SagaMemory.kept`.
+_DIRECTION, _GRADIENT, _DIAGONAL = range(3)
+
+
+class FullPass(Pass):
+    """All rows, in order."""
+
+    def take(self, block: Block, last: bool) -> Sums:
+        """See `Pass.take`."""
+        memory = self._ready()
+        first = self.note["objective"] is None
+        loss_sum = sum_slopes(block, self.walk, memory, self.state.loss_sum, first)
+        if math.isnan(loss_sum) and first:
+            return Sums(loss_sum, 0, math.nan, math.nan, finite=False)
+        memory.clock[1] += last
+        if last:
+            loss_sum = self._end(loss_sum, first)
+        norm = float(np.linalg.norm(self.memory.kept[_GRADIENT]))
+        return Sums(loss_sum, len(block.rows), norm, self.note["step"], finite=True)
+
+    def _ready(self):
+        memory, shape = self.memory, self.memory.point.shape
+        if memory.kept.size:
+            return memory
+        pairs = (room_for_pairs(memory), *shape)
+        return self.put(
+            gradient=np.zeros(shape),
+            curved=np.zeros(shape),
+            kept=np.zeros((3, *shape)),
+            steps=np.zeros(pairs),
+            changes=np.zeros(pairs),
+            table=np.zeros((0, 0), memory.table.dtype),
+        )
+
+    def _end(self, loss_sum, first):
+        """Accept the model tried, or try nearer to the last; return the sum of losses at the model that stands."""
+        memory, note = self.memory, self.note
+        penalty = float(penalty_value(self.engine.penalty, memory.point[:-1]))
+        objective, gradient = loss_sum / self.n + penalty, self._whole_gradient()
+        memory.gradient[:] = 0.0
+        note["batch"] = self.n
+        if first:
+            note["step"] = 0.0
+            memory.kept[_DIAGONAL] = self._diagonal()
+            self._take(objective, gradient, penalty)
+        elif objective <= note["objective"] + _ARMIJO * note["trial"] * note["slope"]:
+            note["step"] = note["trial"]
+            step = note["trial"] * memory.kept[_DIRECTION]
+            change = gradient - memory.kept[_GRADIENT]
+            note["pairs"] = remember(step, change, memory.steps, memory.changes, note["pairs"])
+            self._take(objective, gradient, penalty)
+        else:
+            note["step"] = 0.0
+            self._try_nearer(objective)
+        return (note["objective"] - note["penalty"]) * self.n
+
+    def _take(self, objective, gradient, penalty):
+        memory, note = self.memory, self.note
+        note["objectives"] = [*note["objectives"], float(objective)][-_PATIENCE - 1 :]
+        note["objective"] = float(objective)
+        memory.kept[_GRADIENT] = gradient
+        memory.centre[:] = memory.point
+        self.accept(memory.point, penalty)
+        self._aim()
+        if self.judge(self._left(), objective):
+            self.end_training()
+        self._try(1.0)
+
+    def _left(self):
+        """What is left to gain: (10) and (12) with the gradient for a residual, and no less than quasi-Newton steps promise."""
+        memory, note = self.memory, self.note
+        gradient, objectives = memory.kept[_GRADIENT], note["objectives"]
+        fell = objectives[0] - objectives[-1] if len(objectives) > 1 else math.inf
+        wide = within_span(self, memory.centre[:-1], gradient[:-1])
+        columns = min(strict(gradient[:-1], self.decay), max(wide, -0.5 * note["slope"], fell))
+        return columns + strict(gradient[-1:], memory.kept[_DIAGONAL][-1:])
+
+    def _aim(self):
+        """Ask L-BFGS for a direction."""
+        memory, note = self.memory, self.note
+        gradient, diagonal = memory.kept[_GRADIENT], memory.kept[_DIAGONAL]
+        d = direction(gradient, diagonal, memory.steps, memory.changes, note["pairs"])
+        slope = float(np.vdot(gradient, d))
+        if not slope < 0.0 and note["pairs"]:
+            # Start again from the diagonal.
+            note["pairs"] = 0
+            d = direction(gradient, diagonal, memory.steps, memory.changes, 0)
+            slope = float(np.vdot(gradient, d))
+        if not slope < 0.0:
+            self.end_training(_EXACT)
+        memory.kept[_DIRECTION] = d
+        note["slope"] = slope
+
+    def _try_nearer(self, objective):
+        note = self.note
+        step, slope = note["trial"], note["slope"]
+        least, most = (share * step for share in _NEARER)
+        above = objective - note["objective"] - step * slope
+        nearer = -0.5 * slope * step**2 / above if math.isfinite(above) and above > 0.0 else least
+        self._try(min(max(nearer, least), most))
+        if note["trial"] >= _NEAREST:
+            return
+        if note["pairs"] == 0:
+            self.end_training(_EXACT)
+        note["pairs"] = 0
+        self._aim()
+        self._try(1.0)
+
+    def _try(self, step):
+        memory = self.memory
+        self.note["trial"] = float(step)
+        memory.point[:] = memory.centre + step * memory.kept[_DIRECTION]
+
+    def _whole_gradient(self):
+        memory = self.memory
+        gradient = memory.gradient / self.n
+        gradient[:-1] += self.decay * memory.point[:-1]
+        if not self.engine.fit_intercept:
+            gradient[-1] = 0.0
+        return gradient
+
+    def _diagonal(self):
+        diagonal = self.memory.curved / self.n
+        diagonal[:-1] += self.decay
+        return diagonal
