@@ -11,7 +11,8 @@ import torch
 
 from fallline.data.order import Order
 from fallline.engines.module.engine import ModuleEngine
-from fallline.engines.module.optimizers import make_optimizer, trainable
+from fallline.engines.module.evaluating import call, evaluating, pieces
+from fallline.engines.module.optimizers import make_optimizer
 from fallline.errors import InterruptedWarning, ParameterError
 from fallline.history import History
 from fallline.loop import train
@@ -81,8 +82,8 @@ def fit(
         The column or key to predict; or y itself, where `data` is X alone.
     loss : str, Module, callable, NamedTuple or None
         The name of a loss of fallline's ("squared_error", "multinomial", ...) or PyTorch's ("cross_entropy", "mse", "l1",
-        "smooth_l1", "bce", "bce_with_logits", "nll", "kl_div"), a loss of `torch.nn`, a function of outputs and targets that gives
-        the mean over the rows it is given (or one number a row: `per_row`); None, where the module gives its loss itself.
+        "smooth_l1", "bce", "bce_with_logits", "nll", "kl_div"), a loss of `torch.nn`, a function of outputs and targets that
+        gives the mean over the rows it is given (or one number a row: `per_row`); or None, where the module gives its loss.
     optimizer : str, class, callable or Optimizer
         The name of a class in `torch.optim` ("adamw", "sgd", "nadam", ...), the class, a function of parameters such as
         `functools.partial(torch.optim.SGD, momentum=0.9)`, or an optimizer built for this module's parameters.
@@ -162,7 +163,6 @@ def fit(
     >>> [record["epoch"] for record in history]
     [1, 2, 3]
     """
-    trainable(module)
     epochs, order = integer("epochs", epochs), Order(seed_from(seed), flag("shuffle", shuffle))
     if patience is not None:
         integer("patience", patience)
@@ -175,7 +175,8 @@ def fit(
     source = as_source(data, target, sample_weight=sample_weight, batch_size=batch_size, **told)
     judging = None
     try:
-        source, judging = _held_out(source, validation, target, order.seed, told)
+        source, judging = _held_out(source, validation, (target, sample_weight), order.seed, told)
+        _materialise(module, source)
         built = make_optimizer(optimizer, module, learning_rate)
         engine = ModuleEngine(
             module,
@@ -213,15 +214,27 @@ def fit(
 
 
 def _held_out(
-    source: Data, validation: Any, target: Any, seed: int, told: dict[str, Any]
+    source: Data, validation: Any, named: tuple[Any, Any], seed: int, told: dict[str, Any]
 ) -> tuple[Data, Data | None]:
     """Rows to train on, and rows to measure on, if any."""
     if validation is None:
         return source, None
     if isinstance(validation, (int, float)):
         return source.split(number("validation", validation, above=0, below=1), seed)
-    named = target if isinstance(target, str) else None
-    return source, as_source(validation, named, **(told | {"shuffle": False, "encoder": source.encoder}))
+    target, weight = (value if isinstance(value, str) else None for value in named)
+    if source.encoder is not None:
+        told = told | {"encoder": source.encoder, "plan": None}
+    return source, as_source(validation, target, sample_weight=weight, **(told | {"shuffle": False}))
+
+
+def _materialise(module, source):
+    """Let a module of lazy layers see a few rows, from which it knows their shapes; what it draws is drawn by PyTorch."""
+    if isinstance(module, torch.nn.Module) and any(
+        isinstance(parameter, torch.nn.UninitializedParameter) for parameter in module.parameters()
+    ):
+        _, parts = next(pieces(source, torch.device("cpu"), 2))
+        with evaluating(module):
+            call(module, next(parts).inputs)
 
 
 def _schedule(scheduler, optimizer, epochs, updates):

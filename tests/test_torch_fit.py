@@ -1,0 +1,314 @@
+"""`fallline.torch.fit`: one call in place of a training loop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+from torch.optim import lr_scheduler  # noqa: E402
+from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
+
+import fallline.torch  # noqa: E402
+from fallline.errors import DivergenceError, InputError, InterruptedWarning, ParameterError, StateError  # noqa: E402
+from fallline.monitors.base import Monitor, Stop  # noqa: E402
+
+ROWS = 600
+DRAWN = torch.Generator().manual_seed(0)
+X = torch.randn(ROWS, 10, generator=DRAWN)
+Y = (X[:, :3] + 0.3 * torch.randn(ROWS, 3, generator=DRAWN)).argmax(1)
+
+
+def network(dropout=0.0):
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(10, 24), nn.ReLU(), nn.Dropout(dropout), nn.Linear(24, 3))
+
+
+def parameters(module):
+    return torch.cat([tensor.detach().flatten().float() for tensor in module.state_dict().values()])
+
+
+def fit(module, data=(X, Y), **settings):
+    settings = {"loss": "cross_entropy", "learning_rate": 0.01, "device": "cpu"} | settings
+    return fallline.torch.fit(module, data, **settings)
+
+
+def test_a_module_learns_in_place():
+    """The module itself is trained, in the mode it had, and the history tells each epoch."""
+    module = network(dropout=0.1).eval()
+    history = fit(module, validation=0.2, metric="accuracy", epochs=15)
+    assert not module.training
+    assert [record["epoch"] for record in history] == list(range(1, 16))
+    assert history.stop.reason == "epochs"
+    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
+    assert history[-1]["validation_score"] > 0.75
+    right = fallline.torch.predict(module, X).argmax(1) == Y
+    assert float(right.float().mean()) > 0.75
+
+
+@pytest.mark.parametrize(
+    "data",
+    [(X.numpy(), Y.numpy()), (X.double().numpy(), Y.numpy()), TensorDataset(X, Y), {"X": X, "y": Y}],
+    ids=["arrays", "float64", "data set", "dict"],
+)
+def test_data_of_any_kind_give_the_same_module(data):
+    """Arrays, a TensorDataset, or a dict by its keys: the same rows in the same order, and the same bits."""
+    usual, other = network(), network()
+    fit(usual, epochs=2)
+    if isinstance(data, dict):
+        fit(other, data["X"], target=data["y"], epochs=2)
+    else:
+        fit(other, data, epochs=2)
+    assert parameters(other).equal(parameters(usual))
+
+
+def test_a_loader_is_used_as_it_is():
+    """The batches of a DataLoader are those of the updates, in its order."""
+    loader = DataLoader(TensorDataset(X, Y), batch_size=50)
+    module = network()
+    with pytest.warns(fallline.errors.FalllineWarning, match="shuffl"):
+        history = fit(module, loader, epochs=2, optimizer="sgd")
+    assert history[-1]["updates"] == 24
+    by_hand = network()
+    optimizer = torch.optim.SGD(by_hand.parameters(), lr=0.01, fused=True)
+    for _ in range(2):
+        for x, y in loader:
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(by_hand(x), y).backward()
+            optimizer.step()
+    assert parameters(module).equal(parameters(by_hand))
+    fit(network(), DataLoader(TensorDataset(X, Y), batch_size=50, shuffle=True), epochs=1, validation=loader)
+
+
+def test_a_table_with_a_target_is_encoded(tmp_path):
+    """A data frame, or a file of it, and the name of a column; the first layer learns how many columns there come to be."""
+    frame = pd.DataFrame(X.numpy(), columns=[f"x{j}" for j in range(10)])
+    frame["kind"] = np.where(frame["x0"] > 0, "a", "b")
+    frame["y"] = np.array(["one", "two", "three"])[Y.numpy()]
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    torch.manual_seed(1)
+    module = nn.Sequential(nn.LazyLinear(24), nn.ReLU(), nn.Linear(24, 3))
+    history = fit(
+        module,
+        tmp_path / "rows.csv",
+        target="y",
+        epochs=10,
+        validation=frame,
+        metric="accuracy",
+        cache=tmp_path,
+    )
+    assert module[0].in_features > 10
+    assert history[-1]["validation_score"] > 0.7
+
+
+def test_the_seed_decides_all():
+    """The same seed gives the same bits, whatever else PyTorch draws; another gives others."""
+    found = []
+    for seed in (0, 0, 1):
+        module = network(dropout=0.3)
+        torch.rand(len(found) + 1)
+        fit(module, epochs=2, seed=seed, validation=0.1)
+        found.append(parameters(module))
+    assert found[0].equal(found[1])
+    assert not found[0].equal(found[2])
+
+
+def test_schedules_by_name_end_with_the_epochs():
+    """ "cosine" begins at the optimizer's rate and has come down to almost nothing by the last update; constant is none."""
+    history = fit(network(), epochs=5, scheduler="cosine")
+    assert history[0]["learning_rate"] > 0.008
+    assert history[-1]["learning_rate"] < 1e-3
+    assert {record["learning_rate"] for record in fit(network(), epochs=2)} == {0.01}
+
+
+def test_patience_ends_training_with_the_best_weights():
+    """When the validation loss has stopped falling, training stops, and the module is that of the best epoch."""
+    module = network()
+    noise = torch.randint(0, 3, (ROWS,), generator=torch.Generator().manual_seed(1))
+    held = (X[:200], noise[:200])
+    history = fit(module, (X[200:], noise[200:]), validation=held, epochs=200, patience=3)
+    assert history.stop.reason == "early_stopping"
+    losses = history.column("validation_loss")
+    assert len(losses) < 200
+    assert np.argmin(losses) == len(losses) - 4
+    loss = nn.functional.cross_entropy(module(held[0]), held[1])
+    assert float(loss.detach()) == pytest.approx(losses.min(), rel=1e-6)
+
+
+def test_scores_are_to_rise():
+    """With a metric of the user's own, patience waits for that to rise."""
+    seen = []
+
+    def metric(outputs, targets):
+        seen.append((outputs.shape, targets.shape))
+        return -len(seen)
+
+    history = fit(network(), validation=0.25, metric=metric, patience=2, epochs=50)
+    assert history.stop.reason == "early_stopping"
+    assert len(history) == 3
+    assert set(seen) == {((150, 3), (150,))}
+
+
+def test_weights_of_rows():
+    """A row of weight 0 is as if it had another target; weights come as values or with the data."""
+    wrong = torch.where(torch.arange(ROWS) < 300, Y, (Y + 1) % 3)
+    weight = (torch.arange(ROWS) < 300).float()
+    found = []
+    for data, given in (((X, Y), weight), ((X, wrong), weight), ((X, wrong, weight), None)):
+        module = network()
+        fit(module, data, sample_weight=given, epochs=2)
+        found.append(parameters(module))
+    assert found[0].equal(found[1])
+    assert found[0].equal(found[2])
+
+
+class StopsAt(Monitor):
+    """Breaks training off, in a way that nothing is prepared for."""
+
+    def __init__(self, update):
+        self.update = update
+
+    def after_block(self, run):
+        if run.state.updates >= self.update:
+            raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("scheduler", ["cosine", partial(lr_scheduler.StepLR, step_size=1)])
+def test_a_checkpoint_is_gone_on_with(scheduler, tmp_path):
+    """Training that broke off goes on from the file, to the bits of training that never did; and what is done is done."""
+    settings = {"scheduler": scheduler, "epochs": 4, "batch_size": 32, "validation": 0.1, "patience": 10}
+    whole = network(dropout=0.2)
+    wanted = fit(whole, **settings)
+    path = tmp_path / "run.state"
+    with pytest.raises(ZeroDivisionError):
+        fit(network(dropout=0.2), **settings, checkpoint=path, monitors=[Slowly(), StopsAt(20)])
+    assert path.exists()
+    module = network(dropout=0.2)
+    with torch.no_grad():
+        module[0].weight.zero_()
+    history = fit(module, **settings, checkpoint=path)
+    assert parameters(module).equal(parameters(whole))
+    assert history.column("loss").tolist() == wanted.column("loss").tolist()
+    again = network(dropout=0.2)
+    assert fit(again, **settings, checkpoint=path).column("loss").tolist() == wanted.column("loss").tolist()
+    assert parameters(again).equal(parameters(whole))
+
+
+class Slowly(Monitor):
+    """Makes every epoch last long enough for a checkpoint to be written after it."""
+
+    def after_epoch(self, run):
+        time.sleep(1.1)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
+    """Going on with another batch size, loss or module would give neither the one result nor the other."""
+    path = tmp_path / "run.state"
+    fit(network(), epochs=1, checkpoint=path)
+    for settings in ({"batch_size": 7}, {"loss": "multinomial"}, {"optimizer": "sgd"}, {"seed": 5}):
+        with pytest.raises(StateError, match="another training run"):
+            fit(network(), epochs=2, checkpoint=path, **settings)
+    with pytest.raises(StateError, match="another module"):
+        fit(nn.Linear(10, 3), epochs=2, checkpoint=path)
+
+
+def test_time_limits_and_monitors_of_the_users_own():
+    """A limit ends training after so many seconds, a monitor whenever it likes."""
+    history = fit(network(), epochs=10**6, time_limit=0.2)
+    assert history.stop.reason == "time_limit"
+
+    class Enough(Monitor):
+        def after_epoch(self, run):
+            return Stop("converged", "it is enough") if run.record["epoch"] == 3 else None
+
+    assert len(fit(network(), epochs=10, monitors=[Enough()])) == 3
+
+
+def test_ctrl_c_keeps_what_was_learnt():
+    """An interrupted training ends with a warning that says where, and the module as trained so far."""
+
+    class Interrupts(Monitor):
+        def after_epoch(self, run):
+            if run.record["epoch"] == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    module = network()
+    before = parameters(module).clone()
+    with pytest.warns(InterruptedWarning, match=r"epoch \d of 50; the module has the weights of update \d+"):
+        history = fit(module, epochs=50, monitors=[Interrupts()])
+    assert history.stop.reason == "interrupted"
+    assert not parameters(module).equal(before)
+
+
+def test_progress_is_told():
+    """A function hears the share of the work that is done, up to all of it."""
+    told = []
+    fit(network(), epochs=3, progress=lambda share, what: told.append((share, what)))
+    assert told[-1][0] == 1.0
+    assert "epoch 3 of 3" in told[-1][1]
+    assert sorted(told) == told
+
+
+def test_a_fit_that_fails_says_so_and_leaves_the_module_usable():
+    """Divergence is an error; the module is in its mode, and PyTorch's generators are where they were."""
+    module = network().eval()
+    random = torch.get_rng_state()
+    with pytest.raises(DivergenceError, match="learning rate"):
+        fit(module, (1e30 * X, Y), optimizer="sgd", learning_rate=1e10)
+    assert not module.training
+    assert torch.get_rng_state().equal(random)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"epochs": 0}, "epochs"),
+        ({"patience": 0}, "patience"),
+        ({"metric": "accuracy"}, "validation"),
+        ({"metric": "acuracy", "validation": 0.1}, "Did you mean 'accuracy'"),
+        ({"validation": 1.5}, "validation"),
+        ({"scheduler": "cosin"}, "Did you mean 'cosine'"),
+        ({"scheduler": "adaptive"}, "not for modules"),
+        ({"time_limit": -1}, "time_limit"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"shuffle": 3}, "shuffle"),
+        ({"workers": 2}, "workers"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_settings_that_cannot_be_used(settings, words):
+    """Each is an error of the project that names it."""
+    with pytest.raises(ParameterError, match=words):
+        fit(network(), **settings)
+
+
+def test_metrics_of_other_shapes():
+    """A score compares what can be compared."""
+    with pytest.raises(InputError, match="R2 compares"):
+        fit(network(), validation=0.1, metric="r2", epochs=1)
+
+
+def test_importing_is_cheap_and_torch_missing_is_said():
+    """`import fallline.torch` loads no PyTorch; without it, using it says what to install."""
+    code = """
+import sys, fallline.torch
+assert "torch" not in sys.modules
+sys.modules["torch"] = None
+import importlib.util
+try:
+    fallline.torch.fit
+except fallline.errors.MissingDependencyError as error:
+    assert 'pip install "fallline[torch]"' in str(error), error
+else:
+    sys.exit("no error")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
