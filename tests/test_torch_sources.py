@@ -160,6 +160,9 @@ KINDS = {
     "sparse tensor": lambda folder: Built((images().flatten(1).to_sparse(), numbers()), {}),
     "TensorDataset": lambda folder: Built(TensorDataset(images(), numbers()), {}),
     "Subset of tensors": lambda folder: Built(Subset(TensorDataset(images(), numbers()), range(0, ROWS, 2)), {}),
+    "Subset of a Subset of tensors": lambda folder: Built(
+        Subset(Subset(TensorDataset(images(), numbers()), range(0, ROWS, 2)), range(-100, 20)), {}
+    ),
     "Dataset": lambda folder: Built(Samples(), {}),
     "Dataset by many": lambda folder: Built(ManySamples(), {}),
     "Dataset, two workers": lambda folder: Built(ManySamples(), {"workers": 2}),
@@ -496,6 +499,11 @@ ALL = {"batch_size": BATCH}
         ((images(), numbers()), {"workers": 2}, ParameterError, "workers=2 is for a Dataset"),
         ((images(), numbers()), {"memory": "1GB"}, ParameterError, "memory='1GB' is for files"),
         (None, {}, InputError, "data is None"),
+        (Samples(make=lambda i: (object(), i)), {}, InputError, "cannot be put together.*collate="),
+        (Samples(make=lambda i: (torch.zeros(2), i, i)), {}, InputError, "third part of a sample is int64.*weights"),
+        (TensorDataset(images(), images(), numbers()), {}, InputError, "third part of TensorDataset is int64"),
+        (Subset(TensorDataset(images(), numbers()), []), {}, InputError, "Subset has no row"),
+        (Subset(TensorDataset(images(), numbers()), [3, 300]), {}, InputError, "asks for row 300"),
         ((images(), None), {"batch_size": 0}, ParameterError, "batch_size=0"),
     ],
 )  # fmt: skip
@@ -533,6 +541,16 @@ def test_a_loader_with_a_generator_of_its_own_cannot_be_resumed_exactly():
     loader = DataLoader(Samples(), BATCH, shuffle=True, generator=torch.Generator())
     with pytest.warns(FalllineWarning, match="generator of its own"):
         list(as_source(loader).blocks(Order(0), 0, BATCH, lambda: BATCH))
+
+
+def test_samples_of_unequal_shapes_are_an_error():
+    """Wherever they meet, in a worker too: an error that says what to do."""
+    for workers in (0, 1):
+        source = as_source(
+            Samples(make=lambda i: (torch.zeros(1 + i % 2), i)), batch_size=BATCH, workers=workers
+        )
+        with pytest.raises(InputError, match=r"cannot be put together.*collate="):
+            list(source.blocks(Order(0), 0, 0, lambda: BATCH))
 
 
 def test_an_epoch_is_not_resumed_between_batches():

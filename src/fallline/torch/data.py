@@ -29,7 +29,7 @@ from fallline.torch.sources.dataset import DatasetSource
 from fallline.torch.sources.kinds import kind_of, require_suits
 from fallline.torch.sources.loader import LoaderSource
 from fallline.torch.sources.memory import as_tensors, checked_weight, tensor_source
-from fallline.torch.sources.samples import Keys
+from fallline.torch.sources.samples import Keys, require_weights
 from fallline.torch.sources.tables import Reading, TableSource
 
 __all__ = ["USUAL_BATCH", "Data", "as_source"]
@@ -240,10 +240,11 @@ def _of_dataset(dataset, target, sample_weight, batch_size, workers, collate, dt
 
 def _of_memory(data, target, sample_weight, dtype, sparse):
     subset = None
-    if isinstance(data, Subset):
-        data, subset = data.dataset, np.asarray(data.indices, np.int64).view(np.uint64)
+    while isinstance(data, Subset):
+        numbers = np.asarray(data.indices, np.int64)
+        data, subset = data.dataset, numbers if subset is None else numbers[subset]
     if isinstance(data, TensorDataset):
-        data = data.tensors if len(data.tensors) > 1 else data.tensors[0]
+        data = require_weights(data.tensors, "TensorDataset") if len(data.tensors) > 1 else data.tensors[0]
     if isinstance(data, tuple) and target is None:
         data, target, sample_weight = _parted(data, sample_weight)
     if isinstance(data, Mapping):

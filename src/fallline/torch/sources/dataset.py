@@ -14,7 +14,7 @@ from fallline.engines.base import IN_ORDER
 from fallline.engines.module.blocks import LoadedBatch
 from fallline.engines.module.tensors import held_out, in_rows, numbers_of
 from fallline.engines.module.trees import mapped
-from fallline.errors import StateError
+from fallline.errors import InputError, StateError
 from fallline.kernels.order import select
 from fallline.torch.sources.samples import NO_KEYS, Keys, parted, require_finite_batch
 from fallline.torch.sources.seeding import seeded
@@ -191,7 +191,13 @@ class _Collated:
         self._dtype = dtype
 
     def __call__(self, samples):
-        return mapped(self._converted, default_collate(samples))
+        try:
+            return mapped(self._converted, default_collate(samples))
+        except (TypeError, RuntimeError, KeyError) as error:
+            raise InputError(
+                f"The samples of the Dataset cannot be put together: {str(error).splitlines()[0]} Give tensors, arrays or "
+                "numbers, the same shapes in all; or collate=, a function that makes a batch of a list of samples."
+            ) from error
 
     def _converted(self, tensor):
         return tensor.to(self._dtype) if tensor.dtype is torch.float64 else tensor

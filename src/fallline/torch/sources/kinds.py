@@ -45,7 +45,7 @@ def kind_of(data: Any, target: Any) -> str:
 
 
 def _is_place(data):
-    places = data if isinstance(data, list) and data else [data]
+    places = data if isinstance(data, (list, tuple)) and data else [data]
     return all(isinstance(place, (str, os.PathLike)) for place in places)
 
 
@@ -57,8 +57,8 @@ def _has_columns(data):
 def _is_in_memory(data):
     if isinstance(data, list):
         return not (data and isinstance(data[0], (tuple, Mapping)))
-    if isinstance(data, Subset):
-        return isinstance(data.dataset, TensorDataset)
+    while isinstance(data, Subset):
+        data = data.dataset
     return isinstance(data, (tuple, Mapping, torch.Tensor, TensorDataset)) or _has_columns(data)
 
 

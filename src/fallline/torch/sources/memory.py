@@ -32,8 +32,8 @@ def tensor_source(
         What arrays of floating point numbers become. Tensors stay as they are.
     sparse : bool
         Whether batches of sparse matrices stay sparse.
-    subset : ndarray of row numbers, uint64, optional
-        The rows to train on; by default all.
+    subset : ndarray of row numbers, int64, optional
+        The rows to train on; by default all. Negative ones count from the end.
 
     Raises
     ------
@@ -46,7 +46,8 @@ def tensor_source(
     found = [*leaves(inputs, "X"), *leaves(targets, "y"), *leaves(weight, "sample_weight")]
     _require_rows(found)
     _require_one_device(found)
-    return TensorSource(inputs, targets, None if weight is None else checked_weight(weight), subset)
+    numbers = None if subset is None else _checked_rows(subset, found[0][1].shape[0])
+    return TensorSource(inputs, targets, None if weight is None else checked_weight(weight), numbers)
 
 
 def as_tensors(
@@ -128,6 +129,18 @@ def _require_rows(found):
             raise InputError(
                 f"{first} has {n:,} rows, but {name} has {other.shape[0]:,}. Give one row of each a sample."
             )
+
+
+def _checked_rows(subset, n):
+    """Row numbers, uint64, if there are some and all are of rows."""
+    if len(subset) == 0:
+        raise InputError("The Subset has no row, so there is nothing to train on. Check how it was made.")
+    outside = (subset < -n) | (subset >= n)
+    if outside.any():
+        raise InputError(
+            f"The Subset asks for row {subset[outside][0]}, but there are {n:,}. Check how it was made."
+        )
+    return np.where(subset < 0, subset + n, subset).astype(np.uint64)
 
 
 def _require_one_device(found):

@@ -13,7 +13,7 @@ from fallline.errors import InputError, ParameterError
 from fallline.names import which_one
 from fallline.torch.sources.memory import checked_weight
 
-__all__ = ["NO_KEYS", "Keys", "parted", "require_finite_batch"]
+__all__ = ["NO_KEYS", "Keys", "parted", "require_finite_batch", "require_weights"]
 
 
 class Keys(NamedTuple):
@@ -84,7 +84,24 @@ def _parts(batch, keys, of):
         raise InputError(
             f"{of} has {len(batch)} parts, but (x, y) or (x, y, weight) is wanted. Several inputs are one part: ((x1, x2), y)."
         )
-    return batch if len(batch) == 3 else (*batch, None)
+    return require_weights(batch, of) if len(batch) == 3 else (*batch, None)
+
+
+def require_weights(parts: tuple, of: str) -> tuple:
+    """The parts, if a third can be weights: other inputs or targets are not taken for such.
+
+    Raises
+    ------
+    InputError
+        If it is not one floating point number a row.
+    """
+    weight = parts[2] if len(parts) == 3 else None
+    if isinstance(weight, torch.Tensor) and not (weight.dtype.is_floating_point and weight.dim() == 1):
+        raise InputError(
+            f"The third part of {of} is {str(weight.dtype).removeprefix('torch.')} of shape {tuple(weight.shape)}, but there "
+            "weights are expected, one floating point number a row. Several inputs are one part: ((x1, x2), y)."
+        )
+    return parts
 
 
 def _taken(batch, key, name, of):
