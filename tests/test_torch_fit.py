@@ -123,7 +123,7 @@ def test_the_seed_decides_all():
 
 
 def test_schedules_by_name_end_with_the_epochs():
-    """ "cosine" begins at the optimizer's rate and has come down to almost nothing by the last update; constant is none."""
+    """The schedule "cosine" begins at the optimizer's rate and has come down by the last update; by default it is constant."""
     history = fit(network(), epochs=5, scheduler="cosine")
     assert history[0]["learning_rate"] > 0.008
     assert history[-1]["learning_rate"] < 1e-3

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from torch.func import functional_call
 
 from fallline.data.rows import TrainingSource
 from fallline.engines.module import devices, rates
 from fallline.engines.module.blocks import LoadedBatch
-from fallline.engines.module.evaluating import call, evaluating, in_mode, pieces
+from fallline.engines.module.evaluating import Evaluator, in_mode
 from fallline.engines.module.gradient import Gradient
 from fallline.engines.module.losses import Objective, make_objective
 from fallline.engines.module.memory import ModuleMemory, saved_weights
-from fallline.engines.module.optimizers import make_optimizer, make_scheduler, needs_closure, trainable
+from fallline.engines.module.optimizers import make_optimizer, make_scheduler, trainable
 from fallline.engines.module.pieces import Gatherer, copied, join, loaded, spans
 from fallline.engines.module.replicas import Replicated
 from fallline.engines.module.tally import Tally
-from fallline.engines.module.trees import joined, mapped
+from fallline.engines.module.updating import Updates
 from fallline.errors import DivergenceError, ParameterError, StateError
 from fallline.kernels.sweep import Sums
 from fallline.kernels.verbs import rate
@@ -117,27 +115,30 @@ class ModuleEngine(Replicated):
         self.loss = loss
         self.objective: Objective = make_objective(loss)
         self.batch_size = integer("batch_size", batch_size)
-        self.auto = is_auto(micro_batch)
-        self.micro_batch = min(
-            self.batch_size, _MOST_ROWS if self.auto else integer("micro_batch", micro_batch)
-        )
+        auto = is_auto(micro_batch)
+        self.micro_batch = min(self.batch_size, _MOST_ROWS if auto else integer("micro_batch", micro_batch))
         self.device = devices.find_device(device)
-        self.precision = precision
         devices.autocast(self.device, precision)
-        self.clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, above=0)
+        self.precision = precision
         self.penalty = penalty
         self.seed = seed
         self.module = _moved(module, self.device)
         self.optimizer = make_optimizer(optimizer, module, learning_rate)
-        self.closure = needs_closure(self.optimizer)
         self.schedule = scheduler if type(scheduler) in rate.implementations else None
         torchs = scheduler is not None and self.schedule is None
         self.scheduler = make_scheduler(scheduler, self.optimizer) if torchs else None
         self.parameters = trainable(module)
         called = _compiled(module, self.device) if compile else module
-        self._gradient = Gradient(called, self.objective, self.parameters, self.device, precision, self.auto)
+        self._gradient = Gradient(called, self.objective, self.parameters, self.device, precision, auto)
+        clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, above=0)
+        self._updates = Updates(
+            self._gradient, self.optimizer, self.parameters, self.schedule, penalty, clip_norm
+        )
         self._gatherer = Gatherer(self.device)
         self._threads = devices.threads(module, self.micro_batch)
+        self._evaluator = Evaluator(
+            module, self.objective, self.device, precision, self._threads, max(self.batch_size, 1024)
+        )
         self._failed = "not finite"
 
     @classmethod
@@ -209,7 +210,7 @@ class ModuleEngine(Replicated):
     def _sweep(self, block, memory, tally, last):
         """All micro-batches that the block completes; what is left of rows is carried over to the next."""
         devices.require_on(self.device, block.inputs, "inputs")
-        n, micro = len(block.rows), self.batch_size if self.closure else int(memory.clock[2])
+        n, micro = len(block.rows), self.batch_size if self._updates.whole_batches else int(memory.clock[2])
         carried = sum(piece.rows for piece in memory.carried)
         for start, stop, whole, complete in spans(
             n, int(memory.clock[0]), self.batch_size, carried, micro, last
@@ -224,79 +225,15 @@ class ModuleEngine(Replicated):
                 memory.carried = []
             left = n - stop
             tally.last = left < self.batch_size and not (last and left)
-            self._learn(memory, piece, tally, complete)
+            self._updates.learn(memory, piece, tally, complete)
         return n
 
     def _sweep_loaded(self, batch, memory, tally):
         """One update of a batch as it was loaded, which cannot be divided."""
         memory.clock[0], memory.clock[2], tally.last = batch.n_rows, batch.n_rows, True
         devices.require_on(self.device, batch.inputs, "inputs")
-        self._learn(memory, loaded(batch, self.device), tally, complete=True)
+        self._updates.learn(memory, loaded(batch, self.device), tally, complete=True)
         return batch.n_rows
-
-    def _learn(self, memory, piece, tally, complete):
-        """Take a micro-batch into account; and where the batch is complete, make the update."""
-        if self.closure:
-            self._minimise(memory, piece, tally)
-            return
-        if complete and not memory.gradients and piece.rows <= memory.clock[2]:
-            value = self._gradient.whole(memory, piece)
-            if value is not None:
-                self._update(memory, tally, value)
-                return
-        self._gradient.add(memory, piece)
-        if complete:
-            self._update(memory, tally, self._gradient.divide(memory))
-
-    def _update(self, memory, tally, value):
-        """Follow the gradient of a batch that had this loss."""
-        rows = int(memory.clock[0])
-        tally.add(value, rows)
-        norm = self._finish_gradient(rows)
-        if tally.last:
-            tally.norm = self._gradient.norm() if norm is None else float(norm)
-        if self.schedule is not None or tally.factor != memory.factor:
-            rates.before_update(memory, self.schedule, tally.factor)
-        self.optimizer.step()
-        self._gradient.clear()
-        self._count(memory, tally)
-
-    def _finish_gradient(self, rows):
-        """Add the penalty's and shorten the whole; the norm before, if that was asked for."""
-        if self.penalty is not None:
-            self.penalty.add_gradient(rows)
-        return (
-            None
-            if self.clip_norm is None
-            else torch.nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
-        )
-
-    def _count(self, memory, tally):
-        tally.rate = rates.current_rate(memory) if tally.last else math.nan
-        if memory.scheduler is not None:
-            rates.after_update(memory)
-        memory.clock[0] = 0
-        memory.clock[1] += 1
-
-    def _minimise(self, memory, piece, tally):
-        """An update by an optimizer that evaluates the batch as often as it likes."""
-        rates.before_update(memory, self.schedule, tally.factor)
-        rows, values, norms = piece.rows, [], []
-
-        def closure():
-            self._gradient.clear()
-            self._gradient.add(memory, piece)
-            value = self._gradient.divide(memory)
-            values.append(value)
-            self._finish_gradient(rows)
-            norms.append(self._gradient.norm())
-            return value if self.penalty is None else value + self.penalty.value(rows)
-
-        self.optimizer.step(closure)
-        self._gradient.clear()
-        tally.add(values[0], rows)
-        tally.norm = norms[-1]
-        self._count(memory, tally)
 
     def _sums(self, memory, tally, before, rows, last):
         """What the sweep found, and whether all is well."""
@@ -330,47 +267,11 @@ class ModuleEngine(Replicated):
 
     def measure(self, source: TrainingSource, weights: dict[str, torch.Tensor]) -> float:
         """See `Engine.measure`. What the module computes is what it gives when it is not trained."""
-        total = count = 0.0
-        module = self._at(weights)
-        with evaluating(self.module), devices.using(self._threads):
-            for block, parts in pieces(source, self.device, max(self.batch_size, 1024)):
-                for piece in parts:
-                    loss, rows = self._measured(module, piece)
-                    total, count = total + float(loss), count + float(rows)
-                if not math.isfinite(total):
-                    source.require_finite(block.rows)
-                    return math.nan
-        return total / count
+        return self._evaluator.mean_loss(source, weights)
 
     def outputs(self, source: TrainingSource, weights: dict[str, torch.Tensor]) -> tuple[Any, Any]:
-        """The module's outputs and the targets of a source's rows, in order, on the processor."""
-        module = self._at(weights)
-        with evaluating(self.module), devices.using(self._threads):
-            found = [
-                (mapped(_fetched, self._given(module, piece)), mapped(_fetched, piece.targets))
-                for _, parts in pieces(source, self.device, max(self.batch_size, 1024))
-                for piece in parts
-            ]
-        outputs, targets = zip(*found, strict=True)
-        return joined(outputs), joined(targets)
-
-    def _measured(self, module, piece):
-        return self.objective.sums(self._given(module, piece), piece.targets, piece.weight, piece.rows)
-
-    def _given(self, module, piece):
-        """What the module gives, in the precision asked for."""
-        with devices.autocast(self.device, self.precision):
-            outputs = call(module, piece.inputs)
-        if self.precision == "float32":
-            return outputs
-        return mapped(lambda t: t.float() if t.is_floating_point() else t, outputs)
-
-    def _at(self, weights):
-        """The module at some weights, as a function."""
-        live = dict((*self.module.named_parameters(), *self.module.named_buffers()))
-        if all(weights[name].data_ptr() == tensor.data_ptr() for name, tensor in live.items()):
-            return self.module
-        return lambda *inputs, **named: functional_call(self.module, weights, inputs, named)
+        """See `Evaluator.outputs`."""
+        return self._evaluator.outputs(source, weights)
 
     def penalise(self, weights: dict[str, torch.Tensor]) -> float:
         """See `Engine.penalise`."""
@@ -396,10 +297,6 @@ class ModuleEngine(Replicated):
             "finite. Lower the learning rate, give clip_norm=1.0, scale inputs and targets, or look in the module and the "
             "loss for roots and logarithms of 0."
         )
-
-
-def _fetched(tensor):
-    return tensor.detach().to("cpu", copy=True)
 
 
 def _moved(module, device):

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.func import functional_call
 
 from fallline.data.rows import TrainingSource
 from fallline.engines.base import IN_ORDER
 from fallline.engines.module import devices
 from fallline.engines.module.blocks import LoadedBatch
+from fallline.engines.module.losses import Objective
 from fallline.engines.module.pieces import Gatherer, Piece, loaded
 from fallline.engines.module.trees import joined, mapped
 
-__all__ = ["call", "evaluating", "in_mode", "pieces", "predict"]
+__all__ = ["Evaluator", "call", "evaluating", "in_mode", "pieces", "predict"]
 
 _ROWS = 1024
 
@@ -57,6 +60,77 @@ def pieces(source: TrainingSource, device: torch.device, rows: int) -> Iterator[
             yield block, (gatherer.take(block, start, min(start + rows, n)) for start in range(0, n, rows))
 
 
+class Evaluator:
+    """What a module gives, and how much it loses, at fixed weights.
+
+    Parameters
+    ----------
+    module : Module
+    objective : Objective
+    device : device
+    precision : str
+        See `devices.autocast`.
+    threads : int or None
+        See `devices.threads`.
+    rows : int
+        How many go through the module together.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        objective: Objective,
+        device: torch.device,
+        precision: str,
+        threads: int | None,
+        rows: int,
+    ):
+        self._module, self._objective, self._device = module, objective, device
+        self._precision, self._threads, self._rows = precision, threads, rows
+
+    def mean_loss(self, source: TrainingSource, weights: dict[str, torch.Tensor]) -> float:
+        """The mean of weight times loss over a source; NaN where it is not finite."""
+        total = count = 0.0
+        module = self._at(weights)
+        with evaluating(self._module), devices.using(self._threads):
+            for block, parts in pieces(source, self._device, self._rows):
+                for piece in parts:
+                    outputs = self._outputs(module, piece)
+                    loss, rows = self._objective.sums(outputs, piece.targets, piece.weight, piece.rows)
+                    total, count = total + float(loss), count + float(rows)
+                if not math.isfinite(total):
+                    source.require_finite(block.rows)
+                    return math.nan
+        return total / count
+
+    def outputs(self, source: TrainingSource, weights: dict[str, torch.Tensor]) -> tuple[Any, Any]:
+        """The module's outputs and the targets of a source's rows, in order, on the processor."""
+        module = self._at(weights)
+        with evaluating(self._module), devices.using(self._threads):
+            found = [
+                (mapped(_fetched, self._outputs(module, piece)), mapped(_fetched, piece.targets))
+                for _, parts in pieces(source, self._device, self._rows)
+                for piece in parts
+            ]
+        outputs, targets = zip(*found, strict=True)
+        return joined(outputs), joined(targets)
+
+    def _outputs(self, module, piece):
+        """What the module gives for a piece, in the precision asked for."""
+        with devices.autocast(self._device, self._precision):
+            outputs = call(module, piece.inputs)
+        if self._precision == "float32":
+            return outputs
+        return mapped(lambda t: t.float() if t.is_floating_point() else t, outputs)
+
+    def _at(self, weights):
+        """The module at some weights, as a function."""
+        live = dict((*self._module.named_parameters(), *self._module.named_buffers()))
+        if all(weights[name].data_ptr() == tensor.data_ptr() for name, tensor in live.items()):
+            return self._module
+        return lambda *inputs, **named: functional_call(self._module, weights, inputs, named)
+
+
 def predict(module: torch.nn.Module, source: TrainingSource, *, device: Any = None, rows: int = _ROWS) -> Any:
     """What a module gives for the rows of a source, in order.
 
@@ -82,7 +156,9 @@ def predict(module: torch.nn.Module, source: TrainingSource, *, device: Any = No
     found = []
     with evaluating(module), devices.using(devices.threads(module, rows)):
         for _, parts in pieces(source, place, rows):
-            found += [
-                mapped(lambda t: t.detach().to("cpu", copy=True), call(module, part.inputs)) for part in parts
-            ]
+            found += [mapped(_fetched, call(module, part.inputs)) for part in parts]
     return joined(found)
+
+
+def _fetched(tensor):
+    return tensor.detach().to("cpu", copy=True)

@@ -157,7 +157,7 @@ class Gradient:
 
     def _halve(self, memory, piece, error):
         """Make micro-batches smaller, or raise the error again: if memory was not its reason, or nothing can be made smaller."""
-        if not (devices.is_out_of_memory(error) and self._auto and piece.rows > 1):
+        if not (devices.is_out_of_memory(error) and self._auto and piece.divisible and piece.rows > 1):
             raise error
         memory.clock[2] = (piece.rows + 1) // 2
 

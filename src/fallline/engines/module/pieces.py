@@ -14,12 +14,13 @@ __all__ = ["Gatherer", "Piece", "copied", "join", "loaded", "spans"]
 
 
 class Piece(NamedTuple):
-    """Rows that are together: a micro-batch, or a part of one."""
+    """Rows that are together: a micro-batch, or a part of one; `divisible` where they lie along the first dimension."""
 
     inputs: Any
     targets: Any
     weight: torch.Tensor | None
     rows: int
+    divisible: bool = True
 
     def halves(self) -> tuple[Piece, Piece]:
         """The same rows in two pieces."""
@@ -146,7 +147,7 @@ def loaded(batch: LoadedBatch, device: torch.device) -> Piece:
     inputs, targets, weight = (
         mapped(lambda tensor: tensor.to(device, non_blocking=True), part) for part in batch[:3]
     )
-    return Piece(inputs, targets, weight, batch.n_rows)
+    return Piece(inputs, targets, weight, batch.n_rows, divisible=False)
 
 
 def copied(piece: Piece) -> Piece:

@@ -1,0 +1,115 @@
+"""From the gradient of a batch to an update of the weights."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from fallline.engines.module import rates
+from fallline.engines.module.gradient import Gradient
+from fallline.engines.module.memory import ModuleMemory
+from fallline.engines.module.optimizers import needs_closure
+from fallline.engines.module.pieces import Piece
+from fallline.engines.module.tally import Tally
+
+__all__ = ["Updates"]
+
+
+class Updates:
+    """Makes the updates of a module.
+
+    Parameters
+    ----------
+    gradient : Gradient
+    optimizer : Optimizer
+    parameters : list of tensor
+        Those that are trained.
+    schedule : NamedTuple or None
+        One of fallline's.
+    penalty : SquaredWeights or None
+    clip_norm : float or None
+        A longer gradient is shortened to this norm.
+
+    Attributes
+    ----------
+    whole_batches : bool
+        Whether the optimizer evaluates a batch as often as it likes, and has to be given it whole.
+    """
+
+    def __init__(
+        self,
+        gradient: Gradient,
+        optimizer: torch.optim.Optimizer,
+        parameters: list[torch.nn.Parameter],
+        schedule: Any,
+        penalty: Any,
+        clip_norm: float | None,
+    ):
+        self._gradient, self._optimizer, self._parameters = gradient, optimizer, parameters
+        self._schedule, self._penalty, self._clip_norm = schedule, penalty, clip_norm
+        self.whole_batches = needs_closure(optimizer)
+
+    def learn(self, memory: ModuleMemory, piece: Piece, tally: Tally, complete: bool) -> None:
+        """Take a micro-batch into account; and where the batch is complete, make the update."""
+        if self.whole_batches:
+            self._minimise(memory, piece, tally)
+            return
+        if complete and not memory.gradients and piece.rows <= memory.clock[2]:
+            value = self._gradient.whole(memory, piece)
+            if value is not None:
+                self._follow(memory, tally, value)
+                return
+        self._gradient.add(memory, piece)
+        if complete:
+            self._follow(memory, tally, self._gradient.divide(memory))
+
+    def _follow(self, memory, tally, value):
+        """Follow the gradient of a batch that had this loss."""
+        rows = int(memory.clock[0])
+        tally.add(value, rows)
+        norm = self._finish_gradient(rows)
+        if tally.last:
+            tally.norm = self._gradient.norm() if norm is None else float(norm)
+        if self._schedule is not None or tally.factor != memory.factor:
+            rates.before_update(memory, self._schedule, tally.factor)
+        self._optimizer.step()
+        self._gradient.clear()
+        self._count(memory, tally)
+
+    def _minimise(self, memory, piece, tally):
+        """An update by an optimizer that evaluates the batch as often as it likes."""
+        rates.before_update(memory, self._schedule, tally.factor)
+        rows, values, norms = piece.rows, [], []
+
+        def closure():
+            self._gradient.clear()
+            self._gradient.add(memory, piece)
+            value = self._gradient.divide(memory)
+            values.append(value)
+            self._finish_gradient(rows)
+            norms.append(self._gradient.norm())
+            return value if self._penalty is None else value + self._penalty.value(rows)
+
+        self._optimizer.step(closure)
+        self._gradient.clear()
+        tally.add(values[0], rows)
+        tally.norm = norms[-1]
+        self._count(memory, tally)
+
+    def _finish_gradient(self, rows):
+        """Add the penalty's and shorten the whole; the norm before, if that was asked for."""
+        if self._penalty is not None:
+            self._penalty.add_gradient(rows)
+        if self._clip_norm is None:
+            return None
+        return torch.nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
+
+    @staticmethod
+    def _count(memory, tally):
+        tally.rate = rates.current_rate(memory) if tally.last else math.nan
+        if memory.scheduler is not None:
+            rates.after_update(memory)
+        memory.clock[0] = 0
+        memory.clock[1] += 1
