@@ -41,7 +41,7 @@ def _network(training):
     layers = [f"{given['features']:,} features"]
     if given.get("groups"):
         sizes = [size for _, _, size in given["groups"]]
-        numbers = f"{min(sizes)} to {max(sizes)}" if len(sizes) > 1 else f"{sizes[0]}"
+        numbers = f"{min(sizes)} to {max(sizes)}" if min(sizes) < max(sizes) else f"{sizes[0]}"
         layers.append(f"{len(sizes)} embedding{'s' * (len(sizes) > 1)} of {numbers} numbers beside the rest")
     layers += [f"{units:,}" for units in given.get("hidden", [])]
     layers.append(f"{given['outputs']:,} score{'s' * (given['outputs'] > 1)}")
@@ -68,7 +68,16 @@ def _method(training):
     highest = training["learning_rate"]
     rate = f"{training['schedule']} rate" + ("" if highest is None else f" {highest:g}")
     batches = f"batch size {training['batch_size']:,}"
-    return begin + f"{training['optimizer']}, {batches}, {rate}."
+    return begin + f"{training['optimizer']}, {batches}, {rate}{_together(training)}."
+
+
+def _together(training):
+    """How many processes trained; models of before there could be many know of one."""
+    many, every = training.get("processes", 1), training.get("sync_every")
+    if many == 1:
+        return ""
+    when = "every update together" if every == 1 else f"weights averaged every {every:,} updates"
+    return f"; {many} processes, {when}"
 
 
 def _solver(training):
