@@ -76,8 +76,8 @@ def fit(
         It is moved to the device and trained there; afterwards it and its parts are in the mode that they were in.
     data : tuple (X, y) or (X, y, weight), tensor, array, frame, dict, Dataset, DataLoader, path or list of paths
         X and y may be tuples or dicts of tensors or arrays: the module is called as `module(x)`, `module(*x)` or `module(**x)`.
-        Arrays of floating point numbers become float32. A `DataLoader` is used as it is. Files, and tables with a named target,
-        are encoded as `fallline.train` does.
+        Arrays of floating point numbers become what the module's parameters are. A `DataLoader` is used as it is. Files, and
+        tables with a named target, are encoded as `fallline.train` does.
     target : str, tensor or array, optional
         The column or key to predict; or y itself, where `data` is X alone.
     loss : str, Module, callable, NamedTuple or None
@@ -171,7 +171,8 @@ def fit(
             "metric= scores validation data, but there are none. Give validation=0.1, or other data."
         )
     limits = [] if time_limit is None else [TimeLimit(number("time_limit", time_limit, above=0))]
-    told = reading | {"shuffle": order.shuffle} | ({"tell": progress} if callable(progress) else {})
+    told = {"dtype": _dtype(module)} | reading | {"shuffle": order.shuffle}
+    told |= {"tell": progress} if callable(progress) else {}
     source = as_source(data, target, sample_weight=sample_weight, batch_size=batch_size, **told)
     judging = None
     try:
@@ -211,6 +212,12 @@ def fit(
             if used is not None:
                 used.close()
     return _ended(run, stop, patience)
+
+
+def _dtype(module):
+    """What a module computes with; of what is none, an error follows."""
+    parameters = module.parameters() if isinstance(module, torch.nn.Module) else ()
+    return next((found.dtype for found in parameters if found.dtype.is_floating_point), torch.float32)
 
 
 def _held_out(
