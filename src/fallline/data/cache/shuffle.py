@@ -13,7 +13,7 @@ import numpy as np
 from fallline.data.order import Order
 from fallline.data.rows import DenseRows, Rows, SparseRows
 
-__all__ = ["BUFFER_BYTES", "blocks_of", "buffers", "cut"]
+__all__ = ["BUFFER_BYTES", "Joined", "blocks_of", "buffers", "cut"]
 
 # Neither depends on the memory allowed, so that the same data make the same file everywhere.
 _BLOCK_BYTES = 2**20
@@ -28,8 +28,9 @@ Taker = Callable[[Rows, np.ndarray], Rows]
 
 def cut(chunks: Iterable[Rows], shuffle: bool = True) -> Iterator[Rows]:
     """All rows in blocks of about 1 MiB: a pure function of the rows, however they are divided into chunks."""
+    joined = Joined()
     for number, parts in enumerate(buffers(chunks)):
-        yield from blocks_of(parts, number, shuffle)
+        yield from blocks_of(parts, number, shuffle, joined)
 
 
 def buffers(chunks: Iterable[Rows]) -> Iterator[list[Rows]]:
@@ -52,9 +53,35 @@ def buffers(chunks: Iterable[Rows]) -> Iterator[list[Rows]]:
         yield parts
 
 
-def blocks_of(parts: list[Rows], number: int, shuffle: bool, take: Taker | None = None) -> Iterator[Rows]:
+class Joined:
+    """The rows of a buffer in one piece, until the next is joined: new memory would cost more than what is done in it."""
+
+    def __init__(self) -> None:
+        self._memory: dict[str, np.ndarray] = {}
+
+    def __call__(self, parts: list[Rows]) -> Rows:
+        """All rows of the parts, one part after the other."""
+        first = parts[0]
+        if isinstance(first, DenseRows):
+            return DenseRows(*(self._all(name, parts) for name in DenseRows._fields))
+        lengths = [np.diff(part.indptr) for part in parts if isinstance(part, SparseRows)]
+        indptr = np.concatenate([[0], *lengths]).cumsum(dtype=np.int64)
+        indices, data, y, weight = (self._all(name, parts) for name in ("indices", "data", "y", "weight"))
+        return SparseRows(indptr, indices, data, first.columns, y, weight)
+
+    def _all(self, name, parts):
+        arrays = [getattr(part, name) for part in parts]
+        n = sum(map(len, arrays))
+        if name not in self._memory or len(self._memory[name]) < n:
+            self._memory[name] = np.empty((n + n // 8, *arrays[0].shape[1:]), arrays[0].dtype)
+        return np.concatenate(arrays, out=self._memory[name][:n])
+
+
+def blocks_of(
+    parts: list[Rows], number: int, shuffle: bool, joined: Joined, take: Taker | None = None
+) -> Iterator[Rows]:
     """The blocks that a buffer is cut into, of equal numbers of rows but for the last. `parts` is emptied."""
-    rows = type(parts[0]).concatenate(parts)  # type: ignore[arg-type]
+    rows = joined(parts)
     parts.clear()
     n = rows.n_rows
     blocks = max(1, round(int(_sizes(rows)[-1]) / _BLOCK_BYTES))

@@ -27,7 +27,7 @@ from fallline.data.cache.folder import (
 )
 from fallline.data.cache.gathered import Gathered
 from fallline.data.cache.reader import Cache
-from fallline.data.cache.shuffle import blocks_of, buffers
+from fallline.data.cache.shuffle import Joined, blocks_of, buffers
 from fallline.data.rows import Rows, SparseRows
 from fallline.errors import InputError
 
@@ -134,12 +134,14 @@ def _write_file(file, key, chunks, header, tensors, shuffle, folder, gathered):
             file, key, {"shape": shape._asdict(), "shuffled": shuffle, "header": header}, tensors
         )
 
-    take = None if gathered is None else gathered.take
+    joined, take = Joined(), None if gathered is None else gathered.take
 
     def write_buffer(item):
         number, parts = item
         with explained(folder):
-            return [_write_block(file, shape, block) for block in blocks_of(parts, number, shuffle, take)]
+            return [
+                _write_block(file, shape, block) for block in blocks_of(parts, number, shuffle, joined, take)
+            ]
 
     entries = []
     stretches = enumerate(buffers(_chained(first, chunks)))
