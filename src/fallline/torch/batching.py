@@ -23,6 +23,8 @@ __all__ = ["Batches", "batches"]
 
 # A block has as many batches as come to about so many rows: few enough that their numbers stay in the processor's cache.
 _BLOCK_ROWS = 2**15
+# Bytes of rows that are gathered at once stay in the processor's cache until they are used.
+_CHUNK_BYTES = 2**18
 # Of the memory that is free on a device: what data may take that are to stay there.
 _RESIDENT_SHARE = 0.5
 
@@ -243,19 +245,37 @@ def _whole(blocks, batch_size, place):
 class _Here:
     """Takes rows out of blocks, and leaves them where they are."""
 
-    loaded = staticmethod(lambda batch: Piece(*batch))
+    @staticmethod
+    def loaded(batch):
+        return Piece(batch.inputs, batch.targets, batch.weight, batch.n_rows)
 
     def taken(self, block, start, stop):
         return self._of(block, block.rows[start:stop])
 
     def cut(self, block, start, size):
         """Pieces of so many rows, from a place of the block on; the last may have fewer."""
-        return (self._of(block, rows) for rows in block.rows[start:].split(size))
+        rows, values = block.rows[start:], block[:3]
+        together = _together(values, size)
+        if together == 1:
+            yield from (self._of(block, chosen) for chosen in rows.split(size))
+            return
+        for chosen in rows.split(together * size):
+            parts = (
+                [None] * together if value is None else gather(value, chosen).split(size) for value in values
+            )
+            yield from (Piece(*piece, len(piece[0])) for piece in zip(*parts, strict=False))
 
     @staticmethod
     def _of(block, rows):
-        inputs, targets, weight, _ = block
-        return Piece(gather(inputs, rows), gather(targets, rows), gather(weight, rows), len(rows))
+        return Piece(*(gather(value, rows) for value in block[:3]), len(rows))
+
+
+def _together(values, size):
+    """How many batches are gathered at once: small ones together, for a call costs as much as they do; nested ones never."""
+    if not all(value is None or isinstance(value, torch.Tensor) for value in values):
+        return 1
+    row = sum(value[:1].nbytes for value in values if value is not None)
+    return max(1, _CHUNK_BYTES // max(1, row * size))
 
 
 class _Onto:
@@ -274,7 +294,7 @@ class _Onto:
 
 
 def _as_given(piece):
-    inputs, targets, weight, _ = piece
+    inputs, targets, weight = piece[:3]
     if weight is not None:
         return inputs, targets, weight
     return inputs if targets is None else (inputs, targets)
