@@ -9,13 +9,14 @@ D_L = dloss/dz_L (Rumelhart, Hinton and Williams, 1986):
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["IN_PLACE", "DenseLayers"]
+__all__ = ["IN_PLACE", "DenseLayers", "backward", "forward"]
 
 # From so many multiplications on, oneDNN's kernels make up for what calling them costs. Where PyTorch is built with MKL, its own
 # products take half the speed of these on processors that are not Intel's, and are no faster on those that are.
@@ -30,9 +31,67 @@ IN_PLACE = {
     "identity": (_nothing, lambda d, _h: d),
     "logistic": (Tensor.sigmoid_, lambda d, h: d.mul_(h).mul_(1 - h)),
     "tanh": (Tensor.tanh_, lambda d, h: d.mul_(1 - h * h)),
-    "relu": (Tensor.relu_, lambda d, h: d.mul_(h > 0)),
+    "relu": (Tensor.relu_, lambda d, h: torch.ops.aten.threshold_backward(d, h, 0)),
 }
 """Activations in place, and what they make of a derivative D, given h."""
+
+
+def forward(x: Tensor, activation: str, layers: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    """Rows, what every hidden layer makes of them, and the scores.
+
+    Parameters
+    ----------
+    x : tensor of shape (n, features)
+    activation : str
+        A name in `IN_PLACE`.
+    layers : sequence of (W, b)
+        Of shapes (units, inputs) and (units,).
+    """
+    activate, _ = IN_PLACE[activation]
+    outputs = [x]
+    for weight, bias in layers[:-1]:
+        outputs.append(activate(_product(outputs[-1], weight, bias)))
+    return [*outputs, _product(outputs[-1], *layers[-1])]
+
+
+def backward(
+    d: Tensor,
+    outputs: Sequence[Tensor],
+    activation: str,
+    layers: Sequence[tuple[Tensor, Tensor]],
+    gradients: Sequence[tuple[Tensor, Tensor]],
+    decay: float,
+) -> None:
+    """Write the gradients.
+
+    Parameters
+    ----------
+    d : tensor of shape (n, outputs)
+        The derivative by the scores.
+    outputs : sequence of tensor
+        What `forward` gave, without the scores.
+    activation : str
+    layers, gradients : sequence of (W, b)
+        The layers, and where their gradients are to be.
+    decay : float
+        What each W is multiplied by and added to its gradient.
+    """
+    _, derive = IN_PLACE[activation]
+    for place in range(len(layers) - 1, -1, -1):
+        weight, (into_weight, into_bias) = layers[place][0], gradients[place]
+        torch.sum(d, 0, out=into_bias)  # 1
+        _weight_gradient(d, outputs[place], weight, decay, into_weight)  # 1
+        if place > 0:
+            d = derive(_product(d, weight.t()), outputs[place])  # 2
+
+
+def _weight_gradient(d, h, weight, decay, out):
+    if _is_large(d.t(), h.t()):
+        torch.add(_product(d.t(), h.t()), weight, alpha=decay, out=out)
+    elif decay:
+        torch.addmm(weight, d.t(), h, beta=decay, out=out)
+    else:
+        torch.mm(d.t(), h, out=out)
 
 
 class DenseLayers(torch.autograd.Function):
@@ -41,13 +100,8 @@ class DenseLayers(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, activation: str, *parameters: Tensor) -> Tensor:
         """Scores (n, outputs)."""
-        activate, _ = IN_PLACE[activation]
-        weights, biases = parameters[::2], parameters[1::2]
-        outputs = [x]
-        for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            z = _product(outputs[-1], weight, bias)
-            outputs.append(activate(z) if layer < len(weights) - 1 else z)
-        scores = outputs.pop()
+        weights = parameters[::2]
+        *outputs, scores = forward(x, activation, list(zip(weights, parameters[1::2], strict=True)))
         ctx.activation = activation
         ctx.save_for_backward(*outputs, *weights)
         return scores
@@ -60,22 +114,27 @@ class DenseLayers(torch.autograd.Function):
         saved = ctx.saved_tensors
         outputs, weights = saved[: len(saved) // 2], saved[len(saved) // 2 :]
         d, gradients = derivatives[0], []
-        for layer in range(len(weights) - 1, -1, -1):
-            gradients += [d.sum(0), _product(d.t(), outputs[layer].t())]  # 1
-            if layer > 0:
-                d = derive(_product(d, weights[layer].t()), outputs[layer])  # 2
+        for place in range(len(weights) - 1, -1, -1):
+            gradients += [d.sum(0), _product(d.t(), outputs[place].t())]  # 1
+            if place > 0:
+                d = derive(_product(d, weights[place].t()), outputs[place])  # 2
             elif ctx.needs_input_grad[0]:
-                d = _product(d, weights[layer].t())
+                d = _product(d, weights[place].t())
         return d if ctx.needs_input_grad[0] else None, None, *reversed(gradients)
+
+
+def _is_large(a, b):
+    """Whether a product a b' is one for oneDNN."""
+    return (
+        a.shape[0] * a.shape[1] * b.shape[0] >= _LARGE
+        and a.dtype == torch.float32
+        and a.device.type == "cpu"
+        and torch.backends.mkldnn.is_available()
+    )
 
 
 def _product(a, b, bias=None):
     """a b' + bias, of shapes (n, k), (m, k) and (m,)."""
-    if (
-        a.dtype == torch.float32
-        and a.device.type == "cpu"
-        and a.shape[0] * a.shape[1] * b.shape[0] >= _LARGE
-        and torch.backends.mkldnn.is_available()
-    ):
+    if _is_large(a, b):
         return torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
     return a @ b.t() if bias is None else torch.addmm(bias, a, b.t())

@@ -51,6 +51,10 @@ class Objective:
         """What a micro-batch adds to the sum, and to the count."""
         raise NotImplementedError
 
+    def by_hand(self, module: Any, piece: Any) -> Tensor | None:
+        """The loss of a batch, its gradient written to the parameters' `grad` without autograd; None where nothing was done."""
+        return None
+
     def first(self, outputs: Any, targets: Any, weight: Tensor | None, rows: int) -> None:
         """Look at the first batch more closely; raise `InputError` or `ParameterError` for what cannot be meant."""
         self.mean(outputs, targets, weight, rows)

@@ -34,7 +34,7 @@ class Task:
     settings : Settings
     network : MLP
     loss : str
-        A name in `fallline.engines.module.scikit.LOSSES`.
+        A name in `fallline.engines.module.scikit.losses.LOSSES`.
     outputs : int
     """
 
@@ -209,10 +209,10 @@ def _run(run, judge, settings):
 
 def _engine(task, source, batch, device, seed, before):
     from fallline.engines.module.engine import ModuleEngine
-    from fallline.engines.module.scikit import Penalty, WeightedMean
+    from fallline.engines.module.scikit.objective import Penalty, WeightedMean
 
-    objective = WeightedMean(task.loss, float(source.targets()[1].mean()))
     network, alpha = task.network, task.settings.alpha
+    objective = WeightedMean(task.loss, float(source.targets()[1].mean()), alpha)
     weights = [*network.tables, *(layer.weight for layer in network.layers)]
     engine = ModuleEngine(
         network,
@@ -220,22 +220,24 @@ def _engine(task, source, batch, device, seed, before):
         lambda parameters: _optimizer(task.settings, parameters),
         batch,
         device=device,
-        penalty=Penalty(weights, alpha, objective) if alpha > 0 else None,
+        penalty=Penalty(weights, objective) if alpha > 0 else None,
         seed=seed % 2**63,
     )
+    if task.settings.solver in STOCHASTIC:
+        objective.write_out(network, engine.optimizer.flat)
     if before is not None:
         _take_up(engine.optimizer, before)
     return engine
 
 
 def _optimizer(settings, parameters):
-    from fallline.engines.module import scikit
+    from fallline.engines.module.scikit import optimizers
 
     if settings.solver == "lbfgs":
-        return scikit.LBFGS(parameters, settings.tol)
+        return optimizers.LBFGS(parameters, settings.tol)
     if settings.solver == "adam":
-        return scikit.Adam(parameters, settings.learning_rate_init, settings.betas, settings.epsilon)
-    return scikit.Momentum(parameters, settings.learning_rate_init, settings.momentum, settings.nesterov)
+        return optimizers.Adam(parameters, settings.learning_rate_init, settings.betas, settings.epsilon)
+    return optimizers.Momentum(parameters, settings.learning_rate_init, settings.momentum, settings.nesterov)
 
 
 def _take_up(optimizer, before):
