@@ -11,8 +11,9 @@ from fallline.data.rows import ArraySource, as_rows  # noqa: E402
 from fallline.engines.module.engine import ModuleEngine  # noqa: E402
 from fallline.engines.module.penalties import SquaredWeights  # noqa: E402
 from fallline.engines.module.tensors import TensorSource, tensors_of  # noqa: E402
-from fallline.errors import ParameterError  # noqa: E402
-from fallline.monitors.base import Run  # noqa: E402
+from fallline.errors import InterruptedWarning, ParameterError  # noqa: E402
+from fallline.monitors.base import Monitor, Run, Stop  # noqa: E402
+from fallline.torch import fit  # noqa: E402
 from fallline.tuning import train_tuned  # noqa: E402
 
 
@@ -110,3 +111,46 @@ def test_an_optimizer_that_is_built_has_its_rate():
     run = Run(begin, TensorSource(*rows()), Order(0), begin.start(), 1)
     with pytest.raises(ParameterError, match="Give its class"):
         train_tuned(run, engine_for, rate=None, batch_size=32, cost=float)
+
+
+def test_fit_finds_rate_and_batch_size():
+    """`fit` looks for what is "auto", says what it found, and comes to the weights that the same values give."""
+    first, second = network(), network()
+    X, y = rows()
+    history = fit(
+        first, (X, y), loss="cross_entropy", learning_rate="auto", batch_size="auto", epochs=4, device="cpu"
+    )
+    rate, size = (history.choices[name]["value"] for name in ("learning_rate", "batch_size"))
+    assert history[-1]["loss"] < 0.8 * history.choices["learning_rate"]["start"]
+    fit(second, (X, y), loss="cross_entropy", learning_rate=rate, batch_size=size, epochs=4, device="cpu")
+    assert all(map(torch.equal, weights(first), weights(second)))
+
+
+def test_fit_goes_on_from_a_checkpoint_with_the_rate_that_was_found(tmp_path):
+    """A run that looked for its rate and was stopped goes on with that rate, to the same bits."""
+    asked = {
+        "loss": "cross_entropy",
+        "learning_rate": "auto",
+        "scheduler": "cosine",
+        "epochs": 4,
+        "device": "cpu",
+    }
+    whole, stopped, resumed = network(), network(), network()
+    fit(whole, rows(), **asked)
+
+    class Once(Monitor):
+        def after_epoch(self, run):
+            return Stop("interrupted", "the test says so") if run.state.epoch == 2 else None
+
+    with pytest.warns(InterruptedWarning):
+        fit(stopped, rows(), **asked, checkpoint=tmp_path / "run.state", monitors=[Once()])
+    fit(resumed, rows(), **asked, checkpoint=tmp_path / "run.state")
+    assert all(map(torch.equal, weights(whole), weights(resumed)))
+
+
+def test_a_loaders_rows_are_its_own():
+    """A DataLoader decides which rows come together: nothing can be looked for on them, and the error says what to give."""
+    dataset = torch.utils.data.TensorDataset(*rows())
+    loader = torch.utils.data.DataLoader(dataset, 32, shuffle=True)
+    with pytest.raises(ParameterError, match="Give its dataset"):
+        fit(network(), loader, loss="cross_entropy", learning_rate="auto", device="cpu")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from fallline.data.order import Order
 from fallline.engines.module.engine import ModuleEngine
 from fallline.engines.module.evaluating import call, evaluating, pieces
 from fallline.engines.module.optimizers import make_optimizer
+from fallline.engines.module.work import work_a_row
 from fallline.errors import InterruptedWarning, ParameterError
 from fallline.history import History
 from fallline.loop import train
@@ -27,9 +29,10 @@ from fallline.monitors.tell import Tell
 from fallline.monitors.time_limit import TimeLimit
 from fallline.monitors.validation import Validation
 from fallline.optim.schedules import SCHEDULES
-from fallline.settings import flag, integer, make_schedule, number, seed_from
+from fallline.settings import flag, integer, is_auto, make_schedule, number, seed_from
 from fallline.torch.data import Data, as_source
 from fallline.torch.scores import make_score
+from fallline.tuning import train_tuned
 
 __all__ = ["fit"]
 
@@ -43,7 +46,7 @@ def fit(
     target: Any = None,
     loss: Any,
     optimizer: Any = "adamw",
-    learning_rate: float | None = None,
+    learning_rate: float | str | None = None,
     scheduler: Any = None,
     batch_size: float | str | None = None,
     micro_batch: int | str = "auto",
@@ -87,15 +90,17 @@ def fit(
     optimizer : str, class, callable or Optimizer
         The name of a class in `torch.optim` ("adamw", "sgd", "nadam", ...), the class, a function of parameters such as
         `functools.partial(torch.optim.SGD, momentum=0.9)`, or an optimizer built for this module's parameters.
-    learning_rate : float, optional
-        By default the optimizer's own.
+    learning_rate : float or "auto", optional
+        By default the optimizer's own. "auto" finds one by short runs of a copy of the module, which visit a twentieth as many
+        rows as training does; should training diverge all the same, it begins anew with a tenth.
     scheduler : str, NamedTuple, callable or LRScheduler, optional
         A name or schedule of fallline's ("cosine", "one_cycle", ...), which sets the rate of every update; or one of
         `torch.optim.lr_scheduler`: a function of the optimizer, or an instance with the optimizer it was built for. PyTorch's are
         stepped after every epoch, `OneCycleLR` and `CyclicLR` after every update, and `ReduceLROnPlateau` on the validation loss
         of the epoch, or else the training loss.
-    batch_size : int, float or "full", optional
-        Rows that an update sees, a fraction of all, or all; by default 128. A `DataLoader` has its own.
+    batch_size : int, float, "full" or "auto", optional
+        Rows that an update sees, a fraction of all, or all; by default 128. "auto" tries powers of two, and takes the one that
+        comes as far with the least work. A `DataLoader` has its own.
     micro_batch : int or "auto"
         Rows that go through the module together. "auto" begins with whole batches, halves them where memory does not suffice,
         and goes on. The result does not change, unless the module mixes rows (batch normalisation) or draws at random (dropout).
@@ -173,40 +178,58 @@ def fit(
     limits = [] if time_limit is None else [TimeLimit(number("time_limit", time_limit, above=0))]
     told = {"dtype": _dtype(module)} | reading | {"shuffle": order.shuffle}
     told |= {"tell": progress} if callable(progress) else {}
-    source = as_source(data, target, sample_weight=sample_weight, batch_size=batch_size, **told)
+    size = None if is_auto(batch_size) else batch_size
+    source = as_source(data, target, sample_weight=sample_weight, batch_size=size, **told)
     judging = None
     try:
         source, judging = _held_out(source, validation, (target, sample_weight), order.seed, told)
         _materialise(module, source)
-        built = make_optimizer(optimizer, module, learning_rate)
-        engine = ModuleEngine(
-            module,
-            loss,
-            built,
-            source.batch_size or source.n_rows,
-            micro_batch=micro_batch,
-            scheduler=_schedule(scheduler, built, epochs, source.updates),
-            device=device,
-            precision=precision,
-            compile=compile,
-            clip_norm=clip_norm,
-            seed=order.seed,
-        )
+        usual = _rate(learning_rate, optimizer, module)
+
+        def engine_for(rate, batch_size, updates):
+            return ModuleEngine(
+                module,
+                loss,
+                optimizer,
+                batch_size,
+                learning_rate=rate,
+                micro_batch=micro_batch,
+                scheduler=_schedule(scheduler, usual if rate is None else rate, epochs, updates / epochs),
+                device=device,
+                precision=precision,
+                compile=compile,
+                clip_norm=clip_norm,
+                seed=order.seed,
+            )
+
+        rows = source.batch_size or source.n_rows
+        given = usual if is_auto(learning_rate) else learning_rate
+        engine = engine_for(given, rows, epochs * source.updates)
         if judging is not None:
             judging = judging.on(engine.device)
         watching = _watching(engine, judging, metric, patience, limits, progress)
         marks = {
             "data": f"{source.n_rows} rows of {source.n_columns} numbers",
-            "batch size": str(engine.batch_size),
+            "batch size": str(batch_size if is_auto(batch_size) else engine.batch_size),
+            "learning rate": str(learning_rate),
             "loss": mark_of(loss),
-            "optimizer": type(built).__name__,
+            "optimizer": type(engine.optimizer).__name__,
             "scheduler": mark_of(scheduler)
             + (f" over {epochs} epochs" if isinstance(scheduler, str) else ""),
             "seed": str(order.seed),
             "shuffle": str(order.shuffle),
         }
         run = Run(engine, source.on(engine.device), order, engine.start(), epochs)
-        stop = _trained(run, [*watching, *monitors], checkpoint, marks)
+        looked_for = is_auto(learning_rate), is_auto(batch_size)
+        descend: Any = train
+        if any(looked_for):
+            found: dict[str, Any] = {
+                "rate": None if looked_for[0] else usual,
+                "batch_size": None if looked_for[1] else rows,
+                "cost": work_a_row(engine, run.source),
+            }
+            descend = partial(train_tuned, engine_for=engine_for, **found)
+        stop = _trained(run, descend, [*watching, *monitors], checkpoint, marks)
     finally:
         for used in (source, judging):
             if used is not None:
@@ -244,8 +267,17 @@ def _materialise(module, source):
             call(module, next(parts).inputs)
 
 
-def _schedule(scheduler, optimizer, epochs, updates):
-    """A schedule of fallline's from its name, to begin with or to reach the optimizer's rate; all else as it is."""
+def _rate(learning_rate, optimizer, module):
+    """The rate that was given, or else the optimizer's own; 1 where one is looked for."""
+    if is_auto(learning_rate):
+        return 1.0
+    if learning_rate is not None:
+        return number("learning_rate", learning_rate, at_least=0)
+    return float(make_optimizer(optimizer, module, None).param_groups[0]["lr"])
+
+
+def _schedule(scheduler, rate, epochs, updates):
+    """A schedule of fallline's from its name, to begin with or to reach a rate; all else as it is."""
     if not isinstance(scheduler, str):
         return scheduler
     if scheduler in ("optimal", "adaptive"):
@@ -253,7 +285,6 @@ def _schedule(scheduler, optimizer, epochs, updates):
             f"scheduler={scheduler!r} is not for modules. Give one of "
             f"{', '.join(repr(name) for name in SCHEDULES if name not in ('optimal', 'adaptive'))}, or one of PyTorch's."
         )
-    rate = float(optimizer.param_groups[0]["lr"])
     return make_schedule(scheduler, None, {**_SCHEDULE_PARAMETERS, "eta0": rate}, epochs, updates)
 
 
@@ -268,17 +299,17 @@ def _watching(engine, judging, metric, patience, limits, progress):
     return [LongEpochs(), *judges, *patient, *limits, Interrupt(), shown]
 
 
-def _trained(run, monitors, checkpoint, marks):
+def _trained(run, descend, monitors, checkpoint, marks):
     """Train, from a checkpoint on if there is one; why it ended."""
     if checkpoint is None:
-        return train(run, monitors)
+        return descend(run, monitors=monitors)
     found = gone_on_from(checkpoint, marks)
     if found is not None:
-        run.state, ended = found
+        run.begun, (run.state, ended) = run.state, found
         if ended is not None and ended.reason in ("converged", "early_stopping"):
             run.engine.require(run.state, run.source)
             return ended
-    return train(run, [*monitors, Checkpoint(checkpoint, marks)])
+    return descend(run, monitors=[*monitors, Checkpoint(checkpoint, marks)])
 
 
 def _ended(run, stop, patience):
