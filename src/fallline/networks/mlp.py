@@ -13,8 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fallline.networks.by_hand import IN_PLACE, DenseLayers
+from fallline.networks.lookups import Lookups
 
 __all__ = ["ACTIVATIONS", "BLANK", "MLP", "embedding_size"]
+
+# Columns outside groups that a batch of sparse rows may hold as dense ones.
+_MOST_DENSE = 2048
 
 
 def _identity(x: Tensor) -> Tensor:
@@ -104,6 +108,8 @@ class MLP(nn.Module):
                 for start, stop, size in self.groups
             ]
         )
+        lookups = Lookups(features, self.groups) if self.groups else None
+        self._lookups = lookups if lookups is not None and lookups.plain <= _MOST_DENSE else None
         widths = [self._width(), *hidden, outputs]
         self.layers = nn.ModuleList()
         for inputs, units in itertools.pairwise(widths):
@@ -121,6 +127,8 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores (n, outputs) of rows (n, features)."""
+        if x.layout == torch.sparse_csr and self._lookups is not None:
+            return self._dense(self._lookups.embedded(x, list(self.tables)), 0)
         if x.layout == torch.sparse_csr:
             first = self.layers[0]
             h = x @ self._through_groups(first.weight.T) + first.bias
@@ -129,10 +137,10 @@ class MLP(nn.Module):
 
     def _dense(self, h, start):
         """Scores, given what the layer of number `start` sees."""
-        by_hand = _suits(h, self.activation)
+        by_hand, layers = _suits(h, self.activation), list(self.layers)[start:]
         if by_hand and not self.norms and not (self.dropout and self.training):
-            return _through(h, self.activation, self.layers[start:])
-        for place, layer in enumerate(self.layers[start:], start):
+            return _through(h, self.activation, layers)
+        for place, layer in enumerate(layers, start):
             h = _through(h, self.activation, [layer]) if by_hand else layer(h)
             if place < len(self.layers) - 1:
                 h = self._activated(h, place)

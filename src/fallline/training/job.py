@@ -139,9 +139,8 @@ def train(
         Of descent: a name in `fallline.optim.optimizers`, or an optimizer; by default "adam". Of networks: one of these names or
         one in `torch.optim`, or a function of parameters that gives an optimizer of PyTorch's.
     learning_rate : float or "auto"
-        Of descent: the first, or highest, rate of the schedule. "auto" finds one by short runs, which visit a twentieth as many
-        rows as training does; should training diverge all the same, it begins anew with a tenth. Of networks, "auto" is 0.001, or
-        0.1 for "sgd", and 0.01 for "momentum" and "nesterov".
+        Of descent, and of networks: the first, or highest, rate of the schedule. "auto" finds one by short runs, which visit a
+        twentieth as many rows as training does; should training diverge all the same, it begins anew with a tenth.
     schedule : str or NamedTuple, optional
         Of descent, how the rate develops: a name in `fallline.optim.schedules`, or a schedule; by default "cosine".
     batch_size : int, float, "full" or "auto"

@@ -14,7 +14,7 @@ depends on the rows, the seed and the settings, never on a clock: the same seed 
 from __future__ import annotations
 
 from fallline.tuning.batch import choose_batch_size
-from fallline.tuning.methods import Method, descending, plain, solve
+from fallline.tuning.methods import Method, descending, plain, rated, solve
 from fallline.tuning.passes import passes_for
 from fallline.tuning.rate import probe_rate
 from fallline.tuning.training import BATCH_SIZE, LEARNING_RATE, train_tuned
@@ -31,6 +31,7 @@ __all__ = [
     "passes_for",
     "plain",
     "probe_rate",
+    "rated",
     "solve",
     "train_tuned",
 ]

@@ -25,7 +25,7 @@ from fallline.state import State, Stop
 from fallline.tuning.training import train_tuned
 from fallline.tuning.trials import EngineFor
 
-__all__ = ["Method", "descending", "plain", "solve"]
+__all__ = ["Method", "descending", "plain", "rated", "solve"]
 
 
 class Method(NamedTuple):
@@ -52,6 +52,17 @@ class Method(NamedTuple):
 def plain(engine: Engine, epochs: int, choice: dict[str, str]) -> Method:
     """With an engine of which nothing has to be found out."""
     return Method(engine, epochs, choice, train)
+
+
+def rated(
+    engine_for: EngineFor, epochs: int, choice: dict[str, str], rate: float | None, batch_size: int
+) -> Method:
+    """With engines of any kind and batches of so many rows, at a rate that is looked for where it is None; see `train_tuned`."""
+
+    def tuned(run, monitors):
+        return train_tuned(run, engine_for, monitors, rate=rate, batch_size=batch_size, cost=float)
+
+    return Method(engine_for(1.0 if rate is None else rate, batch_size, epochs), epochs, choice, tuned)
 
 
 def descending(

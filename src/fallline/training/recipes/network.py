@@ -29,20 +29,20 @@ from fallline.settings import (
 )
 from fallline.training.losses import n_outputs
 from fallline.training.recipes.base import Begun
-from fallline.tuning import plain
+from fallline.tuning import LEARNING_RATE, rated
 
 __all__ = ["NetworkRecipe"]
 
 _HIDDEN = (128, 64)
 # Rows that an update sees, and updates of an epoch at the least, where there are few rows.
-_BATCH, _SMALLEST_BATCH, _BATCHES_AN_EPOCH = 128, 16, 32
+_BATCH, _SMALLEST_BATCH, _BATCHES_AN_EPOCH = 128, 32, 32
 # Visits to rows, passes and updates: what was enough on the tables of `docs/tables.md`.
 _VISITS, _FEWEST, _MANY, _MOST, _UPDATES = 4_000_000, 5, 20, 200, 2000
+# Of sparse rows with up to so many columns, batches are dense: that is faster than not to multiply by zeros.
+_DENSE = 512
 # Groups of fewer features stay as they are: an embedding would hardly be smaller.
 _EMBEDDED = 5
 _SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
-# Highest rates that suit networks, where PyTorch's own default does not or is none.
-_RATES = {"sgd": 0.1, "momentum": 0.01, "nesterov": 0.01}
 _CHOICE = {"solver": "descent", "reason": "a network has no other"}
 
 
@@ -73,7 +73,8 @@ class NetworkRecipe(NamedTuple):
             self._mlp_arguments()
         else:
             self._factory()
-        self._engine(nn.Linear(2, 1), LOSSES["squared_error"](), 1000, 0)
+        self._engine_for(nn.Linear(2, 1), LOSSES["squared_error"](), 1000, 0)(self._rate() or 1.0, 1, 1)
+        self._batch_size_for(1000)
 
     def divides(self) -> bool:
         """See `Recipe.divides`."""
@@ -86,16 +87,23 @@ class NetworkRecipe(NamedTuple):
         outputs = n_outputs(encoder)
         module = self._module(encoder, outputs, seed)
         network = described(self._name(), module, encoder.n_columns, outputs)
-        engine = self._engine(module, _objective(loss, outputs), source.n_rows, seed)
+        rows_in_all = source.n_rows
+        method = rated(
+            self._engine_for(module, _objective(loss, outputs), rows_in_all, seed),
+            self._epochs_for(rows_in_all),
+            _CHOICE,
+            self._rate(),
+            self._batch_size_for(rows_in_all),
+        )
         rows = partial(
             tensors_of,
             classes=outputs if outputs > 1 and not isinstance(loss, Offset) else None,
             weighted=encoder.plan.weight is not None,
-            sparse=getattr(module, "takes_sparse", False),
+            sparse=encoder.n_columns > _DENSE and getattr(module, "takes_sparse", False),
         )
         return Begun(
-            plain(engine, self._epochs_for(source.n_rows), _CHOICE),
-            engine.start(),
+            method,
+            method.engine.start(),
             rows,
             scorer=lambda run, weights: _scorer(run.engine, weights, network),
             told=lambda run: self._told(run, network),
@@ -105,6 +113,8 @@ class NetworkRecipe(NamedTuple):
     def _told(self, run: Run, network: Described) -> dict[str, Any]:
         """See `Begun`."""
         engine: Any = run.engine
+        found = run.state.notes.get(LEARNING_RATE)
+        rate = found["value"] if found else self._rate()
         return {
             "penalty": self.penalty or "none",
             "alpha": self._alpha_for(run.source.n_rows),
@@ -116,9 +126,9 @@ class NetworkRecipe(NamedTuple):
             "precision": engine.settings["precision"],
             "optimizer": type(engine.optimizer).__name__,
             "schedule": type(engine.settings["scheduler"]).__name__,
-            "learning_rate": self._rate() if takes_rate(self._schedule) else None,
+            "learning_rate": rate if takes_rate(self._schedule) else None,
             "batch_size": engine.batch_size,
-            "found": {},
+            "found": {LEARNING_RATE: found} if found else {},
             "kept": _best_epoch(run.state.history),
         }
 
@@ -168,30 +178,34 @@ class NetworkRecipe(NamedTuple):
 
     # --------------------------------------------------------------------------------------------- how it is trained
 
-    def _engine(self, module, loss, rows, seed):
-        """The engine for a module and so many rows."""
+    def _engine_for(self, module, loss, rows, seed):
+        """What makes the engine for a module and so many rows, from rate, batch size and updates."""
         from fallline.engines.module.engine import ModuleEngine
         from fallline.engines.module.penalties import SquaredWeights
 
         choose("penalty", self.penalty or "none", ("l2", "none"))
         alpha = self._alpha_for(rows) if self.penalty == "l2" else 0.0
         heavy = [weight for weight in module.parameters() if weight.requires_grad and weight.ndim > 1]
-        batch_size, epochs, rate = self._batch_size_for(rows), self._epochs_for(rows), self._rate()
-        given = {**_SCHEDULE_PARAMETERS, "alpha": alpha, "eta0": rate}
-        return ModuleEngine(
-            module,
-            loss,
-            _optimizer(self.optimizer),
-            batch_size,
-            learning_rate=rate,
-            scheduler=make_schedule(
-                self._schedule, None, given, epochs, math.ceil(rows / batch_size), name="schedule"
-            ),
-            device="auto" if self.device is None else self.device,
-            precision="float32" if self.precision is None else self.precision,
-            penalty=SquaredWeights(heavy, alpha) if alpha else None,
-            seed=seed,
-        )
+        epochs = self._epochs_for(rows)
+
+        def engine(rate, batch_size, updates):
+            given = {**_SCHEDULE_PARAMETERS, "alpha": alpha, "eta0": rate}
+            return ModuleEngine(
+                module,
+                loss,
+                _optimizer(self.optimizer),
+                batch_size,
+                learning_rate=rate,
+                scheduler=make_schedule(
+                    self._schedule, None, given, epochs, updates / epochs, name="schedule"
+                ),
+                device="auto" if self.device is None else self.device,
+                precision="float32" if self.precision is None else self.precision,
+                penalty=SquaredWeights(heavy, alpha) if alpha else None,
+                seed=seed,
+            )
+
+        return engine
 
     @property
     def _schedule(self):
@@ -202,9 +216,9 @@ class NetworkRecipe(NamedTuple):
         return 1.0 / rows if self.alpha is None else number("alpha", self.alpha, at_least=0)
 
     def _rate(self):
-        """The highest rate."""
+        """The highest rate; None where that is to be found out."""
         if is_auto(self.learning_rate):
-            return _RATES.get(self.optimizer, 1e-3) if isinstance(self.optimizer, str) else 1e-3
+            return None if takes_rate(self._schedule) else 1.0
         return number("learning_rate", self.learning_rate, above=0)
 
     def _batch_size_for(self, rows):
