@@ -17,7 +17,7 @@ from fallline.engines.module.gradient import Gradient
 from fallline.engines.module.losses import Objective, make_objective
 from fallline.engines.module.memory import ModuleMemory, saved_weights
 from fallline.engines.module.optimizers import make_optimizer, make_scheduler, trainable
-from fallline.engines.module.pieces import Gatherer, copied, join, loaded, spans
+from fallline.engines.module.pieces import Ahead, Gatherer, copied, join, loaded, spans
 from fallline.engines.module.replicas import Replicated
 from fallline.engines.module.tally import Tally
 from fallline.engines.module.updating import Updates
@@ -211,11 +211,11 @@ class ModuleEngine(Replicated):
         """All micro-batches that the block completes; what is left of rows is carried over to the next."""
         devices.require_on(self.device, block.inputs, "inputs")
         n, micro = len(block.rows), self.batch_size if self._updates.whole_batches else int(memory.clock[2])
-        carried = sum(piece.rows for piece in memory.carried)
+        carried, ahead = sum(piece.rows for piece in memory.carried), Ahead(self._gatherer, block)
         for start, stop, whole, complete in spans(
             n, int(memory.clock[0]), self.batch_size, carried, micro, last
         ):
-            piece = self._gatherer.take(block, start, stop)
+            piece = ahead.take(start, stop)
             memory.clock[0] += piece.rows
             if not whole:
                 memory.carried.append(copied(piece))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,10 @@ import torch
 from fallline.engines.module.blocks import LoadedBatch, TensorBlock
 from fallline.engines.module.trees import joined, mapped
 
-__all__ = ["Gatherer", "Piece", "copied", "join", "loaded", "spans"]
+__all__ = ["Ahead", "Gatherer", "Piece", "copied", "join", "loaded", "spans"]
+
+# Rows that are gathered together stay in the processor's cache until they are used.
+_CHUNK_BYTES = 2**18
 
 
 class Piece(NamedTuple):
@@ -29,7 +33,12 @@ class Piece(NamedTuple):
 
     def between(self, start: int, stop: int) -> Piece:
         """Some of the rows."""
-        inputs, targets, weight = (mapped(lambda t: _rows_of(t, start, stop), part) for part in self[:3])
+        inputs, targets, weight = (
+            part[start:stop]
+            if type(part) is torch.Tensor and part.layout is torch.strided
+            else mapped(lambda t: _rows_of(t, start, stop), part)
+            for part in self[:3]
+        )
         return Piece(inputs, targets, weight, stop - start)
 
 
@@ -125,6 +134,32 @@ class Gatherer:
         return out.detach() if self._device.type == "cpu" else out.to(self._device, non_blocking=True)
 
 
+class Ahead:
+    """Takes the rows of one block, from its beginning to its end; small pieces many at once, since a call costs more than a row.
+
+    Parameters
+    ----------
+    gatherer : Gatherer
+    block : TensorBlock
+    """
+
+    def __init__(self, gatherer: Gatherer, block: TensorBlock):
+        self._gatherer, self._block = gatherer, block
+        self._n = len(block.rows)
+        self._rows = _CHUNK_BYTES // max(1, sum(_row_bytes(values) for values in block[:3]))
+        self._chunk: Piece | None = None
+        self._begin = self._end = 0
+
+    def take(self, start: int, stop: int) -> Piece:
+        """The rows from one place to another; they are good until the next are taken."""
+        if 2 * (stop - start) > self._rows:
+            return self._gatherer.take(self._block, start, stop)
+        if self._chunk is None or stop > self._end:
+            self._begin, self._end = start, min(start + self._rows, self._n)
+            self._chunk = self._gatherer.take(self._block, start, self._end)
+        return self._chunk.between(start - self._begin, stop - self._begin)
+
+
 class _Turns:
     """Which of several pinned buffers is free: the processor gathers the next rows while the device still copies and computes."""
 
@@ -162,6 +197,17 @@ def join(pieces: Sequence[Piece]) -> Piece:
         return pieces[0]
     inputs, targets, weight = (joined([piece[part] for piece in pieces]) for part in range(3))
     return Piece(inputs, targets, weight, sum(piece.rows for piece in pieces))
+
+
+def _row_bytes(values):
+    """How many bytes a row of tensors takes; very many where they are not plain tensors, which are gathered piece by piece."""
+    if values is None:
+        return 0
+    if isinstance(values, torch.Tensor):
+        return values.element_size() * math.prod(values.shape[1:])
+    if isinstance(values, (tuple, dict)):
+        return sum(_row_bytes(value) for value in (values.values() if isinstance(values, dict) else values))
+    return _CHUNK_BYTES
 
 
 def _rows_of(tensor, start, stop):
