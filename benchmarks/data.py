@@ -16,28 +16,11 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from columns import DATE, FEW, MANY, NUMBERS, TARGET
+
 COLUMNS = 100
 ROW_GROUP = 2**20
 _CHUNK = 2**16
-
-TARGET = "target"
-
-# The mixed table, by what its columns hold; scripts that know their data name the columns by these.
-NUMBERS = (
-    "amount",
-    "balance",
-    "age",
-    "income",
-    "duration",
-    "visits",
-    "score_1",
-    "score_2",
-    "score_3",
-    "score_4",
-)
-FEW = ("country", "channel", "device", "segment", "contract")
-MANY = ("merchant", "customer")
-DATE = "opened"
 
 _MISSING = {"balance": 0.05, "income": 0.12, "score_3": 0.2, "device": 0.03}
 _LEVELS = {"country": 30, "channel": 5, "device": 4, "segment": 12, "contract": 3,

@@ -29,7 +29,7 @@ from measuring import forget, reading_seconds, table
 
 HERE = Path(__file__).parent
 PARTS = ("rates", "memory", "pipelines", "quality")
-PIPELINES = ("fallline_command", "pandas_scikit_learn", "vowpal_wabbit")
+PIPELINES = ("fallline_command", "fallline_defaults", "pandas_scikit_learn", "vowpal_wabbit")
 MORE_EPOCHS = 3
 _CONVERT = "convert to its text"  # a stage
 

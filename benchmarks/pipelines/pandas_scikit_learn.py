@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.linear_model import SGDClassifier
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from data import DATE, FEW, MANY, NUMBERS, TARGET
+from columns import DATE, FEW, MANY, NUMBERS, TARGET
 from pipelines import PASSES, Stages, main
 
 NAME = "pandas chunks + scikit-learn"

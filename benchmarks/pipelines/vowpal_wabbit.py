@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from vowpalwabbit import Workspace
 
-from data import DATE, FEW, MANY, NUMBERS, TARGET
+from columns import DATE, FEW, MANY, NUMBERS, TARGET
 from pipelines import PASSES, Stages, main
 
 NAME = "Vowpal Wabbit"
