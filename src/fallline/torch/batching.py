@@ -254,20 +254,20 @@ class _Here:
 
     def cut(self, block, start, size):
         """Pieces of so many rows, from a place of the block on; the last may have fewer."""
-        rows, values = block.rows[start:], block[:3]
-        together = _together(values, size)
+        rows, together = block.rows[start:], _together(block[:3], size)
         if together == 1:
             yield from (self._of(block, chosen) for chosen in rows.split(size))
             return
         for chosen in rows.split(together * size):
-            parts = (
-                [None] * together if value is None else gather(value, chosen).split(size) for value in values
-            )
-            yield from (Piece(*piece, len(piece[0])) for piece in zip(*parts, strict=False))
+            whole = self._of(block, chosen)
+            parts = ([None] * together if part is None else part.split(size) for part in whole[:3])
+            for inputs, targets, weight in zip(*parts, strict=False):
+                yield Piece(inputs, targets, weight, len(inputs))
 
     @staticmethod
     def _of(block, rows):
-        return Piece(*(gather(value, rows) for value in block[:3]), len(rows))
+        inputs, targets, weight = (gather(value, rows) for value in block[:3])
+        return Piece(inputs, targets, weight, len(rows))
 
 
 def _together(values, size):
