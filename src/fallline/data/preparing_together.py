@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -46,9 +46,11 @@ def budget_together(given: str | int | None, processes: Alone) -> Budget:
 
 
 def prepare_together(
-    source: Source, plan: Plan, how: Preparing, processes: Alone, *, divided: bool
+    source: Source, plan: Plan, how: Preparing, processes: Alone, divides: Callable[[int], bool]
 ) -> Prepared:
-    """Encoded rows, the same in all processes; see `prepare`. Where they are to be divided, only few are taken into memory here.
+    """Encoded rows, the same in all processes; see `prepare`.
+
+    `divides` says of a number of rows whether the processes divide them; then only few are taken into memory here.
 
     Raises
     ------
@@ -64,7 +66,7 @@ def prepare_together(
     with _folder(how.folder, processes) as folder:
         cache, written = _encoded_once(source, plan, how._replace(folder=folder), processes)
     _require_same(processes, cache.fingerprint)
-    whole = not divided or fits_whole(cache.rows, cache.nbytes, how.budget, processes.size)
+    whole = not divides(cache.n_rows) or fits_whole(cache.rows, cache.nbytes, how.budget, processes.size)
     encoder = Encoder.from_tensors(cache.tensors, cache.header["encoder"])
     prepared = Prepared.cached(encoder, cache, how._replace(in_memory=whole), found=written.found)
     prepared.seconds = written.seconds

@@ -12,6 +12,7 @@ from typing import Any
 
 from fallline.errors import MissingDependencyError, ProcessError
 from fallline.parallel.alone import Alone
+from fallline.parallel.meeting import meet
 from fallline.parallel.place import Place, place_in
 
 __all__ = ["find"]
@@ -75,12 +76,11 @@ def _join(place: Place) -> None:
     import torch.distributed as dist
 
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    # Torchrun keeps a store where they meet; its port must not be opened again. `env://` knows.
     os.environ.setdefault("MASTER_ADDR", place.address)
     os.environ.setdefault("MASTER_PORT", str(place.port))
     try:
         dist.init_process_group(
-            backend, init_method="env://", rank=place.rank, world_size=place.size, timeout=_MEETING
+            backend, store=meet(place, _MEETING), rank=place.rank, world_size=place.size, timeout=_MEETING
         )
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,7 +86,8 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
+        # Only what happened: neither the place in the code before it, nor the advice after it.
+        reason = re.sub(r"^\[[^\]]*\] ", "", str(error).strip()).split(". ")[0]
         raise ProcessError(
             f"Another of the processes has ended, or cannot be reached ({reason}). What it said tells why. "
             "Start all of them again; with a checkpoint, training goes on from there."

@@ -277,9 +277,10 @@ class _Job:
 
     def done(self) -> Model:
         """The model, from encoding to the summary."""
-        processes, divided = self.processes, self.recipe.divides()
+        processes = self.processes
         how = self.how._replace(tell=_scaled(self.progress, 0.0, 0.5))
-        prepared = prepare_together(self.source, self.plan, how, processes, divided=divided)
+        prepared = prepare_together(self.source, self.plan, how, processes, self.recipe.divides)
+        divided = self.recipe.divides(prepared.n_rows)
         training, judging = together(
             processes, lambda: self.held_out.parts(prepared, self.how, processes if divided else None)
         )

@@ -59,5 +59,5 @@ class Recipe(Protocol):
         seed : int
         """
 
-    def divides(self) -> bool:
-        """Whether each of many processes visits rows of its own, between two meetings."""
+    def divides(self, rows: int) -> bool:
+        """Whether each of many processes visits rows of its own between two meetings, given how many rows there are."""

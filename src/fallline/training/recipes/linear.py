@@ -34,6 +34,8 @@ __all__ = ["LinearRecipe"]
 
 # Passes of a solver that says itself when it is there.
 _MOST_PASSES = 100
+# So many updates many processes make together, unless asked to do otherwise: it takes a few seconds at most.
+_FEW_UPDATES = 4096
 _SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
 
 
@@ -76,9 +78,12 @@ class LinearRecipe(NamedTuple):
             told=self._told,
         )
 
-    def divides(self) -> bool:
-        """See `Recipe.divides`."""
-        return self.processes.size > 1 and self.sync_every != 1
+    def divides(self, rows: int) -> bool:
+        """See `Recipe.divides`. Where there are few updates, each process should not make but a part of them."""
+        if self.processes.size == 1 or self.sync_every is not None:
+            return self.processes.size > 1 and self.sync_every != 1
+        batch_size, solver = self._batch_size_for(rows), Solver("descent", None, "")
+        return batch_size is None or self._epochs_for(rows, solver) * -(-rows // batch_size) > _FEW_UPDATES
 
     def _told(self, run: Run) -> dict[str, Any]:
         """See `Begun`."""

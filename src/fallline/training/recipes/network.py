@@ -76,7 +76,7 @@ class NetworkRecipe(NamedTuple):
         self._engine_for(nn.Linear(2, 1), LOSSES["squared_error"](), 1000, 0)(self._rate() or 1.0, 1, 1)
         self._batch_size_for(1000)
 
-    def divides(self) -> bool:
+    def divides(self, rows: int) -> bool:  # noqa: ARG002 (see `Recipe`)
         """See `Recipe.divides`."""
         return False
 
