@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fallline.networks import require_torch
+from fallline.networks.factories import require_torch
 
 if TYPE_CHECKING:
     from fallline.engines.module.losses import per_row
