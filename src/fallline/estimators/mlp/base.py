@@ -19,7 +19,7 @@ from fallline.estimators.mlp.following import Course
 from fallline.estimators.mlp.settings import STOCHASTIC, check
 from fallline.estimators.mlp.training import Task, predicted, sources, train_network
 from fallline.history import History
-from fallline.networks import require_torch
+from fallline.networks.factories import require_torch
 from fallline.settings import number, seed_from
 
 __all__ = ["MultilayerPerceptron"]

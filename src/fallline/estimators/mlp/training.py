@@ -223,10 +223,11 @@ def _engine(task, source, batch, device, seed, before):
         penalty=Penalty(weights, objective) if alpha > 0 else None,
         seed=seed % 2**63,
     )
+    optimizer: Any = engine.optimizer
     if task.settings.solver in STOCHASTIC:
-        objective.write_out(network, engine.optimizer.flat)
+        objective.write_out(network, optimizer.flat)
     if before is not None:
-        _take_up(engine.optimizer, before)
+        _take_up(optimizer, before)
     return engine
 
 

@@ -53,7 +53,7 @@ class WeightedMean(PerRow):
             return
         gradients = {id(parameter): view for parameter, view in zip(flat.parameters, flat.views, strict=True)}
         self._module = network
-        self._parameters = [(layer.weight, layer.bias) for layer in network.layers]
+        self._parameters: list[tuple[Any, Any]] = [(layer.weight, layer.bias) for layer in network.layers]
         self._layers = [(weight.detach(), bias.detach()) for weight, bias in self._parameters]
         self._gradients = [(gradients[id(weight)], gradients[id(bias)]) for weight, bias in self._parameters]
 
@@ -123,6 +123,6 @@ class Penalty(SquaredWeights):
         else:
             super().add_gradient(float(counted) or rows)
 
-    def value(self, rows: float) -> float:
+    def value(self, rows: float, weights: Sequence[Tensor] | None = None) -> float:
         """See `SquaredWeights.value`."""
-        return super().value(rows * self.objective.usual)
+        return super().value(rows * self.objective.usual, weights)
