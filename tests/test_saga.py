@@ -20,6 +20,7 @@ from fallline.objective.domains import CLASSES, TWO_CLASSES
 from fallline.objective.losses.offset import Offset
 from fallline.objective.penalties import L1, L2, ElasticNet, NoPenalty
 from fallline.state import State, Stop
+from optima import optimum
 
 ANY_ORDER = Order(0)
 LOG, SOFTMAX = losses.LogLoss(), losses.Multinomial()
@@ -256,9 +257,93 @@ def test_full_passes_reach_the_optimum(monkeypatch):
         monkeypatch.setattr(turns, "_SLOW", slow)
         engine, source, state, stop = fitted(SOFTMAX, L2(0.001), X, y, weight, tolerance=1e-9)
         assert stop.reason == "converged"
-        assert state.notes["solver"]["stage"] == ("dual" if slow else "full")
+        assert state.notes["solver"]["stage"] == ("check" if slow else "full")
         objectives.append(objective(engine, source, engine.weights(state)))
     np.testing.assert_allclose(*objectives, rtol=1e-7)
+
+
+def least_squares(X, y, alpha):
+    """The least objective of the squared error, by the normal equations in columns of one size."""
+    X = X - X.mean(axis=0)
+    size = X.std(axis=0)
+    n, d = X.shape
+    rows = np.vstack([X / size / np.sqrt(n), np.diag(np.sqrt(alpha) / size)])
+    targets = np.append((y - y.mean()) / np.sqrt(n), np.zeros(d))
+    v = np.linalg.lstsq(rows, targets, rcond=1e-15)[0]
+    return 0.5 * np.sum((rows @ v - targets) ** 2)
+
+
+def hard():
+    """Problems on which estimates are far off: name, loss, penalty, columns, targets, least objective, passes, why they end."""
+    rng = np.random.default_rng(11)
+    n, squared = 2000, losses.SquaredError()
+    X = rng.standard_normal((n, 8))
+    y = X @ rng.standard_normal(8) + rng.standard_normal(n)
+    one, some = X.copy(), X.copy()
+    one[7], some[rng.choice(n, 10, replace=False)] = 99999.0, 1e6
+    common = rng.standard_normal((n, 1))
+    alike = common + 1e-3 * rng.standard_normal((n, 20))
+    between = 1e3 * (alike - common) @ rng.standard_normal(20) + rng.standard_normal(n)
+    walk = np.cumsum(rng.standard_normal((n, 30)), axis=1)
+    walked = walk @ rng.standard_normal(30) * 0.3 + rng.standard_normal(n)
+    yield "one row", squared, L2(1e-4), one, y, least_squares(one, y, 1e-4), 200, "converged"
+    yield "some rows", squared, L2(1e-4), some, y, least_squares(some, y, 1e-4), 60, "epochs"
+    yield "some rows, L1", squared, L1(1e-3), some, y, least_squares(some, y, 0.0), 40, "epochs"
+    best = least_squares(alike, between, 0.0)
+    yield "columns alike", squared, NoPenalty(), alike, between, best, 400, "converged"
+    best = least_squares(walk, walked, 0.0)
+    yield "random walks", squared, NoPenalty(), walk, walked, best, 200, "converged"
+    heavy = rng.standard_t(1.5, (300, 5))
+    sides = np.where(heavy.clip(-2, 2) @ rng.standard_normal(5) + rng.logistic(size=300) > 0, 1.0, -1.0)
+    for penalty, best in (
+        (L1(0.01), optimum("hinge", heavy, sides, absolute=0.01)),
+        (L2(1.0), optimum("hinge", heavy, sides, decay=1.0)),
+    ):
+        yield f"heavy tails, {name(penalty)}", losses.Hinge(), penalty, heavy, sides, best, 1000, "converged"
+    levels = np.hstack([np.eye(k)[rng.zipf(1.5, n).clip(1, k) - 1] for k in (3, 10, 40)])
+    counts = rng.poisson(np.exp(0.5 * levels @ rng.standard_normal(53))).astype(float)
+    best = optimum("poisson", levels, counts, decay=1e-6)
+    yield "one-hot columns", losses.Poisson(), L2(1e-6), levels, counts, best, 300, "converged"
+
+
+@pytest.mark.parametrize("case", list(hard()), ids=lambda case: case[0])
+def test_converged_is_said_of_what_is(case):
+    """What is said to be left is at least a third of the truth, where training was cut short, too."""
+    _, loss, penalty, X, y, best, epochs, why = case
+    engine, source, state, stop = fitted(loss, penalty, X, y, epochs=epochs, tolerance=1e-4)
+    reached = objective(engine, source, engine.weights(state))
+    alone = np.zeros((1, X.shape[1] + 1))
+    nulls = []
+    for alone[0, -1] in [np.mean(y), np.log(max(np.mean(y), 1e-9)), -1.0, 1.0]:
+        nulls.append(objective(engine, source, alone))
+    left = (reached - best) / max(min(nulls) - reached, 1e-6)
+    said = state.history[-1]["optimality"]
+    assert min(left, 1.0) <= 3.0 * said + 1e-9
+    assert stop.reason == why
+    assert (said <= 1e-4) == (why == "converged")
+
+
+@pytest.mark.parametrize("loss", OF_ONE_SCORE[:-1], ids=name)
+def test_a_check_finds_about_what_is_left(loss, monkeypatch):
+    """One pass that moves nothing bounds how far the objective is from its optimum, of every loss, and not from afar."""
+    monkeypatch.setattr(turns, "_LONG", 3)
+    X, y, weight = problem(loss)
+    engine, source, state, _ = fitted(loss, L2(0.02), X, y, weight, epochs=4, tolerance=1e-12)
+    note, reached = state.notes["solver"], objective(engine, source, engine.weights(state))
+    assert note["checks"] == 1
+    best, there, ended, _ = fitted(loss, L2(0.02), X, y, weight, epochs=1000, tolerance=1e-9)
+    least = objective(best, there, best.weights(ended))
+    assert 0.5 * (reached - least) <= note["found"] <= 20 * (reached - least) + 1e-6
+
+
+def test_to_ask_whether_a_state_fits_does_not_change_it():
+    """`require` reads; what begins training is done by its first sweep."""
+    X, y, weight = problem(losses.Poisson())
+    engine, source, state = prepared(losses.Poisson(), L2(0.01), X, y, weight)
+    before = [array.copy() for array in state.memory]
+    engine.require(state, source)
+    for here, there in zip(state.memory, before, strict=True):
+        np.testing.assert_array_equal(here, there)
 
 
 def test_columns_of_any_scale_do_no_harm():

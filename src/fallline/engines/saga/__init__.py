@@ -65,7 +65,7 @@ share c of the residual from one pass to the next, with :math:`c = k / (k + nh)`
 
 .. math:: h_j = \lambda + \theta k_j / n, \qquad \theta = 1 / c - 1                                                   \tag{11}
 
-to be put in the place of :math:`\lambda`. c is the larger of what the last two passes left, in norm; where it has grown,
+to be put in the place of :math:`\lambda`. c is the largest of what the last three passes left, in norm; where it has grown,
 it is taken to grow as much again, since what falls slowly comes to light when the rest is gone. An intercept has L for its h.
 Where there is neither, the optimum is supposed to be no farther from the model than twice the model's size: with
 :math:`\sigma_j^2 = n_j / n`

@@ -9,6 +9,8 @@ from fallline.engines.saga.turns import after_check
 from fallline.kernels.blocks import Block
 from fallline.kernels.saga_sums import sum_slack
 from fallline.kernels.sweep import Sums
+from fallline.kernels.verbs import distance
+from fallline.objective.losses import innermost_of_one
 
 __all__ = ["CheckPass"]
 
@@ -24,6 +26,7 @@ class CheckPass(Pass):
         memory, firm = self.memory, _FIRM / self.note["bend"]
         if self.state.position == 0:
             memory.sums[:] = 0.0
+            self._settle_null()
         loss_sum = sum_slack(block, self.numbers(block), firm, self.walk, memory, self.state.loss_sum)
         if not math.isfinite(loss_sum):
             return Sums(loss_sum, 0, math.nan, math.nan, finite=False)
@@ -34,3 +37,13 @@ class CheckPass(Pass):
             memory.sums[:] = 0.0
             after_check(self, slack + self.note["outer"], loss_sum / self.n + self.note["penalty"])
         return Sums(loss_sum, len(block.rows), self.state.gradient_norm, 0.0, finite=True)
+
+    def _settle_null(self):
+        """Bring intercepts alone to where they are best, if that is known: of classes and a loss with kinks, to a kink."""
+        loss, null = innermost_of_one(self.engine.loss), self.memory.null
+        if not (self.corners and self.engine.fit_intercept and self.engine.loss.domain.classes):
+            return
+        for k, b in enumerate(null[0]):
+            away = [(distance(loss, b, y), y) for y in (-1.0, 1.0)]
+            far, y = min(away)
+            null[0, k] = min(b - far, b + far, key=lambda score, y=y: distance(loss, score, y))

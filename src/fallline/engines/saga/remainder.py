@@ -66,7 +66,7 @@ def _slowing(here, pull, residual):
     """Theta of (11), from the residuals of some passes."""
     weight = 1.0 if here.decay else np.divide(1.0, pull, out=np.zeros_like(pull), where=pull > 0.0)
     size = math.sqrt(np.sum(weight * np.sum(residual**2, axis=1)))
-    here.note["residuals"] = sizes = [*here.note["residuals"], size][-4:]
+    here.note["residuals"] = sizes = [*here.note["residuals"], size][-5:]
     ratios = [now / then if then > 0.0 else 1.0 for then, now in itertools.pairwise(sizes)]
     # Where the ratio grows, what falls slowly comes to light.
     ahead = [now + max(now - then, 0.0) for then, now in itertools.pairwise([*ratios[:1], *ratios])]

@@ -32,11 +32,13 @@ def after_dual(here: Pass, left: float, objective: float) -> None:
     note["remained"] = [*note["remained"], left][-_PATIENCE:]
     here.judge(left * note["doubt"], objective)
     little = note["left"] <= _HOPE * here.engine.tolerance
+    if note["found"] is not None:
+        # What a check found is surer than any estimate since.
+        here.judge(note["found"], objective)
     due = note["passes"] >= max(_LONG, _MORE * note["checked"])
-    if due or (little and note["passes"] > note["checked"] + max(note["checks"] - _CHECKS, 0)):
+    rested = note["passes"] > note["checked"] + max(note["checks"] - _CHECKS, 0)
+    if due or (rested and (little or (_seems_slow(note) and _may_go_full(here)))):
         note["stage"] = "check"
-    elif note["passes"] >= _DUAL_PASSES and note["remained"][-1] > _SLOW * note["remained"][0]:
-        _go_full(here)
 
 
 def after_check(here: Pass, left: float, objective: float) -> None:
@@ -46,17 +48,22 @@ def after_check(here: Pass, left: float, objective: float) -> None:
         here.end_training()
         return
     then, since = note["found"], note["passes"] - note["checked"]
+    slow = then is not None and note["passes"] >= _PATIENCE and left > then * _SLOW ** (since / _PATIENCE)
     note["doubt"] = left / max(note["expected"], left / _DOUBT)
     note.update(stage="dual", found=left, checked=note["passes"], checks=note["checks"] + 1)
-    if then is not None and note["passes"] >= _PATIENCE and left > then * _SLOW ** (since / _PATIENCE):
-        _go_full(here)
-
-
-def _go_full(here):
-    """Let full passes take over, if they can be made."""
-    if here.is_smooth and room_for_pairs(here.memory) >= _FEWEST_PAIRS:
-        here.note["stage"] = "full"
+    if (slow or _seems_slow(note)) and _may_go_full(here):
+        note["stage"] = "full"
         here.memory.point[:] = here.memory.centre
+
+
+def _seems_slow(note):
+    """Whether estimates say that dual passes leave much."""
+    return note["passes"] >= _DUAL_PASSES and note["remained"][-1] > _SLOW * note["remained"][0]
+
+
+def _may_go_full(here):
+    """Whether full passes can be made of what is left."""
+    return here.is_smooth and room_for_pairs(here.memory) >= _FEWEST_PAIRS
 
 
 def room_for_pairs(memory: SagaMemory) -> int:
