@@ -44,6 +44,6 @@ class CheckPass(Pass):
         if not (self.corners and self.engine.fit_intercept and self.engine.loss.domain.classes):
             return
         for k, b in enumerate(null[0]):
-            away = [(distance(loss, b, y), y) for y in (-1.0, 1.0)]
-            far, y = min(away)
-            null[0, k] = min(b - far, b + far, key=lambda score, y=y: distance(loss, score, y))
+            far, y = min((distance(loss, b, y), y) for y in (-1.0, 1.0))
+            above, below = distance(loss, b + far, y), distance(loss, b - far, y)
+            null[0, k] = b + far if above < below else b - far
