@@ -193,7 +193,7 @@ class Batches:
             if state.get(name) != value:
                 raise StateError(
                     f"The state is of batches with {name}={state.get(name)!r}, but these have {name}={value!r}. Make them of the "
-                    "same data, with the same settings."
+                    "same data, with the same settings, memory among them."
                 )
         self.epoch, self._position = int(state["epoch"]), int(state["position"])
         self._resumed = True
