@@ -20,9 +20,16 @@ SCRIPT = Path(__file__).parent / "torchrun" / "scenarios.py"
 PYTHON = [sys.executable, "-W", "ignore"]
 
 
+def free_port():
+    """A port that nobody uses: others may run torchrun at its usual one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def torchrun(size, *command, **options):
     """Run a command on so many processes."""
-    launch = ["-m", "torch.distributed.run", f"--nproc-per-node={size}"]
+    launch = ["-m", "torch.distributed.run", f"--nproc-per-node={size}", f"--master-port={free_port()}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [*PYTHON, *launch, *map(str, command)],
@@ -149,10 +156,7 @@ def test_a_process_that_is_killed_is_started_again_from_the_checkpoint(folder):
 
 def test_a_process_that_dies_ends_the_others(folder):
     """Without torchrun to watch over them: the other ends within seconds, and says that one has ended."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    started = []
+    port, started = free_port(), []
     for rank in range(2):
         environment = {
             **os.environ,

@@ -68,12 +68,13 @@ def _epoch(run, monitors):
             source.require_finite(block.rows)
             raise run.engine.divergence(source, state)
         state.advance(sums, position, time.perf_counter() - began)
-        stop = run.processes.agreed(_first([monitor.after_block(run) for monitor in monitors]))
+        said = _first([monitor.after_block(run) for monitor in monitors])
+        began = time.perf_counter()
+        stop = run.processes.agreed(said)
         if stop is None and run.updates_left == 0:
             stop = _ALL_UPDATES
         if stop is not None:
             break
-        began = time.perf_counter()
     if state.position < source.n_rows:
         return stop
     state.end_epoch(run.engine.penalty_met(state), source.n_rows)
