@@ -146,8 +146,8 @@ def train(
     batch_size : int, float, "full" or "auto"
         Of descent, the rows that an update sees: 1 is stochastic, a whole number or a fraction of the rows mini-batch, "full"
         batch gradient descent.
-        "auto" tries powers of two, and takes the one that comes as far with the least work; of networks it is 128, and less where
-        there are fewer than 4,096 rows.
+        "auto" tries powers of two, and takes the one that comes as far with the least work; of networks it is 128, and
+        of fewer than 4,096 rows less, down to 32.
     epochs : int, optional
         Passes over the rows; by default, in descent as many as make four million visits to rows, from 5 to 100; otherwise as many
         as the optimum takes, but no more than 100. Of networks by default from 5 to 20, and more where there are few rows, up to
