@@ -20,6 +20,8 @@ __all__ = ["FullPass"]
 # Steps over which what has been gained is no more than what is left.
 _PATIENCE = 5
 _ARMIJO, _NEARER, _NEAREST = 1e-4, (0.1, 0.5), 1e-12
+# Of an objective, what may be rounding; and of a slope, what may be left where nothing else can be told (Hager and Zhang, 2005).
+_ROUNDING, _FLATTER = 1e-14, 0.9
 _EXACT = "nothing more can be gained in numbers of this precision"
 # In `SagaMemory.kept`.
 _DIRECTION, _GRADIENT, _DIAGONAL = range(3)
@@ -66,7 +68,7 @@ class FullPass(Pass):
             note["step"] = 0.0
             memory.kept[_DIAGONAL] = self._diagonal()
             self._take(objective, gradient, penalty)
-        elif objective <= note["objective"] + _ARMIJO * note["trial"] * note["slope"]:
+        elif self._is_better(objective, gradient):
             note["step"] = note["trial"]
             step = note["trial"] * memory.kept[_DIRECTION]
             change = gradient - memory.kept[_GRADIENT]
@@ -76,6 +78,14 @@ class FullPass(Pass):
             note["step"] = 0.0
             self._try_nearer(objective)
         return (note["objective"] - note["penalty"]) * self.n
+
+    def _is_better(self, objective, gradient):
+        """Whether the objective has fallen enough; where its digits do not suffice to tell, the slope has to have fallen."""
+        note = self.note
+        if objective <= note["objective"] + _ARMIJO * note["trial"] * note["slope"]:
+            return True
+        even = objective <= note["objective"] + _ROUNDING * abs(note["objective"])
+        return even and abs(np.vdot(gradient, self.memory.kept[_DIRECTION])) <= -_FLATTER * note["slope"]
 
     def _take(self, objective, gradient, penalty):
         memory, note = self.memory, self.note
@@ -123,7 +133,7 @@ class FullPass(Pass):
         self._try(min(max(nearer, least), most))
         if note["trial"] >= _NEAREST:
             return
-        if note["pairs"] == 0:
+        if note["pairs"] == 0 or -slope <= _ROUNDING * abs(note["objective"]):
             self.end_training(_EXACT)
         note["pairs"] = 0
         self._aim()
