@@ -535,6 +535,90 @@ def test_ctrl_c_before_the_work_has_begun():
     assert process.returncode in {130, -signal.SIGINT}  # Python itself may end by the signal
 
 
+# --------------------------------------------------------------------------------------------------------------- networks
+
+
+@pytest.fixture
+def own():
+    """A file of the user's own that makes networks, beside the data; `fallline` finds it without being told where."""
+    pytest.importorskip("torch")
+    Path("nets.py").write_text(
+        "from torch import nn\n"
+        "def make(n, k):\n    return nn.Sequential(nn.Linear(n, 4), nn.Tanh(), nn.Linear(4, k))\n"
+        "def fails(n, k):\n    raise KeyError('width')\n"
+        "def narrow(n, k):\n    return nn.Linear(n, k + 2)\n"
+    )
+    yield
+    sys.modules.pop("nets", None)
+
+
+def test_a_perceptron_from_a_file_to_predictions(capsys):
+    """With its options; what it is, is printed when it is trained and when it is inspected."""
+    pytest.importorskip("torch")
+    options = ["--model", "mlp", "--hidden", "8,4", "--dropout", "0.1", "--batch-norm", "--device", "cpu"]
+    assert main(_train(*options, "--precision", "bf16", "--learning-rate", "0.01", "--json", "s.json")) == 0
+    assert "-> 8 -> 4 -> 1 score" in capsys.readouterr().out
+    told = json.loads(Path("s.json").read_text())["training"]
+    assert told["network"]["arguments"]["hidden"] == [8, 4]
+    assert (told["device"], told["precision"]) == ("cpu", "bf16")
+    assert main(["predict", "m.fall", "d.csv", "-o", "p.csv"]) == 0
+    assert len(pd.read_csv("p.csv")) == ROWS
+    capsys.readouterr()
+    assert main(["inspect", "m.fall"]) == 0
+    shown = capsys.readouterr().out
+    assert "Network mlp" in shown
+    assert "norms.0: BatchNorm(8" in shown
+
+
+def test_a_network_of_ones_own(own, capsys):
+    """Trained by the name of its function, and used by those who say that it may be imported."""
+    assert main(_train("--model", "nets:make", "--learning-rate", "0.01", "--device", "cpu")) == 0
+    sys.modules.pop("nets")
+    capsys.readouterr()
+    for command in (["evaluate", "m.fall", "d.csv"], ["predict", "m.fall", "d.csv", "-o", "p.csv"]):
+        _fails(command, "--model nets:make", capsys=capsys)
+        assert "nets" not in sys.modules
+    assert main(["inspect", "m.fall"]) == 0
+    assert "Network nets:make" in capsys.readouterr().out
+    assert "nets" not in sys.modules
+    for command in ("evaluate", "inspect"):
+        data = ["d.csv"] if command == "evaluate" else []
+        assert main([command, "m.fall", *data, "--model", "nets:make"]) == 0
+    assert main(["predict", "m.fall", "d.csv", "-o", "p.csv", "--model", "nets:make"]) == 0
+    capsys.readouterr()
+    _fails(
+        ["evaluate", "m.fall", "d.csv", "--model", "nets:narrow"],
+        "is not the one that was trained",
+        capsys=capsys,
+    )
+    _fails(["inspect", "d.csv", "--target", "y", "--model", "nets:make"], "data were given", capsys=capsys)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model", "nosuch.module:thing"], "No module named 'nosuch'"),
+        (["--model", "nets:gone"], "no attribute 'gone'"),
+        (["--model", "nets:fails"], "KeyError: 'width'"),
+        (["--model", "nets:narrow"], "gives outputs of shape (3, 3)"),
+        (["--model", "mpl"], "Did you mean 'mlp'"),
+        (["--model", "mlp", "--solver", "newton"], "solver='newton' is of linear models"),
+        (["--model", "mlp", "--penalty", "l1"], "penalty='l1'"),
+        (["--model", "mlp", "--hidden", "8,x"], "hidden='x'"),
+        (["--model", "mlp", "--dropout", "2"], "dropout=2.0"),
+        (["--model", "mlp", "--device", "abacus"], "device='abacus'"),
+        (["--model", "nets:make", "--hidden", "8"], "hidden=[8] is of model='mlp'"),
+        (["--hidden", "8"], "hidden=[8] is of networks"),
+        (["--batch-norm"], "batch_norm=True is of networks"),
+        (["--precision", "bf16"], "precision='bf16' is of networks"),
+    ],
+)
+def test_networks_that_cannot_be_trained(options, message, own, capsys):
+    """End with 2 and a sentence, and leave nothing."""
+    _fails(_train(*options), message, capsys=capsys)
+    assert "m.fall" not in _names()
+
+
 # -------------------------------------------------------------------------------------------------------------- real data
 
 
