@@ -33,8 +33,11 @@ class Rank(Alone):
         return values
 
     def sum(self, array):
-        parts = self.gather(array)
-        array[...] = np.sum(parts, axis=0)
+        total = sum(self.gather(array))
+        if isinstance(array, np.ndarray):
+            array[...] = total
+        else:
+            array.copy_(total)
         return array
 
     def broadcast(self, value):

@@ -11,12 +11,10 @@ from fallline.engines.together.base import Together
 from fallline.kernels.blocks import Block
 from fallline.kernels.sweep import Sums, sweep
 from fallline.kernels.together import update
+from fallline.parallel.lanes import in_own_lanes, own_before
 from fallline.state import State
 
-__all__ = ["LANES", "Synchronous"]
-
-LANES = 64
-"""Each batch is dealt to so many lanes, row by row, and the lanes to the processes: more than these get no rows."""
+__all__ = ["Synchronous"]
 
 # A batch that does not end: the kernel only adds up.
 _ENDLESS = 2**62
@@ -40,9 +38,9 @@ class Synchronous(Together):
         norm = rate = math.nan
         while start < len(block.rows):
             count = min(len(block.rows) - start, batch_size - pending)
-            rows = self._own(block.rows[start : start + count], pending)
+            rows = block.rows[start : start + count][in_own_lanes(self.processes, pending, count)]
             if len(rows):
-                memory.clock[0] = self._before(pending)
+                memory.clock[0] = own_before(self.processes, pending)
                 mine = sweep(block._replace(rows=rows), memory, summing, 0.0, False, mine)[0]
             pending, start = pending + count, start + count
             if pending == batch_size or (last and start == len(block.rows)):
@@ -56,16 +54,6 @@ class Synchronous(Together):
         memory.clock[0] = pending
         finite = math.isfinite(loss) and (not last or bool(np.isfinite(memory.weights).all()))
         return Sums(loss, start, norm, rate, finite)
-
-    def _own(self, rows, pending):
-        """Those of a batch's rows, the first of which has so many before it, that are in this process's lanes."""
-        lanes = np.arange(pending, pending + len(rows)) % LANES
-        return rows[lanes % self.processes.size == self.processes.rank]
-
-    def _before(self, pending):
-        """How many of the first rows of a batch are this process's."""
-        lanes = np.arange(LANES) % self.processes.size == self.processes.rank
-        return pending // LANES * int(lanes.sum()) + int(lanes[: pending % LANES].sum())
 
     def _gradient_summed(self, memory, loss):
         """Bring the gradient over all processes into memory; the sum of their losses, not a number if one has met none."""
