@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,14 @@ from fallline.engines.module.optimizers import make_optimizer, make_scheduler, t
 from fallline.engines.module.pieces import Ahead, Gatherer, copied, join, loaded, spans
 from fallline.engines.module.replicas import Replicated
 from fallline.engines.module.tally import Tally
+from fallline.engines.module.together import level_buffers, seed_of, spread
 from fallline.engines.module.updating import Updates
 from fallline.errors import DivergenceError, ParameterError, StateError
 from fallline.kernels.sweep import Sums
 from fallline.kernels.verbs import rate
+from fallline.parallel.agreeing import together
+from fallline.parallel.alone import Alone
+from fallline.parallel.lanes import in_own_lanes
 from fallline.settings import integer, is_auto, number
 from fallline.state import SavedMemory, State, Stop
 
@@ -140,6 +145,12 @@ class ModuleEngine(Replicated):
             module, self.objective, self.device, precision, self._threads, max(self.batch_size, 1024)
         )
         self._failed = "not finite"
+        self._met = False
+
+    def joined(self, processes: Alone) -> ModuleEngine:
+        """The same, to train together with other processes: every update is over the rows of all."""
+        self._gradient.processes = processes
+        return self
 
     @classmethod
     def of(cls, module: torch.nn.Module, **settings: Any) -> ModuleEngine:
@@ -170,6 +181,8 @@ class ModuleEngine(Replicated):
                 "The state is not this module's: it was made by another engine. Use the state that engine.start() gives, or one "
                 "that was saved."
             )
+        if self._gradient.processes.size > 1:
+            spread(self._gradient.processes, self.module)
 
     def block_rows(self, state: State, source: TrainingSource) -> int:
         """See `Engine.block_rows`: whole batches."""
@@ -199,12 +212,18 @@ class ModuleEngine(Replicated):
         """See `Engine.sweep`."""
         memory = state.memory
         rates.before_epoch(memory, state.epoch, state.history[-1] if state.history else {})
-        tally = Tally(state.rate_factor)
+        tally, processes = Tally(state.rate_factor), self._gradient.processes
+        if processes.size > 1:
+            memory.random = devices.seeded(seed_of(self.seed, processes.rank, state.updates), self.device)
         with self._training(memory):
             if isinstance(block, LoadedBatch):
                 rows = self._sweep_loaded(block, memory, tally)
-            else:
+            elif processes.size == 1:
                 rows = self._sweep(block, memory, tally, last)
+            else:
+                rows = self._sweep_together(block, memory, tally, last)
+        if processes.size > 1:
+            level_buffers(processes, self.module)
         return self._sums(memory, tally, state.loss_sum, rows, last)
 
     def _sweep(self, block, memory, tally, last):
@@ -226,6 +245,30 @@ class ModuleEngine(Replicated):
             left = n - stop
             tally.last = left < self.batch_size and not (last and left)
             self._updates.learn(memory, piece, tally, complete)
+        return n
+
+    def _sweep_together(self, block, memory, tally, last):
+        """Every batch, of which this process has a part; it ends on all at the same row."""
+        processes, n, start = self._gradient.processes, len(block.rows), 0
+        while start < n:
+            pending = int(memory.clock[0])
+            stop = start + min(n - start, self.batch_size - pending)
+            mine = torch.from_numpy(in_own_lanes(processes, pending, stop - start)).to(block.rows.device)
+            own = block._replace(rows=block.rows[start:stop][mine])
+            piece = self._gatherer.take(own, 0, len(own.rows))
+            memory.clock[0] = pending + stop - start
+            complete = memory.clock[0] == self.batch_size or (last and stop == n)
+            tally.last = n - stop < self.batch_size and not (last and stop < n)
+            if self._updates.whole_batches:
+                piece = join([*memory.carried, piece])
+                memory.carried = [] if complete else [copied(piece)]
+            elif not self._met:
+                # What may be wrong with a module shows at its first batch, perhaps on some processes only.
+                together(processes, partial(self._gradient.add, memory, piece))
+                piece, self._met = piece.between(0, 0), True
+            if complete or not self._updates.whole_batches:
+                self._updates.learn(memory, piece, tally, complete)
+            start = stop
         return n
 
     def _sweep_loaded(self, batch, memory, tally):

@@ -13,8 +13,10 @@ from fallline.engines.module.losses import Objective
 from fallline.engines.module.memory import ModuleMemory
 from fallline.engines.module.pieces import Piece
 from fallline.engines.module.reading import leaves
+from fallline.engines.module.together import add_up
 from fallline.engines.module.trees import mapped
 from fallline.errors import ParameterError
+from fallline.parallel.alone import Alone
 
 __all__ = ["Gradient"]
 
@@ -53,6 +55,7 @@ class Gradient:
         self._auto = auto
         self._looked = False
         self.first_finite = True
+        self.processes = Alone()
 
     def whole(self, memory: ModuleMemory, piece: Piece) -> torch.Tensor | None:
         """The loss of a batch that goes through the module at once; None if memory does not suffice for that."""
@@ -71,7 +74,7 @@ class Gradient:
 
     def add(self, memory: ModuleMemory, piece: Piece) -> None:
         """Add a piece to the sums of its batch, in parts that are no larger than a micro-batch."""
-        parts = [piece]
+        parts = [piece] if piece.rows else []
         while parts:
             part = parts.pop()
             if part.rows > memory.clock[2]:
@@ -98,7 +101,9 @@ class Gradient:
         return False
 
     def divide(self, memory: ModuleMemory) -> torch.Tensor:
-        """End a batch: its gradient is the quotient of the sums. Its loss is returned."""
+        """End a batch: its gradient is the quotient of the sums, over all processes. Its loss is returned."""
+        if self.processes.size > 1:
+            add_up(self.processes, memory, self._parameters)
         count, gradients = memory.count, memory.gradients
         held = [gradient for gradient in gradients if gradient is not None]
         if any(gradient.is_sparse for gradient in held):

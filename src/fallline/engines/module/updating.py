@@ -56,7 +56,8 @@ class Updates:
         if self.whole_batches:
             self._minimise(memory, piece, tally)
             return
-        if complete and not memory.gradients and piece.rows <= memory.clock[2]:
+        alone = self._gradient.processes.size == 1
+        if alone and complete and not memory.gradients and piece.rows <= memory.clock[2]:
             value = self._gradient.whole(memory, piece)
             if value is not None:
                 self._follow(memory, tally, value)
@@ -81,7 +82,7 @@ class Updates:
     def _minimise(self, memory, piece, tally):
         """An update by an optimizer that evaluates the batch as often as it likes."""
         rates.before_update(memory, self._schedule, tally.factor)
-        rows, values, norms = piece.rows, [], []
+        rows, values, norms = int(memory.clock[0]), [], []
 
         def closure():
             self._gradient.clear()
