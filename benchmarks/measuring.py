@@ -6,6 +6,7 @@ import json
 import mmap
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,8 @@ class Finished(NamedTuple):
     ----------
     seconds : float
         From its start to its end, imports included.
+    processor : float
+        Seconds of processors, those of programs that it ran included: they depend less on what else the machine does.
     peak : int
         The most memory that was resident at a time, in bytes.
     output : str
@@ -30,6 +33,7 @@ class Finished(NamedTuple):
     """
 
     seconds: float
+    processor: float
     peak: int
     output: str
 
@@ -37,7 +41,7 @@ class Finished(NamedTuple):
 def run(command, folder=None):
     """Run a program to its end; what it says on standard error is shown only when it fails."""
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        began = time.perf_counter()
+        began, used = time.perf_counter(), _processor_seconds()
         child = subprocess.Popen([str(part) for part in command], stdout=output, stderr=errors, cwd=folder)
         peak = 0
         while child.poll() is None:
@@ -48,7 +52,13 @@ def run(command, folder=None):
         errors.seek(0)
         if child.returncode:
             raise subprocess.CalledProcessError(child.returncode, command, stderr=errors.read()[-3000:])
-        return Finished(took, peak, output.read())
+        return Finished(took, _processor_seconds() - used, peak, output.read())
+
+
+def _processor_seconds():
+    """What programs that have ended have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _resident(process):
