@@ -374,14 +374,17 @@ def test_every_flipped_bit_is_noticed(kept, tmp_path):
             fallline.load(path)
 
 
-def test_a_network_is_no_larger_than_its_file(kept, tmp_path):
+@pytest.mark.parametrize(
+    "more", [{"hidden": [10**9]}, {"features": 10**12}, {"outputs": 10**12}, {"groups": [[2, 33, 10**12]]}]
+)
+def test_a_network_is_no_larger_than_its_file(kept, tmp_path, more):
     """A description that asks for more than there is, its checksum right, is refused before anything is made."""
     from fallline.modelfile import reading_model, write_model
 
     with reading_model(kept) as (tensors, document):
-        document["network"]["arguments"]["hidden"] = [10**9]
+        document["network"]["arguments"] |= more
         write_model(tmp_path / "h.fall", tensors, document)
-    with pytest.raises(ModelError, match="hidden layers"):
+    with pytest.raises(ModelError, match="its layers are not of the sizes"):
         fallline.load(tmp_path / "h.fall")
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from fallline.errors import MissingDependencyError, ParameterError
 
-__all__ = ["build", "factory_named", "name_of_factory", "require_shape", "require_torch"]
+__all__ = ["build", "factory_named", "name_of_factory", "require_shape", "require_torch", "takes_sparse"]
 
+# Sparse rows of up to so many columns come to networks as dense batches, which are faster.
+_DENSE = 512
 _HOW = "Give package.module:function, importable from here, that takes (n_features, n_outputs) and gives a torch.nn.Module"
 
 
@@ -102,7 +104,7 @@ def require_shape(module: Any, features: int, outputs: int, name: str) -> None:
     module.eval()
     try:
         with torch.no_grad():
-            found = module(inputs.to_sparse_csr() if getattr(module, "takes_sparse", False) else inputs)
+            found = module(inputs.to_sparse_csr() if takes_sparse(module, features) else inputs)
     except Exception as error:
         raise ParameterError(
             f"The module of model={name!r} failed on rows of shape {tuple(inputs.shape)}: {type(error).__name__}: {error}. "
@@ -117,6 +119,11 @@ def require_shape(module: Any, features: int, outputs: int, name: str) -> None:
             f"The module of model={name!r} gives {what} for rows of shape {tuple(inputs.shape)}, but {wanted} is wanted: "
             f"{outputs} score{'s' * (outputs > 1)} a row. Change its last layer."
         )
+
+
+def takes_sparse(module: Any, columns: int) -> bool:
+    """Whether a module is to be given sparse rows as sparse CSR tensors: it says so, and not to multiply by zeros is faster."""
+    return columns > _DENSE and getattr(module, "takes_sparse", False) is True
 
 
 def _takes_encoder(factory):

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from fallline.errors import ParameterError
-from fallline.kernels.blocks import Block
+from fallline.kernels.blocks import Block, CsrBlock
 from fallline.names import listed
-from fallline.networks.factories import build, require_torch
+from fallline.networks.factories import build, require_torch, takes_sparse
 
 __all__ = ["Described", "NetworkScorer", "described"]
 
@@ -106,13 +106,10 @@ class NetworkScorer:
         }
         if network.model != "mlp":
             return cls(None, network, own)
-        from fallline.networks.mlp import MLP
+        from fallline.networks.mlp import BLANK, MLP
 
-        # What it says of its size has to be what there is: nothing larger is made.
-        hidden = network.arguments["hidden"]
-        if hidden != [len(own[f"layers.{place}.bias"]) for place in range(len(hidden))]:
-            raise ValueError(f"its hidden layers are not {hidden}")
-        return cls(_filled(MLP(**network.arguments, seed=0), own, "mlp"), network)
+        _require_size(network.arguments, own)
+        return cls(_filled(MLP(**network.arguments, seed=BLANK), own, "mlp"), network)
 
 
 def described(model: str, module: Any, features: int, outputs: int) -> Described:
@@ -135,12 +132,24 @@ def _mlp_arguments(mlp):
     }
 
 
+def _require_size(arguments: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
+    """Raise `ValueError` where a perceptron is said to be of another size than its parameters are: nothing larger is made."""
+    groups = [(stop - start, size) for start, stop, size in arguments["groups"]]
+    inputs = arguments["features"] + sum(size - features for features, size in groups)
+    said = [*groups, inputs, *arguments["hidden"], arguments["outputs"]]
+    tables = [tensors[f"tables.{place}"].shape for place in range(len(groups))]
+    layers = [len(tensors[f"layers.{place}.bias"]) for place in range(len(arguments["hidden"]) + 1)]
+    if said != [*tables, tensors["layers.0.weight"].shape[1], *layers]:
+        raise ValueError(f"its layers are not of the sizes {said}")
+
+
 def _batches(block: Block, module: Any) -> Iterator[tuple[int, Any]]:
     """The rows of a block as tensors that a module takes, part by part, each with the place where it begins."""
     from fallline.engines.module.reading import block_of, gather
 
-    read = block_of(block, weighted=False, sparse=getattr(module, "takes_sparse", False))
-    size = max(1, _HELD // max(read.inputs.shape[1], 1))
+    columns = block.columns if isinstance(block, CsrBlock) else block.X.shape[1]
+    read = block_of(block, weighted=False, sparse=takes_sparse(module, columns))
+    size = max(1, _HELD // max(columns, 1))
     for place in range(0, len(read.rows), size):
         yield place, gather(read.inputs, read.rows[place : place + size])
 

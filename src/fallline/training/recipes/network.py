@@ -11,7 +11,14 @@ from fallline.data.encoder import Encoder
 from fallline.data.rows import TrainingSource
 from fallline.errors import ParameterError
 from fallline.monitors.base import Run
-from fallline.networks.factories import build, factory_named, name_of_factory, require_shape, require_torch
+from fallline.networks.factories import (
+    build,
+    factory_named,
+    name_of_factory,
+    require_shape,
+    require_torch,
+    takes_sparse,
+)
 from fallline.objective.losses import LOSSES
 from fallline.objective.losses.offset import Offset
 from fallline.parallel.alone import Alone
@@ -38,8 +45,6 @@ _HIDDEN = (128, 64)
 _BATCH, _SMALLEST_BATCH, _BATCHES_AN_EPOCH = 128, 32, 32
 # Visits to rows, passes and updates: what was enough on the tables of `docs/tables.md`.
 _VISITS, _FEWEST, _MANY, _MOST, _UPDATES = 4_000_000, 5, 20, 200, 2000
-# Of sparse rows with up to so many columns, batches are dense: that is faster than not to multiply by zeros.
-_DENSE = 512
 # Groups of fewer features stay as they are: an embedding would hardly be smaller.
 _EMBEDDED = 5
 _SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
@@ -94,12 +99,13 @@ class NetworkRecipe(NamedTuple):
             _CHOICE,
             self._rate(),
             self._batch_size_for(rows_in_all),
+            self.processes,
         )
         rows = partial(
             tensors_of,
             classes=outputs if outputs > 1 and not isinstance(loss, Offset) else None,
             weighted=encoder.plan.weight is not None,
-            sparse=encoder.n_columns > _DENSE and getattr(module, "takes_sparse", False),
+            sparse=takes_sparse(module, encoder.n_columns),
         )
         return Begun(
             method,
@@ -122,6 +128,7 @@ class NetworkRecipe(NamedTuple):
             "why_solver": _CHOICE["reason"],
             "optimality": None,
             "network": network._asdict(),
+            **({"processes": self.processes.size, "sync_every": 1} if self.processes.size > 1 else {}),
             "device": str(engine.device),
             "precision": engine.settings["precision"],
             "optimizer": type(engine.optimizer).__name__,
