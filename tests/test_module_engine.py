@@ -15,6 +15,7 @@ from torch import nn  # noqa: E402
 from torch.optim import lr_scheduler  # noqa: E402
 
 from fallline.data.order import Order  # noqa: E402
+from fallline.engines.module.dense import DenseNetwork  # noqa: E402
 from fallline.engines.module.engine import ModuleEngine  # noqa: E402
 from fallline.engines.module.evaluating import predict  # noqa: E402
 from fallline.engines.module.losses import make_objective, per_row  # noqa: E402
@@ -342,6 +343,98 @@ def test_a_module_that_gives_its_loss():
     torch.testing.assert_close(parameters(module), parameters(usual), rtol=1e-6, atol=1e-6)
 
 
+def dense(activation=nn.ReLU, *, flatten=False, **first):
+    """A network that is differentiated by hand."""
+    torch.manual_seed(1)
+    layers = nn.Linear(7, 16, **first), activation(), nn.Linear(16, 8), activation(), nn.Linear(8, 3)
+    return nn.Sequential(*([nn.Flatten()] if flatten else []), *layers)
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["", "weighted"])
+@pytest.mark.parametrize(("loss", "target"), TASKS, ids=[*WITH_CLASSES, *WITH_NUMBERS])
+def test_dense_networks_by_hand(loss, target, weight, monkeypatch):
+    """Plain networks are differentiated without autograd, to the same weights but for rounding, whatever the loss."""
+    if weight is not None and loss is WITH_CLASSES["own"]:
+        pytest.skip("one number for all rows cannot be weighed")
+    batches = []
+    usual = DenseNetwork.differentiate
+    monkeypatch.setattr(DenseNetwork, "differentiate", lambda *args: (batches.append(1), usual(*args))[1])
+    by_hand, _, _ = trained(loss, target, module=dense(), weight=weight)
+    assert len(batches) == 7  # the first of the eight is looked at more closely
+    watched = dense()
+    seen = []
+    watched[1].register_forward_hook(lambda *_: seen.append(1))
+    by_autograd, _, _ = trained(loss, target, module=watched, weight=weight)
+    assert len(batches) == 7
+    assert len(seen) == 8
+    torch.testing.assert_close(parameters(by_hand), parameters(by_autograd), rtol=1e-5, atol=1e-5)
+
+
+WIDE = torch.randn(ROWS, 400, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh, nn.Sigmoid])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
+def test_dense_networks_of_any_activation(activation, optimizer):
+    """Every activation and optimizer; rows of several dimensions are flattened; large layers too."""
+    wide = nn.Sequential(nn.Linear(400, 100), activation(), nn.Linear(100, 3))
+    for rows, module in (
+        (X, dense(activation)),
+        (X.reshape(ROWS, 7, 1), dense(activation, flatten=True)),
+        (WIDE, wide),
+    ):
+        other = copy.deepcopy(module)
+        other.register_forward_pre_hook(lambda *_: None)
+        for one in (module, other):
+            trained("cross_entropy", CLASS, module=one, inputs=rows, optimizer=optimizer, learning_rate=1e-3)
+        torch.testing.assert_close(parameters(module), parameters(other), rtol=1e-4, atol=2e-5)
+
+
+class Own(nn.Sequential):
+    """It could do anything."""
+
+
+def frozen_first():
+    module = dense()
+    module[0].weight.requires_grad_(False)
+    return module
+
+
+def hooked():
+    module = dense()
+    module[0].weight.register_hook(lambda gradient: 0 * gradient)
+    return module
+
+
+def patched():
+    module = dense()
+    module[1].forward = torch.tanh
+    return module
+
+
+MORE_THAN_DENSE = {
+    "frozen": frozen_first,
+    "hook of a gradient": hooked,
+    "patched": patched,
+    "no bias": lambda: dense(bias=False),
+    "float64": lambda: dense().double(),
+    "two activations": lambda: nn.Sequential(
+        nn.Linear(7, 9), nn.ReLU(), nn.Linear(9, 8), nn.Tanh(), nn.Linear(8, 3)
+    ),
+    "ends in an activation": lambda: nn.Sequential(nn.Linear(7, 3), nn.Tanh()),
+    "class of its own": lambda: Own(nn.Linear(7, 3)),
+    "weight norm": lambda: nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(7, 3))),
+}
+
+
+@pytest.mark.parametrize("make", MORE_THAN_DENSE.values(), ids=MORE_THAN_DENSE)
+def test_what_is_more_than_dense_layers_is_left_to_autograd(make):
+    """Whatever somebody has changed or wants to see keeps a network from being differentiated by hand."""
+    module, plain = make(), dense()
+    assert DenseNetwork.of(plain, list(plain.parameters())) is not None
+    assert DenseNetwork.of(module, [p for p in module.parameters() if p.requires_grad]) is None
+
+
 # --- schedules --------------------------------------------------------------------------------------------------------
 
 
@@ -410,13 +503,19 @@ RESUMED = {
     "micro-batches": {"micro_batch": 10, "clip_norm": 0.1},
     "class weights": {"micro_batch": 10, "loss": WITH_CLASSES["smoothed"]},
     "lbfgs": {"optimizer": partial(torch.optim.LBFGS, max_iter=3)},
+    "dense": {"module": dense}, "dense, sgd": {"module": dense, "optimizer": "sgd", "learning_rate": 0.1, "clip_norm": 1.0},
 }  # fmt: skip
 
 
 def go_on(state, settings, seed=1, rows=None, **limits):
     """Train, from a state on or from the beginning, on blocks of so many rows."""
     settings = {"loss": "cross_entropy", "batch_size": 64} | settings
-    engine = ModuleEngine(network(dropout=0.3, seed=seed), **settings)
+    make = settings.pop("module", partial(network, dropout=0.3))
+    module = make()
+    if seed != 1:
+        with torch.no_grad():
+            module[0].weight.add_(seed)
+    engine = ModuleEngine(module, **settings)
     if rows is not None:
         engine.block_rows = lambda *_: rows
     state = engine.start() if state is None else state

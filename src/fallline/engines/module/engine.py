@@ -297,7 +297,8 @@ class ModuleEngine(Replicated):
         devices.set_random_state(memory.random, self.device)
         try:
             with in_mode(self.module, training=True), torch.enable_grad(), devices.using(self._threads):
-                self._gradient.clear()
+                self._gradient.begin()
+                self._updates.begin()
                 yield
         finally:
             memory.random = devices.random_state(self.device)

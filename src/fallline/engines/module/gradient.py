@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from fallline.engines.module import devices
+from fallline.engines.module.dense import DenseNetwork
 from fallline.engines.module.evaluating import call
 from fallline.engines.module.losses import Objective
 from fallline.engines.module.memory import ModuleMemory
@@ -54,13 +55,22 @@ class Gradient:
         self._precision = precision
         self._auto = auto
         self._looked = False
+        self._dense: DenseNetwork | None = None
         self.first_finite = True
         self.processes = Alone()
+
+    def begin(self) -> None:
+        """Before a sweep: leave no gradients, and look whether the module is one to differentiate by hand."""
+        self.clear()
+        plain = self._precision == "float32"
+        self._dense = DenseNetwork.of(self._module, self._parameters) if plain else None
 
     def whole(self, memory: ModuleMemory, piece: Piece) -> torch.Tensor | None:
         """The loss of a batch that goes through the module at once; None if memory does not suffice for that."""
         try:
             by_hand = self._objective.by_hand(self._module, piece) if self._looked else None
+            if by_hand is None and self._looked and self._dense is not None:
+                by_hand = self._dense.differentiate(self._objective, piece)
             if by_hand is not None:
                 return by_hand
             value = self._outputs_to(self._objective.mean, piece)

@@ -36,6 +36,9 @@ _NAMES = {
 _ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCELoss, nn.BCEWithLogitsLoss, nn.KLDivLoss,
                 nn.PoissonNLLLoss, nn.SoftMarginLoss)  # fmt: skip
 _BY_ROW = (nn.MultiLabelSoftMarginLoss, nn.MultiMarginLoss, nn.MultiLabelMarginLoss)
+_aten = torch.ops.aten
+# How PyTorch's own functions number the reduction to a mean.
+_MEAN = 1
 _COUNTED = (nn.CrossEntropyLoss, nn.NLLLoss)
 
 
@@ -50,6 +53,16 @@ class Objective:
     def sums(self, outputs: Any, targets: Any, weight: Tensor | None, rows: int) -> tuple[Tensor, Any]:
         """What a micro-batch adds to the sum, and to the count."""
         raise NotImplementedError
+
+    def derivative(
+        self, outputs: Tensor, targets: Any, weight: Tensor | None, rows: int
+    ) -> tuple[Tensor, Tensor]:
+        """The loss of a whole batch, and its derivative by the outputs."""
+        with torch.enable_grad():
+            leaf = outputs.detach().requires_grad_()
+            value = self.mean(leaf, targets, weight, rows)
+            (derivative,) = torch.autograd.grad(value, leaf)
+        return value.detach(), derivative
 
     def by_hand(self, module: Any, piece: Any) -> Tensor | None:
         """The loss of a batch, its gradient written to the parameters' `grad` without autograd; None where nothing was done."""
@@ -145,6 +158,13 @@ class _Elementwise(Objective):
             values = values.flatten(1).sum(1) if self.summed else values.flatten(1).mean(1)
         return (values if weight is None else values * weight).sum(), rows
 
+    def derivative(self, outputs, targets, weight, rows):
+        if type(self.loss) is not nn.MSELoss or self.loss.reduction != "mean" or weight is not None:
+            return super().derivative(outputs, targets, weight, rows)
+        targets = self._typed(outputs, targets)
+        value = _aten.mse_loss.default(outputs, targets, _MEAN)
+        return value, _aten.mse_loss_backward.default(torch.ones_like(value), outputs, targets, _MEAN)
+
     def first(self, outputs, targets, weight, rows):
         if self.same_shape:
             require_same(outputs, targets)
@@ -174,6 +194,18 @@ class _Counted(Objective):
         if weight is not None:
             values = values * weight.reshape(-1, *[1] * (values.ndim - 1))
         return values.sum(), self._count(targets, values)
+
+    def derivative(self, outputs, targets, weight, rows):
+        own = self.loss
+        plain = type(own) is nn.CrossEntropyLoss and own.reduction == "mean" and not own.label_smoothing
+        if not plain or weight is not None or targets.is_floating_point() or outputs.ndim != 2:
+            return super().derivative(outputs, targets, weight, rows)
+        # What autograd calls for it.
+        how = own.weight, _MEAN, own.ignore_index
+        logs = outputs.log_softmax(1)
+        value, count = _aten.nll_loss_forward.default(logs, targets, *how)
+        by_logs = _aten.nll_loss_backward.default(torch.ones_like(value), logs, targets, *how, count)
+        return value, _aten._log_softmax_backward_data.default(by_logs, logs, 1, outputs.dtype)
 
     def first(self, outputs, targets, weight, rows):
         for loss in (self.loss, self.single):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ import torch
 from fallline.engines.module import rates
 from fallline.engines.module.gradient import Gradient
 from fallline.engines.module.memory import ModuleMemory
-from fallline.engines.module.optimizers import needs_closure
+from fallline.engines.module.optimizers import bare_step, needs_closure
 from fallline.engines.module.pieces import Piece
 from fallline.engines.module.tally import Tally
 
@@ -34,6 +35,8 @@ class Updates:
 
     Attributes
     ----------
+    step : callable
+        Makes the optimizer step.
     whole_batches : bool
         Whether the optimizer evaluates a batch as often as it likes, and has to be given it whole.
     """
@@ -50,6 +53,11 @@ class Updates:
         self._gradient, self._optimizer, self._parameters = gradient, optimizer, parameters
         self._schedule, self._penalty, self._clip_norm = schedule, penalty, clip_norm
         self.whole_batches = needs_closure(optimizer)
+        self.step: Callable[[], Any] = optimizer.step
+
+    def begin(self) -> None:
+        """Before a sweep: see how the optimizer is to be called."""
+        self.step = bare_step(self._optimizer)
 
     def learn(self, memory: ModuleMemory, piece: Piece, tally: Tally, complete: bool) -> None:
         """Take a micro-batch into account; and where the batch is complete, make the update."""
@@ -75,7 +83,7 @@ class Updates:
             tally.norm = self._gradient.norm() if norm is None else float(norm)
         if self._schedule is not None or tally.factor != memory.factor:
             rates.before_update(memory, self._schedule, tally.factor)
-        self._optimizer.step()
+        self.step()
         self._gradient.clear()
         self._count(memory, tally)
 
