@@ -301,9 +301,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
 
     def _score(self, scores, targets, weight):
         """R2; NaN where the network gives numbers that are not finite."""
-        means = self._means(scores)
-        return (
-            float(r2_score(targets, means, sample_weight=weight))
-            if np.isfinite(means).all()
-            else float("nan")
-        )
+        with np.errstate(all="ignore"):
+            means = self._means(scores)
+            if not np.isfinite(means).all():
+                return float("nan")
+            return float(r2_score(targets, means, sample_weight=weight))

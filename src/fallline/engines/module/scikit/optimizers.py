@@ -27,7 +27,6 @@ class _FlatOptimizer(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "updates": 0, **defaults})
         self.flat = Flat(self.param_groups[0]["params"])
 
-    @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
         """Make an update."""
         group, flat = self.param_groups[0], self.flat
