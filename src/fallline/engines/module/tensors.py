@@ -159,6 +159,10 @@ def require_finite_values(values: torch.Tensor, rows: Any, name: str, where: str
     """
     if not values.dtype.is_floating_point:
         return
+    if values.layout == torch.sparse_csr:
+        if torch.isfinite(values.values()).all():
+            return
+        values = values.to_dense()
     bad = ~torch.isfinite(values).reshape(len(values), -1)
     if not bad.any():
         return
