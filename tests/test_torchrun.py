@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import fallline
-from torchrun.scenarios import make, model_of, scenarios
+from torchrun.scenarios import make, model_of, modules_of, scenarios
 
 pytest.importorskip("torch")
 SCRIPT = Path(__file__).parent / "torchrun" / "scenarios.py"
@@ -60,7 +60,7 @@ def ran(request, folder):
 @pytest.fixture(scope="module")
 def alone(folder):
     """What one process comes to."""
-    return {name: model_of(given) for name, given in scenarios(folder).items()}
+    return {name: model_of(given) for name, given in scenarios(folder).items()} | modules_of(folder)
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,27 @@ def test_every_update_together_is_the_answer_of_one_process(ran, alone, name):
         assert here["loss"] == pytest.approx(there["loss"], rel=1e-4)
 
 
+MODULES = [f"module, {n} rows" for n in (1, 2, 65, 211)] + [
+    "module, micro-batches", "module, all found", "module, file", "mlp",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_is_the_answer_of_one_process(ran, alone, name):
+    """On tensors of awkward sizes and on files, from `fit` and from `train`: the weights of one process, to 1e-5."""
+    weights, history, _ = ran[0][name]
+    wanted, before, _ = alone[name]
+    assert np.abs(weights - wanted).max() < 1e-5 * np.abs(wanted).max()
+    assert [record["rows"] for record in history] == [record["rows"] for record in before]
+
+
 def test_averaged_weights_are_as_good_as_those_of_one_process(ran, alone):
     """Each process on rows of its own: at the end, the loss is that of one process."""
     loss, wanted = (found["all found"][1][-1]["loss"] for found in (ran[0], alone))
     assert loss < 1.02 * wanted
 
 
-@pytest.mark.parametrize("name", [*scenarios(Path()), "in memory"])
+@pytest.mark.parametrize("name", [*scenarios(Path()), "in memory", *MODULES])
 def test_all_processes_come_to_the_same_bits(ran, name):
     """Weights, history and measures are the same on every process."""
     weights, history, summary = ran[0][name]
@@ -109,7 +123,9 @@ def test_the_summary_says_how_they_trained(ran):
 
 def test_errors_are_the_same_everywhere(ran):
     """Different data on each rank, data that cannot be used, and divergence: all raise the same, and none hangs."""
-    different, files, column, target, diverged, missing = ran[0]["errors"]
+    different, files, column, target, diverged, missing, tensors, shapes = ran[0]["errors"]
+    assert "The processes were given different data" in tensors
+    assert "InputError" in shapes or "ParameterError" in shapes
     assert "The processes were given different data" in different
     assert "The processes were given different data" in files
     assert "no such column" in column

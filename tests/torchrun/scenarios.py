@@ -83,9 +83,43 @@ def model_of(settings: dict):
     return model.scorer.weights, history, model.summary
 
 
+def module_of(data, **settings):
+    """What `fallline.torch.fit` makes of a small network: its weights, and the history without seconds."""
+    import torch
+
+    import fallline.torch
+
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    history = fallline.torch.fit(module, data, loss="mse", **{"epochs": 3, "batch_size": 40} | settings)
+    weights = torch.cat([parameter.detach().reshape(-1) for parameter in module.parameters()]).numpy()
+    return weights, [{k: v for k, v in record.items() if k != "seconds"} for record in history], {}
+
+
+def modules_of(folder: Path) -> dict:
+    """Networks on tensors of awkward sizes and on files; and a network of the command line."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    X = torch.randn(211, 4, generator=generator)
+    y, weight = X[:, :1] * X[:, 1:2], torch.rand(211, generator=generator)
+    found = {f"module, {n} rows": module_of((X[:n], y[:n], weight[:n])) for n in (1, 2, 65, 211)}
+    found["module, micro-batches"] = module_of((X, y), micro_batch=7, patience=2, validation=0.2, epochs=4)
+    found["module, all found"] = module_of((X, y), learning_rate="auto", scheduler="cosine")
+    numbers = pd.read_parquet(folder / "numbers.parquet").drop(columns="w")
+    numbers.to_parquet(folder / "module.parquet")
+    found["module, file"] = module_of(str(folder / "module.parquet"), target="y")
+    mlp = {"model": "mlp", "hidden": (8,), "epochs": 2, "validation": 0.1}
+    model = fallline.train(str(folder / "numbers.parquet"), "y", weight="w", **mlp)
+    weights = torch.cat([parameter.detach().reshape(-1) for parameter in model.scorer.module.parameters()])
+    found["mlp"] = weights.numpy(), [], {"validation": model.summary["validation"]}
+    return found
+
+
 def run_all(folder: Path) -> dict:
     """What comes of all scenarios, and of those twice that are to be the same to the bit."""
     found = {name: model_of(settings) for name, settings in scenarios(folder).items()}
+    found |= modules_of(folder)
     found["again"] = model_of(scenarios(folder)["averaged"])
     rank = find().rank
     frame = pd.read_parquet(folder / "numbers.parquet").drop(columns="w")
@@ -99,6 +133,8 @@ def run_all(folder: Path) -> dict:
         error_of(lambda: fallline.train(frame.assign(y=np.nan), "y")),
         error_of(lambda: fallline.train(frame, "y", **{**FIXED, "optimizer": "sgd", "learning_rate": 1e6})),
         error_of(lambda: fallline.train(frame, "y", **FIXED, validation=str(folder / f"{rank}.parquet"))),
+        error_of(lambda: module_of((np.ones((9 + rank, 4), "f4"), np.ones((9 + rank, 1), "f4")))),
+        error_of(lambda: module_of((np.ones((9, 4), "f4"), np.ones(9, "f4")))),
     ]
     return found
 

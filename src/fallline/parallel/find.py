@@ -49,6 +49,7 @@ def find() -> Alone:
         if place is None:
             return Alone()
         _join(place)
+        return _on_own_device(_of_group())
     return _of_group()
 
 
@@ -89,6 +90,15 @@ def _join(place: Place) -> None:
             f"{place.address}:{place.port} ({reason}). See that all are started, and that they reach each other there."
         ) from error
     atexit.register(_leave)
+
+
+def _on_own_device(processes: Alone) -> Alone:
+    """Let each process of a machine have a GPU of its own, where there are several."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(processes.local_rank % torch.cuda.device_count())
+    return processes
 
 
 def _leave() -> None:

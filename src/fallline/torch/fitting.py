@@ -29,9 +29,11 @@ from fallline.monitors.tell import Tell
 from fallline.monitors.time_limit import TimeLimit
 from fallline.monitors.validation import Validation
 from fallline.optim.schedules import SCHEDULES
+from fallline.parallel import find, told_by_first
 from fallline.settings import flag, integer, is_auto, make_schedule, number, seed_from
 from fallline.torch.data import Data, as_source
 from fallline.torch.scores import make_score
+from fallline.torch.together import in_turn, reading_alike, require_alike
 from fallline.tuning import train_tuned
 
 __all__ = ["fit"]
@@ -71,7 +73,8 @@ def fit(
 
     An update follows the gradient of the mean of weight times loss over a batch: the sum over its rows, divided once by their
     number, however the batch is cut into micro-batches. The same seed gives the same bits; training that is stopped at any update
-    and gone on with gives the same bits, too.
+    and gone on with gives the same bits, too. Where many processes train together, as under torchrun, each has a part of the rows
+    of every batch, and they come to the weights that one process comes to.
 
     Parameters
     ----------
@@ -177,12 +180,18 @@ def fit(
         )
     limits = [] if time_limit is None else [TimeLimit(number("time_limit", time_limit, above=0))]
     told = {"dtype": _dtype(module)} | reading | {"shuffle": order.shuffle}
+    processes = find()
+    progress = progress if processes.rank == 0 else False
     told |= {"tell": progress} if callable(progress) else {}
-    size = None if is_auto(batch_size) else batch_size
-    source = as_source(data, target, sample_weight=sample_weight, batch_size=size, **told)
+    told = dict(reading_alike(processes, data, target, told))
+    told |= {"batch_size": None if is_auto(batch_size) else batch_size}
+    source = in_turn(processes, lambda: as_source(data, target, sample_weight=sample_weight, **told))
     judging = None
     try:
-        source, judging = _held_out(source, validation, (target, sample_weight), order.seed, told)
+        require_alike(processes, source, data, target)
+        del told["batch_size"]
+        named = target, sample_weight
+        source, judging = in_turn(processes, lambda: _held_out(source, validation, named, order.seed, told))
         _materialise(module, source)
         usual = _rate(learning_rate, optimizer, module)
 
@@ -219,7 +228,14 @@ def fit(
             "seed": str(order.seed),
             "shuffle": str(order.shuffle),
         }
-        run = Run(engine, source.on(engine.device), order, engine.start(), epochs)
+        run = Run(
+            engine.joined(processes),
+            source.on(engine.device),
+            order,
+            engine.start(),
+            epochs,
+            processes=processes,
+        )
         looked_for = is_auto(learning_rate), is_auto(batch_size)
         descend: Any = train
         if any(looked_for):
@@ -227,6 +243,7 @@ def fit(
                 "rate": None if looked_for[0] else usual,
                 "batch_size": None if looked_for[1] else rows,
                 "cost": work_a_row(engine, run.source),
+                "joined": lambda engine: engine.joined(processes),
             }
             descend = partial(train_tuned, engine_for=engine_for, **found)
         stop = _trained(run, descend, [*watching, *monitors], checkpoint, marks)
@@ -234,6 +251,7 @@ def fit(
         for used in (source, judging):
             if used is not None:
                 used.close()
+    run.state.history = processes.broadcast(run.state.history)
     return _ended(run, stop, patience)
 
 
@@ -303,7 +321,7 @@ def _trained(run, descend, monitors, checkpoint, marks):
     """Train, from a checkpoint on if there is one; why it ended."""
     if checkpoint is None:
         return descend(run, monitors=monitors)
-    found = gone_on_from(checkpoint, marks)
+    found = told_by_first(run.processes, lambda: gone_on_from(checkpoint, marks))
     if found is not None:
         run.begun, (run.state, ended) = run.state, found
         if ended is not None and ended.reason in ("converged", "early_stopping"):

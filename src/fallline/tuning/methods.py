@@ -55,12 +55,25 @@ def plain(engine: Engine, epochs: int, choice: dict[str, str]) -> Method:
 
 
 def rated(
-    engine_for: EngineFor, epochs: int, choice: dict[str, str], rate: float | None, batch_size: int
+    engine_for: EngineFor,
+    epochs: int,
+    choice: dict[str, str],
+    rate: float | None,
+    batch_size: int,
+    processes: Alone = Alone(),
 ) -> Method:
     """With engines of any kind and batches of so many rows, at a rate that is looked for where it is None; see `train_tuned`."""
 
     def tuned(run, monitors):
-        return train_tuned(run, engine_for, monitors, rate=rate, batch_size=batch_size, cost=float)
+        return train_tuned(
+            run,
+            engine_for,
+            monitors,
+            rate=rate,
+            batch_size=batch_size,
+            cost=float,
+            joined=lambda engine: engine.joined(processes),
+        )
 
     return Method(engine_for(1.0 if rate is None else rate, batch_size, epochs), epochs, choice, tuned)
 

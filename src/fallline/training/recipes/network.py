@@ -44,7 +44,7 @@ _HIDDEN = (128, 64)
 # Rows that an update sees, and updates of an epoch at the least, where there are few rows.
 _BATCH, _SMALLEST_BATCH, _BATCHES_AN_EPOCH = 128, 32, 32
 # Visits to rows, passes and updates: what was enough on the tables of `docs/tables.md`.
-_VISITS, _FEWEST, _MANY, _MOST, _UPDATES = 4_000_000, 5, 20, 200, 2000
+_VISITS, _FEWEST, _MANY, _MOST, _UPDATES = 4_000_000, 5, 10, 200, 2000
 # Groups of fewer features stay as they are: an embedding would hardly be smaller.
 _EMBEDDED = 5
 _SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}

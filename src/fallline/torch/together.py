@@ -1,0 +1,38 @@
+"""What `fit` does where many processes train together: all have the same rows, which the first on a machine reads first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from fallline.data.preparing_together import budget_together
+from fallline.engines.module.together import require_same_rows
+from fallline.parallel.agreeing import together
+from fallline.parallel.alone import Alone
+from fallline.torch.sources.kinds import kind_of
+
+__all__ = ["in_turn", "reading_alike", "require_alike"]
+
+Value = TypeVar("Value")
+
+
+def in_turn(processes: Alone, function: Callable[[], Value]) -> Value:
+    """What a function gives, which the first process of a machine calls first: what it caches, the others find.
+
+    What it raises on one process, all raise.
+    """
+    first = together(processes, lambda: None if processes.local_rank else [function()])
+    return together(processes, function if first is None else lambda: first[0])
+
+
+def reading_alike(processes: Alone, data: Any, target: Any, reading: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How to read, the same on all processes: of files, the memory to use decides which rows are shuffled together."""
+    if processes.size == 1 or together(processes, lambda: kind_of(data, target)) != "table":
+        return reading
+    return {**reading, "memory": budget_together(reading.get("memory"), processes).total}
+
+
+def require_alike(processes: Alone, source: Any, data: Any, target: Any) -> None:
+    """Raise `InputError`, on all processes, if they have different rows; each may have a DataLoader of its own."""
+    if processes.size > 1 and kind_of(data, target) != "DataLoader":
+        require_same_rows(processes, source)
