@@ -225,6 +225,17 @@ def test_optimizers_by_name(frame, optimizer):
     assert losses[-1] < losses[0]
 
 
+def test_many_categories_train(frame):
+    """Rows of so many features that they come to the network sparse; a rate is found on them, too."""
+    rng = np.random.default_rng(0)
+    place = rng.integers(0, 600, 6000)
+    data = pd.DataFrame({"place": [f"p{p}" for p in place], "y": rng.normal(size=600)[place]})
+    settings = QUICK | {"learning_rate": "auto", "epochs": 4, "validation": 0.2}
+    model = fallline.train(data, "y", **settings)
+    assert model.encoder.n_columns > 512
+    assert model.summary["validation"]["r2"] > 0.5
+
+
 def test_a_rate_is_found(frame):
     """By short runs, the same each time; a rate that is far too high begins anew with a tenth."""
     data = _only(frame, "three")

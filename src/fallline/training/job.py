@@ -150,7 +150,7 @@ def train(
         of fewer than 4,096 rows less, down to 32.
     epochs : int, optional
         Passes over the rows; by default, in descent as many as make four million visits to rows, from 5 to 100; otherwise as many
-        as the optimum takes, but no more than 100. Of networks by default from 5 to 20, and more where there are few rows, up to
+        as the optimum takes, but no more than 100. Of networks by default from 5 to 10, and more where there are few rows, up to
         200, so that there are 2,000 updates.
     validation : float, path or table, optional
         A fraction of the rows to hold out, or other data, target included, to measure on after every epoch and at the end.
