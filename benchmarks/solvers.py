@@ -36,7 +36,7 @@ from unittest import mock
 import numpy as np
 from scipy.optimize import minimize
 
-import fallline.estimators.base
+import fallline.tuning.methods
 import problems
 from fallline import SGDClassifier, SGDRegressor
 from fallline.loop import train
@@ -124,7 +124,7 @@ def watched(monitor, fine=True):
         monitor.before = time.perf_counter()
         return train((_FineRun if fine else Run)(**vars(run)), [monitor, *monitors])
 
-    return mock.patch.object(fallline.estimators.base, "train", loop)
+    return mock.patch.object(fallline.tuning.methods, "train", loop)
 
 
 def estimator(problem, **settings):
