@@ -690,6 +690,21 @@ def test_16_bits_come_to_about_the_same():
     assert state.history[-1]["loss"] == pytest.approx(wanted.history[-1]["loss"], rel=0.02)
 
 
+def test_modules_are_compiled(monkeypatch):
+    """What is trained goes through `torch.compile`, to the same weights; the module itself is the one that was given."""
+    compiled = []
+
+    def compile_without_compiler(module, mode=None):
+        compiled.append(mode)
+        return torch._dynamo.optimize("eager")(module)
+
+    monkeypatch.setattr(torch, "compile", compile_without_compiler)
+    module, _, _ = trained("cross_entropy", CLASS, compile=True)
+    usual, _, _ = trained("cross_entropy", CLASS)
+    assert compiled == [None]
+    torch.testing.assert_close(parameters(module), parameters(usual), rtol=1e-6, atol=1e-6)
+
+
 def test_small_networks_are_trained_by_one_thread(monkeypatch):
     """Where an update is over before a second thread wakes up there is one, whatever else the program uses."""
     seen = []

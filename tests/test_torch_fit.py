@@ -233,6 +233,24 @@ def test_time_limits_and_monitors_of_the_users_own():
     assert len(fit(network(), epochs=10, monitors=[Enough()])) == 3
 
 
+@pytest.mark.parametrize("batch_size", [32, "full"])
+def test_slow_modules_are_asked_often(batch_size):
+    """A limit of time holds where an epoch takes for ever, in the middle of a batch too if that is all the rows."""
+
+    class Slow(nn.Linear):
+        def forward(self, x):
+            time.sleep(0.02)
+            return super().forward(x)
+
+    module = Slow(10, 3)
+    X = torch.zeros(10**6, 10)
+    began = time.monotonic()
+    data = (X, torch.zeros(10**6, dtype=torch.int64))
+    history = fit(module, data, batch_size=batch_size, micro_batch=32, time_limit=0.2)
+    assert history.stop.reason == "time_limit"
+    assert time.monotonic() - began < 20
+
+
 def test_ctrl_c_keeps_what_was_learnt():
     """An interrupted training ends with a warning that says where, and the module as trained so far."""
 

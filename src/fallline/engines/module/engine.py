@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -36,8 +38,10 @@ __all__ = ["ModuleEngine"]
 
 # With "auto", micro-batches begin no larger than this: on the processor, memory that does not suffice ends the program.
 _MOST_ROWS = 2**15
-# A block has as many updates as come to about so many rows, so that monitors are asked often, and calls cost nothing.
+# A block has at most as many updates as come to about so many rows, and take so many seconds: monitors are asked often, and calls
+# cost nothing.
 _BLOCK_ROWS = 4096
+_BLOCK_SECONDS = 0.1
 
 
 class ModuleEngine(Replicated):
@@ -145,6 +149,8 @@ class ModuleEngine(Replicated):
             module, self.objective, self.device, precision, self._threads, max(self.batch_size, 1024)
         )
         self._failed = "not finite"
+        # Seconds that a row took lately; as long as nothing is known, blocks are as small as can be.
+        self._pace = math.inf
         self._met = False
 
     def joined(self, processes: Alone) -> ModuleEngine:
@@ -185,8 +191,15 @@ class ModuleEngine(Replicated):
             spread(self._gradient.processes, self.module)
 
     def block_rows(self, state: State, source: TrainingSource) -> int:
-        """See `Engine.block_rows`: whole batches."""
-        return max(1, _BLOCK_ROWS // self.batch_size) * self.batch_size - state.pending
+        """See `Engine.block_rows`: whole batches; or of large ones, which take long, whole micro-batches."""
+        rows = _BLOCK_ROWS
+        if self._gradient.processes.size == 1:
+            # Where blocks end changes nothing, so that it may depend on the clock; many processes have to agree on it.
+            rows = min(rows, int(_BLOCK_SECONDS / self._pace))
+            if rows < self.batch_size and not self._updates.whole_batches:
+                micro = int(state.memory.clock[2])
+                return min(max(1, rows // micro) * micro, self.batch_size - state.pending)
+        return max(1, rows // self.batch_size) * self.batch_size - state.pending
 
     def rows_left(self, updates: int, state: State) -> int:
         """See `Engine.rows_left`."""
@@ -212,7 +225,7 @@ class ModuleEngine(Replicated):
         """See `Engine.sweep`."""
         memory = state.memory
         rates.before_epoch(memory, state.epoch, state.history[-1] if state.history else {})
-        tally, processes = Tally(state.rate_factor), self._gradient.processes
+        tally, processes, began = Tally(state.rate_factor), self._gradient.processes, time.perf_counter()
         if processes.size > 1:
             memory.random = devices.seeded(seed_of(self.seed, processes.rank, state.updates), self.device)
         with self._training(memory):
@@ -224,7 +237,9 @@ class ModuleEngine(Replicated):
                 rows = self._sweep_together(block, memory, tally, last)
         if processes.size > 1:
             level_buffers(processes, self.module)
-        return self._sums(memory, tally, state.loss_sum, rows, last)
+        sums = self._sums(memory, tally, state.loss_sum, rows, last)
+        self._pace = max((time.perf_counter() - began) / rows, 1e-9) if rows else self._pace
+        return sums
 
     def _sweep(self, block, memory, tally, last):
         """All micro-batches that the block completes; what is left of rows is carried over to the next."""
