@@ -194,6 +194,7 @@ def test_what_the_network_is_is_said(frame):
     assert told["parameters"] == sum(p.numel() for p in model.scorer.module.parameters())
     assert told["arguments"]["hidden"] == [16]
     assert any("BatchNorm" in layer for layer in told["layers"])
+    assert told["layers"][0] == "tables.0: 'place', 30 features -> 15 numbers"
     report = model.report()
     assert f"{told['parameters']:,} parameters" in report
     assert "1 embedding" in report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -112,9 +112,16 @@ class NetworkScorer:
         return cls(_filled(MLP(**network.arguments, seed=BLANK), own, "mlp"), network)
 
 
-def described(model: str, module: Any, features: int, outputs: int) -> Described:
-    """A module in plain values."""
-    layers = [f"{name}: {part}" for name, part in module.named_modules() if name and not [*part.children()]]
+def described(
+    model: str, module: Any, features: int, outputs: int, embedded: Sequence[str] = ()
+) -> Described:
+    """A module in plain values; `embedded` are the columns of a perceptron's embeddings."""
+    parts = [(name, part) for name, part in module.named_modules() if name and not [*part.children()]]
+    layers = [
+        f"tables.{place}: {column!r}, {len(table)} features -> {table.shape[1]} numbers"
+        for place, (column, table) in enumerate(zip(embedded, module.tables if embedded else (), strict=True))
+    ]
+    layers += [f"{name}: {part}" for name, part in parts if not (embedded and name == "tables")]
     trained = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
     arguments = _mlp_arguments(module) if model == "mlp" else {"features": features, "outputs": outputs}
     return Described(model, arguments, layers, trained)

@@ -80,11 +80,11 @@ class Layout:
         return self.entries * _INDEX_AND_VALUE + _POINTER < self.n_columns * _NUMBER
 
     @property
-    def groups(self) -> list[tuple[int, int]]:
-        """The first feature of each group, and the one after its last: of them, a row has one at most that is 1, and no other."""
+    def groups(self) -> list[tuple[str, int, int]]:
+        """Of each group its column, its first feature and the one after its last: of them, one at most is not 0, and is 1."""
         return [
-            (int(first), int(first) + len(names))
-            for first, (_, names) in zip(self.firsts, self._groups, strict=True)
+            (column.name, int(first), int(first) + len(names))
+            for first, (column, names) in zip(self.firsts, self._groups, strict=True)
         ]
 
     @property

@@ -91,7 +91,8 @@ class NetworkRecipe(NamedTuple):
 
         outputs = n_outputs(encoder)
         module = self._module(encoder, outputs, seed)
-        network = described(self._name(), module, encoder.n_columns, outputs)
+        names = [name for name, _, _ in _embedded(encoder)] if self._is_mlp else []
+        network = described(self._name(), module, encoder.n_columns, outputs, names)
         rows_in_all = source.n_rows
         method = rated(
             self._engine_for(module, _objective(loss, outputs), rows_in_all, seed),
@@ -177,7 +178,7 @@ class NetworkRecipe(NamedTuple):
         if self._is_mlp:
             from fallline.networks.mlp import MLP
 
-            groups = [(start, stop) for start, stop in encoder.layout.groups if stop - start >= _EMBEDDED]
+            groups = [(start, stop) for _, start, stop in _embedded(encoder)]
             return MLP(encoder.n_columns, outputs, **self._mlp_arguments(), groups=groups, seed=seed % 2**32)
         module = build(self._factory(), self._name(), encoder, outputs, seed)
         require_shape(module, encoder.n_columns, outputs, self._name())
@@ -241,6 +242,11 @@ class NetworkRecipe(NamedTuple):
         passes = min(max(math.ceil(_VISITS / rows), _FEWEST), _MANY)
         updates = math.ceil(rows / self._batch_size_for(rows))
         return min(max(passes, math.ceil(_UPDATES / updates)), _MOST)
+
+
+def _embedded(encoder):
+    """The groups of features that go through embeddings."""
+    return [group for group in encoder.layout.groups if group[2] - group[1] >= _EMBEDDED]
 
 
 def _optimizer(optimizer):
