@@ -138,7 +138,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     >>> from sklearn.datasets import load_digits
     >>> from fallline import MLPClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> model = MLPClassifier(max_iter=60, random_state=0, tol=1e-2).fit(X[:1500] / 16, y[:1500])
+    >>> model = MLPClassifier(learning_rate_init=0.01, tol=1e-3, random_state=0).fit(X[:1500] / 16, y[:1500])
     >>> model.score(X[1500:] / 16, y[1500:]) > 0.9
     True
     """
