@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 import module_rivals
 from measuring import table
@@ -79,5 +80,6 @@ if __name__ == "__main__":
     parser.add_argument("--busy", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    threadpool_limits(given.threads)
     for problem in given.problem or PROBLEMS:
         compare(problem, given.rounds, given.rows, time.process_time if given.busy else time.perf_counter)
