@@ -422,6 +422,10 @@ def test_data_are_checked():
         MLPClassifier(**SMALL).fit(IRIS_X, np.column_stack([IRIS.target, IRIS.target]))
     with pytest.raises(TargetError, match="loss='poisson' takes counts"):
         MLPRegressor(**SMALL, loss="poisson").fit(IRIS_X, IRIS.target - 1)
+    with pytest.raises(InputError, match="'place' holds no value"):
+        MLPRegressor(**SMALL).fit(FRAME.assign(place=pd.Series([None] * _ROWS, dtype="str")), _Y)
+    with pytest.raises(InputError, match="mixes text with other values"):
+        MLPRegressor(**SMALL).fit(pd.DataFrame({"mixed": ["text"] * 1001 + [3]}), np.ones(1002))
     with pytest.raises(InputError, match="do not hold numbers"):
         MLPRegressor(**SMALL, embeddings=None).fit(FRAME, _Y)
     with pytest.raises(ParameterError, match="partial_fit does not support early_stopping"):

@@ -13,13 +13,15 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from fallline.data.arrays import as_matrix
-from fallline.errors import InputError, ParameterError
+from fallline.errors import InputError, NotNumbersError, ParameterError
 from fallline.names import did_you_mean
 from fallline.settings import integer, is_auto
 
 __all__ = ["Columns", "read_columns"]
 
 _INDEX_AND_VALUE = 8
+# Values of a column of Python objects that are looked at.
+_LOOK = 1000
 
 
 @dataclass(frozen=True)
@@ -60,21 +62,20 @@ class Columns:
         InputError
             If a column is missing, or what should be a number is none.
         """
-        found = [str(name) for name, _ in _columns(X)]
-        absent = [name for name in self.names if name not in found]
+        places = {name: place for place, (name, _) in enumerate(_kinds(X))}
+        absent = [name for name in self.names if name not in places]
         if absent:
             raise InputError(
-                f"The model was trained with a column {absent[0]!r}, which is not there. The columns are {', '.join(found)}. "
+                f"The model was trained with a column {absent[0]!r}, which is not there. The columns are {', '.join(places)}. "
                 "Pass all columns that it was trained with."
             )
-        by_name = {str(name): column for name, column in _columns(X)}
         rest = [name for name in self.names if name not in self.categories]
         numbers = as_matrix(_part(X, rest), dtype) if rest else np.empty((len(X), 0), dtype or np.float64)
-        places = [
-            _places(by_name[name], values, start)
+        ones = [
+            _ones(_column(X, places[name]), values, start)
             for (name, values), (start, *_) in zip(self.categories.items(), self.groups, strict=True)
         ]
-        return _side_by_side(numbers, places, self.groups[-1][1])
+        return _side_by_side(numbers, ones, self.groups[-1][1])
 
 
 def read_columns(X: Any, embeddings: Any) -> Columns | None:
@@ -90,23 +91,30 @@ def read_columns(X: Any, embeddings: Any) -> Columns | None:
     ------
     ParameterError
         If `embeddings` is none of these, or names a column that there is not.
+    InputError
+        If a column of categories has none.
     """
     sizes = _sizes(embeddings)
-    frame = _columns(X)
-    if embeddings is None or (not frame and not isinstance(embeddings, Mapping)):
+    kinds = _kinds(X)
+    if embeddings is None or (not kinds and not isinstance(embeddings, Mapping)):
         return None
-    names = [str(name) for name, _ in frame]
+    names = [name for name, _ in kinds]
     for name in sizes if isinstance(embeddings, Mapping) else ():
         if name not in names:
             raise ParameterError(
                 f"embeddings names a column {name!r}, which X does not have.{did_you_mean(name, names)} Name columns of a data "
                 "frame."
             )
-    chosen = {str(name): column for name, column in frame if str(name) in sizes or _is_category(column)}
+    chosen = [
+        place for place, (name, kind) in enumerate(kinds) if name in sizes or _is_category(X, place, kind)
+    ]
     if not chosen:
         return None
-    categories = {name: _distinct(column) for name, column in chosen.items()}
-    given = sizes if isinstance(embeddings, Mapping) else dict.fromkeys(chosen, embeddings)
+    categories = {names[place]: _distinct(_column(X, place)) for place in chosen}
+    empty = [name for name, values in categories.items() if len(values) == 0]
+    if empty:
+        raise InputError(f"The column {empty[0]!r} holds no value in any row. Leave it out.")
+    given = sizes if isinstance(embeddings, Mapping) else dict.fromkeys(categories, embeddings)
     return Columns(categories, {} if is_auto(embeddings) else dict(given), names)
 
 
@@ -124,15 +132,22 @@ def _sizes(embeddings):
     )
 
 
-def _columns(X):
-    """Names and columns of a data frame or table; nothing for anything else."""
+def _kinds(X):
+    """Names and types of the columns of a data frame or table; nothing for anything else."""
     if hasattr(X, "column_names"):
-        return list(zip(X.column_names, X.columns, strict=True))
+        return [(field.name, field.type) for field in X.schema]
     if hasattr(X, "get_columns"):
-        return list(zip(X.columns, X.get_columns(), strict=True))
+        return [(name, str(kind)) for name, kind in zip(X.columns, X.dtypes, strict=True)]
     if hasattr(X, "iloc") and hasattr(X, "columns"):
-        return [(name, X.iloc[:, place]) for place, name in enumerate(X.columns)]
+        return [(str(name), str(kind)) for name, kind in zip(X.columns, X.dtypes, strict=True)]
     return []
+
+
+def _column(X, place):
+    """One column of a data frame or table."""
+    if hasattr(X, "column_names"):
+        return X.column(place)
+    return X.get_columns()[place] if hasattr(X, "get_columns") else X.iloc[:, place]
 
 
 def _part(X, names):
@@ -140,30 +155,27 @@ def _part(X, names):
     return X.select(names) if hasattr(X, "column_names") or hasattr(X, "get_columns") else X[names]
 
 
-def _is_category(column):
+def _is_category(X, place, kind):
     """Whether a column holds categories or text; what is neither that nor numbers is for others to refuse."""
-    kind = str(getattr(column, "dtype", getattr(column, "type", "")))
+    if isinstance(kind, pa.DataType):
+        is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+        return is_text or pa.types.is_dictionary(kind)
     if kind == "object":
-        return pa.types.is_string(pa.array(column[:1000].dropna(), from_pandas=True).type)
-    begins = (
-        "category",
-        "str",
-        "String",
-        "Categorical",
-        "Enum",
-        "string",
-        "large_string",
-        "dictionary",
-        "Utf8",
-    )
-    return kind.startswith(begins)
+        looked_at = _column(X, place).dropna()[:_LOOK]
+        return len(looked_at) > 0 and all(isinstance(value, str) for value in looked_at)
+    return kind in ("category", "str") or kind.startswith(("string", "String", "Categorical", "Enum"))
 
 
 def _as_text(column):
     """Values as an Arrow array without dictionaries; numbers and text keep their kinds."""
     array = column.to_arrow() if hasattr(column, "to_arrow") else column
     if not isinstance(array, (pa.Array, pa.ChunkedArray)):
-        array = pa.array(array, from_pandas=True)
+        try:
+            array = pa.array(array, from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise NotNumbersError(
+                f"A column mixes text with other values ({error}). Make it all text, e.g. with .astype(str), or all numbers."
+            ) from error
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     if isinstance(array, pa.ChunkedArray):
@@ -181,7 +193,7 @@ def _distinct(column):
     return values.take(pc.sort_indices(values)) if len(values) else values
 
 
-def _places(column, values, start):
+def _ones(column, values, start):
     """For each row the one-hot column of its category; -1 where it is missing or unknown."""
     array = _as_text(column)
     if array.type != values.type:
@@ -189,11 +201,8 @@ def _places(column, values, start):
             array = array.cast(values.type)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             array = pa.nulls(len(array), values.type)
-    found = pc.index_in(array, value_set=values)
-    places = pc.fill_null(found, -1).to_numpy(zero_copy_only=False)
-    known = places >= 0
-    # A null is in no set, but would be found in one that held it; sets here hold none.
-    return np.where(known, places + start, -1)
+    places = pc.fill_null(pc.index_in(array, value_set=values), -1).to_numpy(zero_copy_only=False)
+    return np.where(places >= 0, places + start, -1)
 
 
 def _side_by_side(numbers, places, width):
