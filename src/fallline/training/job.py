@@ -85,8 +85,8 @@ def train(
     """Train a linear model or a network on data of any size and any kind of columns.
 
     Numbers are standardised, categories become columns of zeros and ones, dates are taken apart, missing values are filled in
-    and flagged; see the guide on encoding. Files are read once to learn what their columns hold and once to encode them; encoded
-    rows are kept in a cache, so that later epochs and later runs read no file again.
+    and flagged; see the guide on encoding. Files are read once to learn what their columns hold, and once more to encode them
+    where that does not fit in memory; encoded rows are kept in a cache, so that later epochs and later runs read no file again.
 
     Parameters
     ----------
