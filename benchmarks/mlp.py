@@ -46,7 +46,9 @@ class Estimator:
     """An estimator with scikit-learn's interface, epoch by epoch."""
 
     def __init__(self, kind, hidden, batch_size, seed):
-        self.model = kind(hidden_layer_sizes=(hidden,), batch_size=batch_size, random_state=seed)
+        # With an integer, scikit-learn's partial_fit would visit the rows in the same order in every epoch.
+        generator = np.random.RandomState(seed)
+        self.model = kind(hidden_layer_sizes=(hidden,), batch_size=batch_size, random_state=generator)
 
     def epoch(self, X, y):
         """One pass."""
