@@ -15,6 +15,7 @@ from torch import nn  # noqa: E402
 from torch.optim import lr_scheduler  # noqa: E402
 
 from fallline.data.order import Order  # noqa: E402
+from fallline.engines.module.blocks import LoadedBatch  # noqa: E402
 from fallline.engines.module.dense import DenseNetwork  # noqa: E402
 from fallline.engines.module.engine import ModuleEngine  # noqa: E402
 from fallline.engines.module.evaluating import predict  # noqa: E402
@@ -832,6 +833,35 @@ def test_settings_that_cannot_be_used(settings, words):
     settings = {"module": network()} | settings
     with pytest.raises(ParameterError, match=words):
         ModuleEngine(loss="cross_entropy", **settings)
+
+
+def test_targets_are_asked_for():
+    """A loss that compares has to be given something to compare with."""
+    for loss in ("mse", "cross_entropy", "squared_error"):
+        with pytest.raises(InputError, match="no targets"):
+            trained(loss, None)
+
+
+def test_errors_of_modules_and_losses_tell_the_batch():
+    """What a module or a loss raises says which shapes and types it was given."""
+    for loss, target in (("mse", NUMBERS), ("cross_entropy", CLASS + 3)):
+        inputs = X[:, :6] if loss == "mse" else X
+        with pytest.raises((RuntimeError, IndexError)) as caught:
+            trained(loss, target, inputs=inputs)
+        shape = (64, inputs.shape[1])
+        assert f"inputs of shape {shape} and dtype float32; targets of shape (64" in caught.value.__notes__[0]
+
+
+def test_loaded_batches_are_not_divided():
+    """Micro-batches of what a loader made are refused, for where its rows lie is not known; by default they are whole."""
+    engine = ModuleEngine(network(), "cross_entropy", batch_size=32, micro_batch=8)
+    with pytest.raises(ParameterError, match="micro_batch=8"):
+        engine.sweep(LoadedBatch(X[:32], CLASS[:32], None, 32), engine.start(), last=False)
+    module = Fits(17)
+    engine = ModuleEngine(module, "cross_entropy", batch_size=32)
+    with pytest.raises(torch.OutOfMemoryError):
+        engine.sweep(LoadedBatch(X[:32], CLASS[:32], None, 32), engine.start(), last=False)
+    assert module.seen == [32]
 
 
 def test_an_optimizer_with_its_own_rate():

@@ -124,7 +124,7 @@ class ModuleEngine(Replicated):
         self.loss = loss
         self.objective: Objective = make_objective(loss)
         self.batch_size = integer("batch_size", batch_size)
-        auto = is_auto(micro_batch)
+        self._auto = auto = is_auto(micro_batch)
         self.micro_batch = min(self.batch_size, _MOST_ROWS if auto else integer("micro_batch", micro_batch))
         self.device = devices.find_device(device)
         devices.autocast(self.device, precision)
@@ -288,6 +288,11 @@ class ModuleEngine(Replicated):
 
     def _sweep_loaded(self, batch, memory, tally):
         """One update of a batch as it was loaded, which cannot be divided."""
+        if not self._auto and self.micro_batch < min(batch.n_rows, self.batch_size):
+            raise ParameterError(
+                f"micro_batch={self.micro_batch}, but batches of a Dataset or DataLoader are taken as they come: where their "
+                "rows lie is not known. Lower the batch size, or give tensors or arrays."
+            )
         memory.clock[0], memory.clock[2], tally.last = batch.n_rows, batch.n_rows, True
         devices.require_on(self.device, batch.inputs, "inputs")
         self._updates.learn(memory, loaded(batch, self.device), tally, complete=True)

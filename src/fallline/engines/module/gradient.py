@@ -144,15 +144,22 @@ class Gradient:
 
     def _outputs_to(self, measure, piece):
         """What the objective makes of the module's outputs."""
-        if self._precision == "float32":
-            outputs = call(self._module, piece.inputs)
-        else:
-            with devices.autocast(self._device, self._precision):
+        try:
+            if self._precision == "float32":
                 outputs = call(self._module, piece.inputs)
-            outputs = mapped(lambda t: t.float() if t.is_floating_point() else t, outputs)
-        if not self._looked:
-            self._look(outputs, piece)
-        return measure(outputs, piece.targets, piece.weight, piece.rows)
+            else:
+                with devices.autocast(self._device, self._precision):
+                    outputs = call(self._module, piece.inputs)
+                outputs = mapped(lambda t: t.float() if t.is_floating_point() else t, outputs)
+            if not self._looked:
+                self._look(outputs, piece)
+            return measure(outputs, piece.targets, piece.weight, piece.rows)
+        except Exception as error:
+            error.add_note(
+                f"This was while training on {piece.rows} rows: {_described('inputs', piece.inputs)}; "
+                f"{_described('targets', piece.targets)}."
+            )
+            raise
 
     @torch.no_grad()
     def _look(self, outputs, piece):
@@ -184,6 +191,15 @@ class Gradient:
         self.clear()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _described(name, values):
+    """Shapes and types of all tensors."""
+    found = [
+        f"{place} of shape {tuple(tensor.shape)} and dtype {str(tensor.dtype).removeprefix('torch.')}"
+        for place, tensor in leaves(values, name)
+    ]
+    return ", ".join(found) or f"no {name}"
 
 
 def _sums(before, found):

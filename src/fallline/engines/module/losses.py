@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fallline.engines.module.named import rows_loss
 from fallline.engines.module.shapes import require_same, watched
-from fallline.errors import ParameterError
+from fallline.errors import InputError, ParameterError
 from fallline.names import did_you_mean
 from fallline.objective.losses import LOSSES
 
@@ -97,6 +97,7 @@ class PerRow(Objective):
 
     def first(self, outputs: Any, targets: Any, weight: Tensor | None, rows: int) -> None:
         """See `Objective.first`."""
+        _require_targets(targets)
         values = watched(self.function, outputs, targets)
         if not isinstance(values, Tensor) or values.shape != (rows,):
             raise ParameterError(
@@ -166,6 +167,7 @@ class _Elementwise(Objective):
         return value, _aten.mse_loss_backward.default(torch.ones_like(value), outputs, targets, _MEAN)
 
     def first(self, outputs, targets, weight, rows):
+        _require_targets(targets)
         if self.same_shape:
             require_same(outputs, targets)
         for loss in (self.loss, self.single):
@@ -208,6 +210,7 @@ class _Counted(Objective):
         return value, _aten._log_softmax_backward_data.default(by_logs, logs, 1, outputs.dtype)
 
     def first(self, outputs, targets, weight, rows):
+        _require_targets(targets)
         for loss in (self.loss, self.single):
             loss.to(outputs.device)
         super().first(outputs, targets, weight, rows)
@@ -283,6 +286,14 @@ def _named(name):
         f"loss={name!r} is not one of {', '.join(map(repr, names))}.{did_you_mean(name, names)} Or give a loss of torch.nn, or a "
         "function of outputs and targets."
     )
+
+
+def _require_targets(targets):
+    if targets is None:
+        raise InputError(
+            "There are no targets to compare the outputs with. Give (X, y), or target=; or loss=None, if the module gives its "
+            "loss itself."
+        )
 
 
 def _described(value):
