@@ -28,9 +28,12 @@ class Engine:
     ----------
     loss : NamedTuple or callable
         What is to fall.
+    ease : float
+        How many visits to rows cost as much as one by a small model; at most 1.
     """
 
     loss: Any
+    ease: float = 1.0
 
     def require(self, state: State, source: TrainingSource) -> None:
         """Raise `StateError` if a state is not one of this engine's, on data like these."""

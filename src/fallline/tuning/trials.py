@@ -33,9 +33,9 @@ _JUDGED, _JUDGED_SHARE, _JUDGINGS = 2048, 0.25, 64
 _SHARE, _FEW_VISITS = 1 / 20, 2**16
 
 
-def most_visits(visits: int) -> int:
-    """How many visits to rows a search may take before a run of so many."""
-    return max(int(visits * _SHARE), _FEW_VISITS)
+def most_visits(visits: int, few: int = _FEW_VISITS) -> int:
+    """How many visits to rows a search may take before a run of so many; `few` take no time worth mentioning."""
+    return max(int(visits * _SHARE), few)
 
 
 class EngineFor(Protocol):
@@ -158,8 +158,8 @@ class Trials:
 
     def __init__(self, engine_for: EngineFor, state: State, source: TrainingSource, seed: int, visits: int):
         self.engine_for = engine_for
-        self.budget = most_visits(visits)
         first = engine_for(1.0, 1, 1).replica()
+        self.budget = most_visits(visits, int(_FEW_VISITS * first.ease))
         self._state, self._rows = state, drawn(first, source, seed, self.budget)
         n = self._rows.n_rows
         self.judged = min(n, _JUDGED, self.budget // _JUDGINGS)

@@ -19,6 +19,10 @@ from fallline.state import SavedMemory, State
 __all__ = ["Replicated"]
 
 
+# Weights of a module that still is a small one.
+_SMALL = 200_000
+
+
 class Replicated(Engine):
     """An engine of a module of which there can be copies.
 
@@ -33,6 +37,11 @@ class Replicated(Engine):
     module: torch.nn.Module
     optimizer: torch.optim.Optimizer
     settings: dict[str, Any]
+
+    @property
+    def ease(self) -> float:  # type: ignore[override]
+        """See `Engine`: it falls with the number of weights, each of which an update moves."""
+        return min(1.0, _SMALL / sum(weight.numel() for weight in self.module.parameters()))
 
     @classmethod
     def of(cls, module: torch.nn.Module, **settings: Any) -> Replicated:

@@ -45,6 +45,8 @@ _HIDDEN = (128, 64)
 _BATCH, _SMALLEST_BATCH, _BATCHES_AN_EPOCH = 128, 32, 32
 # Visits to rows, passes and updates: what was enough on the tables of `docs/tables.md`.
 _VISITS, _FEWEST, _MANY, _MOST, _UPDATES = 4_000_000, 5, 10, 200, 2000
+# Weights that all updates together may move: with some ten thousand words, an update moves millions of them.
+_MOVES = 5_000_000_000
 # Groups of fewer features stay as they are: an embedding would hardly be smaller.
 _EMBEDDED = 5
 _SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
@@ -96,7 +98,7 @@ class NetworkRecipe(NamedTuple):
         rows_in_all = source.n_rows
         method = rated(
             self._engine_for(module, _objective(loss, outputs), rows_in_all, seed),
-            self._epochs_for(rows_in_all),
+            self._epochs_for(rows_in_all, module),
             _CHOICE,
             self._rate(),
             self._batch_size_for(rows_in_all),
@@ -194,7 +196,7 @@ class NetworkRecipe(NamedTuple):
         choose("penalty", self.penalty or "none", ("l2", "none"))
         alpha = self._alpha_for(rows) if self.penalty == "l2" else 0.0
         heavy = [weight for weight in module.parameters() if weight.requires_grad and weight.ndim > 1]
-        epochs = self._epochs_for(rows)
+        epochs = self._epochs_for(rows, module)
 
         def engine(rate, batch_size, updates):
             given = {**_SCHEDULE_PARAMETERS, "alpha": alpha, "eta0": rate}
@@ -235,13 +237,14 @@ class NetworkRecipe(NamedTuple):
             return rows_per_batch(self.batch_size, rows)
         return min(rows, _BATCH, max(_SMALLEST_BATCH, 2 ** int(math.log2(max(rows // _BATCHES_AN_EPOCH, 1)))))
 
-    def _epochs_for(self, rows):
-        """Passes over so many rows: of few rows more, so that there are updates enough."""
+    def _epochs_for(self, rows, module):
+        """Passes over so many rows: of few rows more, so that there are updates enough; but not more than take long."""
         if self.epochs is not None:
             return integer("epochs", self.epochs)
         passes = min(max(math.ceil(_VISITS / rows), _FEWEST), _MANY)
         updates = math.ceil(rows / self._batch_size_for(rows))
-        return min(max(passes, math.ceil(_UPDATES / updates)), _MOST)
+        affordable = _MOVES / sum(weight.numel() for weight in module.parameters()) / updates
+        return max(_FEWEST, min(max(passes, math.ceil(_UPDATES / updates)), _MOST, math.ceil(affordable)))
 
 
 def _embedded(encoder):
