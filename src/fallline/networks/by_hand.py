@@ -18,8 +18,8 @@ from torch.autograd.function import once_differentiable
 
 __all__ = ["IN_PLACE", "DenseLayers", "backward", "forward"]
 
-# From so many multiplications on, oneDNN's kernels make up for what calling them costs. Measured on an AMD processor (Zen 5): there
-# products by MKL, which are PyTorch's own, take twice as long.
+# From so many multiplications on, oneDNN's kernels make up for what calling them costs. Measured on an AMD processor (Zen 5), on
+# which products by MKL, PyTorch's own, take twice as long.
 _LARGE = 1_000_000
 
 

@@ -113,11 +113,12 @@ class MLP(nn.Module):
         widths = [self._width(), *hidden, outputs]
         self.layers = nn.ModuleList()
         for inputs, units in itertools.pairwise(widths):
-            layer = nn.utils.skip_init(nn.Linear, inputs, units, dtype=dtype)
+            layer = Dense(inputs, units, dtype=dtype)
             bound = math.sqrt(factor / (inputs + units))
-            with torch.no_grad():
-                layer.weight.copy_(draw(bound, (inputs, units), dtype).T)
-                layer.bias.copy_(draw(bound, (units,), dtype))
+            if seed is not BLANK:
+                with torch.no_grad():
+                    layer.weight.copy_(draw(bound, (inputs, units), dtype).T)
+                    layer.bias.copy_(draw(bound, (units,), dtype))
             self.layers.append(layer)
         self.norms = nn.ModuleList(BatchNorm(units, dtype=dtype) for units in hidden if batch_norm)
 
@@ -181,6 +182,13 @@ class MLP(nn.Module):
         return [(a, b) for a, b in zip(stops, starts, strict=True) if a < b]
 
 
+class Dense(nn.Linear):
+    """A layer that leaves it to others to choose its first weights."""
+
+    def reset_parameters(self) -> None:
+        """Do nothing."""
+
+
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation that lets a batch of a single row pass, by the means and variances met so far."""
 
@@ -210,14 +218,7 @@ def _through(h, activation, layers):
     )
 
 
-class _Nothing:
-    """Draws nothing."""
-
-    def uniform(self, _low, _high, shape):
-        return np.empty(shape)
-
-
-BLANK = _Nothing()
+BLANK = object()
 """The seed of a network whose weights are to be replaced."""
 
 
@@ -228,6 +229,8 @@ def _uniform(seed):
     generator = np.random.RandomState(seed % 2**32) if isinstance(seed, (int, np.integer)) else seed
 
     def draw(bound, shape, dtype):
+        if seed is BLANK:
+            return torch.empty(shape, dtype=dtype)
         return torch.from_numpy(np.asarray(generator.uniform(-bound, bound, shape))).to(
             dtype or torch.float32
         )

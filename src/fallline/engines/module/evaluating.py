@@ -154,7 +154,7 @@ def predict(module: torch.nn.Module, source: TrainingSource, *, device: Any = No
         place = devices.find_device(device)
         module.to(place)
     found = []
-    with evaluating(module), devices.using(devices.threads(module, rows)):
+    with evaluating(module), devices.using(devices.threads(module, min(rows, source.n_rows))):
         for _, parts in pieces(source, place, rows):
             found += [mapped(_fetched, call(module, part.inputs)) for part in parts]
     return joined(found)
