@@ -63,6 +63,7 @@ def _of_group() -> Alone:
         from fallline.parallel.processes import Processes
 
         _found.update(group=dist.group.WORLD, processes=Processes())
+        atexit.register(_leave)
     return _found["processes"]
 
 
@@ -89,7 +90,7 @@ def _join(place: Place) -> None:
             f"Process {place.rank} of {place.size}, as {place.told_by} tells, does not meet the others at "
             f"{place.address}:{place.port} ({reason}). See that all are started, and that they reach each other there."
         ) from error
-    atexit.register(_leave)
+    _found["joined"] = True
 
 
 def _on_own_device(processes: Alone) -> Alone:
@@ -102,9 +103,13 @@ def _on_own_device(processes: Alone) -> Alone:
 
 
 def _leave() -> None:
-    """Close the connections in good order, if they are still there."""
+    """Leave the groups that were made here, at the end of the program."""
     import torch.distributed as dist
 
     with suppress(Exception):
-        if dist.is_initialized():
+        _found["processes"].leave()
+    joined = _found.get("joined", False)
+    _found.clear()
+    with suppress(Exception):
+        if joined and dist.is_initialized():
             dist.destroy_process_group()

@@ -38,46 +38,57 @@ class Processes(Alone):
     def __init__(self) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         with _explained():
-            self._sums = dist.new_group(backend="gloo", timeout=_SUM)
-            self._others = dist.new_group(backend="gloo", timeout=_ELSE)
+            self._groups: dict[str, Any] = {
+                "sums": dist.new_group(backend="gloo", timeout=_SUM),
+                "others": dist.new_group(backend="gloo", timeout=_ELSE),
+            }
         here = _machine()
         self.machine = [rank for rank, there in enumerate(self.gather(here)) if there == here]
         self.local_rank = self.machine.index(self.rank)
 
     def sum(self, array: Any) -> Any:
         """See `Alone.sum`."""
-        tensor = torch.from_numpy(array) if isinstance(array, np.ndarray) else array
+        # A copy: a thread of gloo may be the last to let a tensor go, and where the memory is NumPy's, it needs Python for that,
+        # which may be ending.
+        tensor = torch.tensor(array) if isinstance(array, np.ndarray) else array
         with _explained():
-            dist.all_reduce(tensor, group=self._sums if tensor.device.type == "cpu" else None)
+            dist.all_reduce(tensor, group=self._groups["sums"] if tensor.device.type == "cpu" else None)
+        if tensor is not array:
+            array[...] = tensor.numpy()
         return array
 
     def broadcast(self, value: Value) -> Value:
         """See `Alone.broadcast`."""
         values: list[Any] = [value]
         with _explained():
-            dist.broadcast_object_list(values, 0, group=self._others)
+            dist.broadcast_object_list(values, 0, group=self._groups["others"])
         return values[0]
 
     def gather(self, value: Value) -> list[Value]:
         """See `Alone.gather`."""
         values: list[Any] = [None] * self.size
         with _explained():
-            dist.all_gather_object(values, value, group=self._others)
+            dist.all_gather_object(values, value, group=self._groups["others"])
         return values
 
     def agreed(self, value: Value | None) -> Value | None:
         """See `Alone.agreed`. As long as all give None, it costs no more than to sum a number."""
-        given = np.array([value is not None], np.int64)
+        given = torch.tensor([value is not None], dtype=torch.int64)
         with _explained():
-            dist.all_reduce(torch.from_numpy(given), group=self._others)
-        if not given[0]:
+            dist.all_reduce(given, group=self._groups["others"])
+        if not given.item():
             return None
         return next(found for found in self.gather(value) if found is not None)
 
     def wait(self) -> None:
         """See `Alone.wait`."""
         with _explained():
-            dist.barrier(group=self._others)
+            dist.barrier(group=self._groups["others"])
+
+    def leave(self) -> None:
+        """Close the connections, before Python ends: a thread of a group that outlives it ends the process by force."""
+        while self._groups:
+            dist.destroy_process_group(self._groups.popitem()[1])
 
 
 @contextmanager

@@ -16,10 +16,11 @@ from fallline.parallel.alone import Alone
 
 __all__ = ["joining", "usual_interval"]
 
-# To add up over processes, in products of which a row's score and gradient take one a number each: so many, and so many for each
-# number that is added up. And how many times as much work should lie between two sums. See benchmarks/processes.py.
-_SUM, _SUM_NUMBER = 2.0**20, 16.0
-_WORK = 16.0
+# What it costs processes to meet, in products of which a row's score and gradient take one a number each: so many, and so many
+# for each number that is added up. How many times as much work should lie between two meetings, and how many there should be in
+# an epoch, even where it is short. Measured by benchmarks/processes.py.
+_MEETING, _NUMBER = 2.0**20, 16.0
+_WORK, _AN_EPOCH = 64.0, 4
 
 
 def joining(
@@ -41,8 +42,9 @@ def joining(
     return joined
 
 
-def usual_interval(descent: DescentEngine, source: TrainingSource, outputs: int) -> int:
-    """As many updates as make it cheap to average: the same for the same model, rows and batch size."""
+def usual_interval(descent: DescentEngine, source: Shared, outputs: int) -> int:
+    """As many updates as make it cheap to meet, but a few times an epoch: the same for the same model, rows and batch size."""
     numbers = outputs * (source.n_columns + 1) * (1 + descent.optimizer.slots)
     update = descent.batch_size * work_a_row(source, outputs, descent.optimizer)(descent.batch_size)
-    return math.ceil(_WORK * (_SUM + _SUM_NUMBER * numbers) / update)
+    epoch = math.ceil(source.most_rows / descent.batch_size)
+    return min(math.ceil(_WORK * (_MEETING + _NUMBER * numbers) / update), math.ceil(epoch / _AN_EPOCH))
