@@ -135,7 +135,7 @@ def main():
             for line in compared(name, SHAPES[name], options, folder)
         ]
     head = ("", "processes", "updates between means", "million rows/s", "times one", "loss", "against one")
-    print(table(head, lines))
+    table(head, lines)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from fallline.engines.module.tensors import TensorSource  # noqa: E402
 from fallline.engines.module.together import require_same_rows  # noqa: E402
 from fallline.errors import InputError, ParameterError  # noqa: E402
 from fallline.loop import train  # noqa: E402
-from fallline.monitors.base import Run  # noqa: E402
+from fallline.monitors.base import Monitor, Run  # noqa: E402
+from fallline.state import State, Stop  # noqa: E402
 from ranks import on_ranks  # noqa: E402
 
 N = 101
@@ -34,12 +35,12 @@ def network(outputs=1):
     return torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.Tanh(), torch.nn.Linear(16, outputs))
 
 
-def descended(processes, module, source, epochs=3, **settings):
+def descended(processes, module, source, epochs=3, monitors=(), state=None, **settings):
     """The run that processes make together."""
     settings = {"loss": "mse", "optimizer": "sgd", "learning_rate": 0.05, "batch_size": 16} | settings
     engine = ModuleEngine(copy.deepcopy(module), **settings).joined(processes)
-    run = Run(engine, source, Order(1), engine.start(), epochs, processes=processes)
-    train(run)
+    run = Run(engine, source, Order(1), state or engine.start(), epochs, processes=processes)
+    train(run, monitors)
     return run
 
 
@@ -131,6 +132,30 @@ def test_histories_are_the_same_everywhere():
         for here, there in zip(run.state.history, alone.state.history, strict=True):
             assert (here["rows"], here["updates"]) == (there["rows"], there["updates"])
             assert here["loss"] == pytest.approx(there["loss"], rel=1e-5)
+
+
+def test_a_state_saved_between_two_blocks_leads_to_the_same_bits(tmp_path):
+    """What the first process saves is all that is needed: all go on from it as if never stopped."""
+
+    class Halt(Monitor):
+        def after_block(self, run):
+            if run.state.epoch < 1:
+                return None
+            if run.processes.rank == 0:
+                run.state.save(tmp_path / "state")
+            return Stop("halted", "a test wants it")
+
+    given = {"optimizer": "adamw", "batch_size": 16}
+    source = source_of(9000)
+    whole = weights_of(on_ranks(2, lambda processes: descended(processes, network(), source, **given)))
+    on_ranks(2, lambda processes: descended(processes, network(), source, monitors=[Halt()], **given))
+
+    def resumed(processes):
+        state = State.load(tmp_path / "state")
+        assert 9000 < state.rows < 18000
+        return descended(processes, network(), source, state=state, **given)
+
+    np.testing.assert_array_equal(weights_of(on_ranks(2, resumed)), whole)
 
 
 def test_modules_begin_with_the_weights_of_the_first():

@@ -20,7 +20,7 @@ __all__ = ["joining", "usual_interval"]
 # for each number that is added up. How many times as much work should lie between two meetings, and how many there should be in
 # an epoch, even where it is short. Measured by benchmarks/processes.py.
 _MEETING, _NUMBER = 2.0**20, 16.0
-_WORK, _AN_EPOCH = 64.0, 4
+_WORK, _AN_EPOCH = 64.0, 2
 
 
 def joining(
