@@ -183,3 +183,25 @@ def test_a_process_that_dies_ends_the_others(folder):
     assert started[1].wait(120) == -9
     (said,) = came_of(folder, "waiting", 1)
     assert said.startswith("ProcessError: Another of the processes has ended")
+
+
+WAYS = {
+    "Open MPI": lambda rank: {
+        "OMPI_COMM_WORLD_RANK": str(rank), "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_SIZE": "2",
+    },
+    "Slurm": lambda rank: {
+        "SLURM_PROCID": str(rank), "SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_ID": "0", "SLURM_STEP_NODELIST": "localhost",
+    },
+}  # fmt: skip
+MEET = "from fallline.parallel import find; p = find(); assert p.gather((p.rank, p.local_rank)) == [(0, 0), (1, 1)]"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_processes_meet_that_others_than_torchrun_started(way):
+    """With the variables of Open MPI or Slurm alone, processes meet."""
+    port = str(free_port())
+    started = [
+        subprocess.Popen([*PYTHON, "-c", MEET], env={**os.environ, "MASTER_PORT": port, **WAYS[way](rank)})
+        for rank in range(2)
+    ]
+    assert [process.wait(120) for process in started] == [0, 0]
