@@ -120,6 +120,11 @@ class Data:
         """Bytes of memory for windows of rows, each of which is shuffled as a whole; 0 where all rows are in memory."""
         return self._source.window_bytes if isinstance(self._source, TableSource) else 0
 
+    @property
+    def divisible(self) -> bool:
+        """Whether rows can be taken one by one, not only in batches as they were made."""
+        return isinstance(self._source, (TensorSource, TableSource))
+
     def close(self) -> None:
         """End worker processes and give back memory, where there are such."""
         if isinstance(self._source, (DatasetSource, TableSource)):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -12,32 +12,31 @@ import torch
 
 from fallline.data.order import Order
 from fallline.engines.module.engine import ModuleEngine
-from fallline.engines.module.evaluating import call, evaluating, pieces
 from fallline.engines.module.optimizers import make_optimizer
 from fallline.engines.module.work import work_a_row
-from fallline.errors import InterruptedWarning, ParameterError
+from fallline.errors import ParameterError
+from fallline.files import require_writable
 from fallline.history import History
 from fallline.loop import train
 from fallline.monitors.base import Monitor, Run
-from fallline.monitors.checkpoint import Checkpoint, gone_on_from, mark_of
-from fallline.monitors.interrupt import Interrupt
-from fallline.monitors.keep_best import KeepBest
-from fallline.monitors.long_epochs import LongEpochs
-from fallline.monitors.no_improvement import NoImprovement
-from fallline.monitors.progress import Progress
-from fallline.monitors.tell import Tell
+from fallline.monitors.checkpoint import mark_of
 from fallline.monitors.time_limit import TimeLimit
-from fallline.monitors.validation import Validation
+from fallline.names import did_you_mean
 from fallline.optim.schedules import SCHEDULES
 from fallline.parallel import find, told_by_first
 from fallline.settings import flag, integer, is_auto, make_schedule, number, seed_from
 from fallline.torch.data import Data, as_source
-from fallline.torch.scores import make_score
+from fallline.torch.looking import materialise, require_enough
+from fallline.torch.running import ended, trained, watching
 from fallline.torch.together import in_turn, reading_alike, require_alike
 from fallline.tuning import train_tuned
 
 __all__ = ["fit"]
 
+# What `as_source` is told as well, of what users give.
+_READING = ("workers", "collate", "memory", "task", "plan", "cache", "dtype", "sparse")
+# Schedules that ask a linear model's loss, or follow its curvature.
+_LINEAR_ONLY = ("optimal", "adaptive")
 _SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
 
 
@@ -171,6 +170,7 @@ def fit(
     >>> [record["epoch"] for record in history]
     [1, 2, 3]
     """
+    _require_known(reading)
     epochs, order = integer("epochs", epochs), Order(seed_from(seed), flag("shuffle", shuffle))
     if patience is not None:
         integer("patience", patience)
@@ -181,6 +181,7 @@ def fit(
     limits = [] if time_limit is None else [TimeLimit(number("time_limit", time_limit, above=0))]
     told = {"dtype": _dtype(module)} | reading | {"shuffle": order.shuffle}
     processes = find()
+    told_by_first(processes, lambda: _require_file(checkpoint))
     progress = progress if processes.rank == 0 else False
     told |= {"tell": progress} if callable(progress) else {}
     told = dict(reading_alike(processes, data, target, told))
@@ -192,7 +193,7 @@ def fit(
         del told["batch_size"]
         named = target, sample_weight
         source, judging = in_turn(processes, lambda: _held_out(source, validation, named, order.seed, told))
-        _materialise(module, source)
+        materialise(module, source)
         usual = _rate(learning_rate, optimizer, module)
 
         def engine_for(rate, batch_size, updates):
@@ -216,7 +217,9 @@ def fit(
         engine = engine_for(given, rows, epochs * source.updates)
         if judging is not None:
             judging = judging.on(engine.device)
-        watching = _watching(engine, judging, metric, patience, limits, progress)
+        if not is_auto(batch_size):
+            require_enough(engine, source, epochs)
+        watchers = watching(engine, judging, metric, patience, limits, progress)
         marks = {
             "data": f"{source.n_rows} rows of {source.n_columns} numbers",
             "batch size": str(batch_size if is_auto(batch_size) else engine.batch_size),
@@ -246,13 +249,30 @@ def fit(
                 "joined": lambda engine: engine.joined(processes),
             }
             descend = partial(train_tuned, engine_for=engine_for, **found)
-        stop = _trained(run, descend, [*watching, *monitors], checkpoint, marks)
+        stop = trained(run, descend, [*watchers, *monitors], checkpoint, marks)
     finally:
         for used in (source, judging):
             if used is not None:
                 used.close()
     run.state.history = processes.broadcast(run.state.history)
-    return _ended(run, stop, patience)
+    return ended(run, stop, patience)
+
+
+def _require_known(reading):
+    """Raise `ParameterError` for what is no parameter."""
+    for name, value in reading.items():
+        if name not in _READING:
+            names = [*inspect.signature(fit).parameters, *_READING]
+            raise ParameterError(
+                f"{name}={value!r} is not a parameter of fit.{did_you_mean(name, names)} On reading data, there are "
+                f"{', '.join(_READING)}."
+            )
+
+
+def _require_file(checkpoint):
+    """Raise `ParameterError` if a checkpoint cannot be written."""
+    if checkpoint is not None:
+        require_writable(checkpoint, "checkpoint")
 
 
 def _dtype(module):
@@ -275,16 +295,6 @@ def _held_out(
     return source, as_source(validation, target, sample_weight=weight, **(told | {"shuffle": False}))
 
 
-def _materialise(module, source):
-    """Let a module of lazy layers see a few rows, from which it knows their shapes; what it draws is drawn by PyTorch."""
-    if isinstance(module, torch.nn.Module) and any(
-        isinstance(parameter, torch.nn.UninitializedParameter) for parameter in module.parameters()
-    ):
-        _, parts = next(pieces(source, torch.device("cpu"), 2))
-        with evaluating(module):
-            call(module, next(parts).inputs)
-
-
 def _rate(learning_rate, optimizer, module):
     """The rate that was given, or else the optimizer's own; 1 where one is looked for."""
     if is_auto(learning_rate):
@@ -298,49 +308,13 @@ def _schedule(scheduler, rate, epochs, updates):
     """A schedule of fallline's from its name, to begin with or to reach a rate; all else as it is."""
     if not isinstance(scheduler, str):
         return scheduler
-    if scheduler in ("optimal", "adaptive"):
+    names = [name for name in SCHEDULES if name not in _LINEAR_ONLY]
+    if scheduler not in names:
+        what = "is not for modules; those that are:" if scheduler in _LINEAR_ONLY else "is not one of"
         raise ParameterError(
-            f"scheduler={scheduler!r} is not for modules. Give one of "
-            f"{', '.join(repr(name) for name in SCHEDULES if name not in ('optimal', 'adaptive'))}, or one of PyTorch's."
+            f"scheduler={scheduler!r} {what} {', '.join(map(repr, names))}.{did_you_mean(scheduler, names)} Or give one of "
+            "torch.optim.lr_scheduler, such as functools.partial(StepLR, step_size=10)."
         )
-    return make_schedule(scheduler, None, {**_SCHEDULE_PARAMETERS, "eta0": rate}, epochs, updates)
-
-
-def _watching(engine, judging, metric, patience, limits, progress):
-    """Who watches, in this order."""
-    judges, quantity = [], "objective"
-    if judging is not None:
-        judges = [Validation(judging, make_score(metric, engine, judging))]
-        quantity = "validation_loss" if metric is None else "validation_score"
-    patient = [] if patience is None else [KeepBest(quantity), NoImprovement(quantity, None, patience)]
-    shown = Tell(progress) if callable(progress) else Progress(progress)
-    return [LongEpochs(), *judges, *patient, *limits, Interrupt(), shown]
-
-
-def _trained(run, descend, monitors, checkpoint, marks):
-    """Train, from a checkpoint on if there is one; why it ended."""
-    if checkpoint is None:
-        return descend(run, monitors=monitors)
-    found = told_by_first(run.processes, lambda: gone_on_from(checkpoint, marks))
-    if found is not None:
-        run.begun, (run.state, ended) = run.state, found
-        if ended is not None and ended.reason in ("converged", "early_stopping"):
-            run.engine.require(run.state, run.source)
-            return ended
-    return descend(run, monitors=[*monitors, Checkpoint(checkpoint, marks)])
-
-
-def _ended(run, stop, patience):
-    """The history; the module with its best weights, where it was waited for better ones."""
-    state = run.state
-    best = patience is not None and state.best is not None
-    if best:
-        run.engine.put(state.best)
-    if stop.reason == "interrupted":
-        weights = "the weights of its best epoch" if best else f"the weights of update {state.updates}"
-        warnings.warn(
-            f"Training was interrupted in epoch {state.epoch + 1} of {run.epochs}; the module has {weights}.",
-            InterruptedWarning,
-            stacklevel=3,
-        )
-    return History(state.history, stop, state.notes)
+    return make_schedule(
+        scheduler, None, {**_SCHEDULE_PARAMETERS, "eta0": rate}, epochs, updates, name="scheduler"
+    )

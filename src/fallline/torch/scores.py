@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fallline.data.rows import TrainingSource
 from fallline.engines.module.engine import ModuleEngine
+from fallline.engines.module.labels import require_tensors
 from fallline.errors import InputError, ParameterError
 from fallline.names import did_you_mean
 
@@ -43,6 +44,16 @@ def _r2(outputs: Tensor, targets: Tensor) -> float:
     return float((1.0 - left / spread).mean())
 
 
+def _of_tensors(function, name):
+    """A score of one tensor of outputs and one of targets; others are an error."""
+
+    def score(outputs, targets):
+        require_tensors(outputs, targets, f"metric={name!r}")
+        return function(outputs, targets)
+
+    return score
+
+
 SCORES: dict[str, Callable[[Tensor, Tensor], float]] = {"accuracy": _accuracy, "r2": _r2}
 """By name."""
 
@@ -63,7 +74,7 @@ def make_score(metric: Any, engine: ModuleEngine, source: TrainingSource) -> Cal
                 f"metric={metric!r} is not one of {', '.join(map(repr, SCORES))}.{did_you_mean(metric, SCORES)} Or give a "
                 "function of outputs and targets."
             )
-        metric = SCORES[metric]
+        metric = _of_tensors(SCORES[metric], metric)
     if not callable(metric):
         raise ParameterError(f"metric={metric!r} is neither a name nor a function of outputs and targets.")
 

@@ -20,12 +20,15 @@ class TensorBlock(NamedTuple):
         How much each row counts; None where all count 1.
     rows : int64 tensor of shape (rows,)
         Which rows of the three, in visiting order.
+    numbered : bool
+        Whether these are the numbers by which users know the rows.
     """
 
     inputs: Any
     targets: Any
     weight: Any
     rows: Any
+    numbered: bool = False
 
 
 class LoadedBatch(NamedTuple):

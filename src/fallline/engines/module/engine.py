@@ -17,6 +17,7 @@ from fallline.engines.module import devices, rates
 from fallline.engines.module.blocks import LoadedBatch
 from fallline.engines.module.evaluating import Evaluator, in_mode
 from fallline.engines.module.gradient import Gradient
+from fallline.engines.module.labels import none_counts
 from fallline.engines.module.losses import Objective, make_objective
 from fallline.engines.module.memory import ModuleMemory, saved_weights
 from fallline.engines.module.optimizers import make_optimizer, make_scheduler, trainable
@@ -228,7 +229,7 @@ class ModuleEngine(Replicated):
         tally, processes, began = Tally(state.rate_factor), self._gradient.processes, time.perf_counter()
         if processes.size > 1:
             memory.random = devices.seeded(seed_of(self.seed, processes.rank, state.updates), self.device)
-        with self._training(memory):
+        with self._training(memory, block):
             if isinstance(block, LoadedBatch):
                 rows = self._sweep_loaded(block, memory, tally)
             elif processes.size == 1:
@@ -311,13 +312,13 @@ class ModuleEngine(Replicated):
         return Sums(loss, rows, tally.norm, tally.rate, finite)
 
     @contextmanager
-    def _training(self, memory: ModuleMemory) -> Iterator[None]:
+    def _training(self, memory: ModuleMemory, block: Any) -> Iterator[None]:
         """A sweep begins where the last one ended, whatever else the program does with PyTorch; and it leaves no other trace."""
         others = devices.random_state(self.device)
         devices.set_random_state(memory.random, self.device)
         try:
             with in_mode(self.module, training=True), torch.enable_grad(), devices.using(self._threads):
-                self._gradient.begin()
+                self._gradient.begin(block)
                 self._updates.begin()
                 yield
         finally:
@@ -355,6 +356,11 @@ class ModuleEngine(Replicated):
             return DivergenceError(
                 "The module's outputs held NaN or infinity at the first batch that it was given, before anything was learnt; its "
                 "inputs and targets were finite. Look for what it divides by, or takes the root or logarithm of."
+            )
+        if none_counts(self._gradient.block, self.batch_size, self.objective.ignored):
+            return DivergenceError(
+                f"At update {state.updates} (epoch {state.epoch + 1}) {self._failed}, a mean over no rows: all targets of a "
+                f"batch were {self.objective.ignored}, which the loss ignores. Leave such rows out, or choose larger batches."
             )
         return DivergenceError(
             f"At update {state.updates} (epoch {state.epoch + 1}) {self._failed}; the inputs and targets of its rows were "

@@ -14,6 +14,7 @@ from fallline.data.rows import TrainingSource
 from fallline.engines.base import IN_ORDER
 from fallline.engines.module import devices
 from fallline.engines.module.blocks import LoadedBatch
+from fallline.engines.module.failures import Call, explaining
 from fallline.engines.module.losses import Objective
 from fallline.engines.module.pieces import Gatherer, Piece, loaded
 from fallline.engines.module.trees import joined, mapped
@@ -95,8 +96,12 @@ class Evaluator:
         with evaluating(self._module), devices.using(self._threads):
             for block, parts in pieces(source, self._device, self._rows):
                 for piece in parts:
-                    outputs = self._outputs(module, piece)
-                    loss, rows = self._objective.sums(outputs, piece.targets, piece.weight, piece.rows)
+                    outputs = self._outputs(module, piece, block)
+                    about = Call(
+                        self._module, piece, block, outputs, self._objective.function, self._objective.ignored
+                    )
+                    with explaining(about):
+                        loss, rows = self._objective.sums(outputs, piece.targets, piece.weight, piece.rows)
                     total, count = total + float(loss), count + float(rows)
                 if not math.isfinite(total):
                     source.require_finite(block.rows)
@@ -108,16 +113,17 @@ class Evaluator:
         module = self._at(weights)
         with evaluating(self._module), devices.using(self._threads):
             found = [
-                (mapped(_fetched, self._outputs(module, piece)), mapped(_fetched, piece.targets))
-                for _, parts in pieces(source, self._device, self._rows)
+                (mapped(_fetched, self._outputs(module, piece, block)), mapped(_fetched, piece.targets))
+                for block, parts in pieces(source, self._device, self._rows)
                 for piece in parts
             ]
         outputs, targets = zip(*found, strict=True)
         return joined(outputs), joined(targets)
 
-    def _outputs(self, module, piece):
+    def _outputs(self, module, piece, block):
         """What the module gives for a piece, in the precision asked for."""
-        with devices.autocast(self._device, self._precision):
+        about = Call(self._module, piece, block)
+        with explaining(about), devices.autocast(self._device, self._precision):
             outputs = call(module, piece.inputs)
         if self._precision == "float32":
             return outputs
@@ -155,8 +161,10 @@ def predict(module: torch.nn.Module, source: TrainingSource, *, device: Any = No
         module.to(place)
     found = []
     with evaluating(module), devices.using(devices.threads(module, min(rows, source.n_rows))):
-        for _, parts in pieces(source, place, rows):
-            found += [mapped(_fetched, call(module, part.inputs)) for part in parts]
+        for block, parts in pieces(source, place, rows):
+            for part in parts:
+                with explaining(Call(module, part, block)):
+                    found.append(mapped(_fetched, call(module, part.inputs)))
     return joined(found)
 
 

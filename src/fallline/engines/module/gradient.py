@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from fallline.engines.module import devices
 from fallline.engines.module.dense import DenseNetwork
 from fallline.engines.module.evaluating import call
+from fallline.engines.module.failures import Call, explained
 from fallline.engines.module.losses import Objective
 from fallline.engines.module.memory import ModuleMemory
 from fallline.engines.module.pieces import Piece
@@ -58,19 +60,19 @@ class Gradient:
         self._dense: DenseNetwork | None = None
         self.first_finite = True
         self.processes = Alone()
+        self.block: Any = None
 
-    def begin(self) -> None:
-        """Before a sweep: leave no gradients, and look whether the module is one to differentiate by hand."""
+    def begin(self, block: Any) -> None:
+        """Before the sweep of a block: leave no gradients, and look whether the module is one to differentiate by hand."""
         self.clear()
+        self.block = block
         plain = self._precision == "float32"
         self._dense = DenseNetwork.of(self._module, self._parameters) if plain else None
 
     def whole(self, memory: ModuleMemory, piece: Piece) -> torch.Tensor | None:
         """The loss of a batch that goes through the module at once; None if memory does not suffice for that."""
         try:
-            by_hand = self._objective.by_hand(self._module, piece) if self._looked else None
-            if by_hand is None and self._looked and self._dense is not None:
-                by_hand = self._dense.differentiate(self._objective, piece)
+            by_hand = self._by_hand(piece) if self._looked else None
             if by_hand is not None:
                 return by_hand
             value = self._outputs_to(self._objective.mean, piece)
@@ -81,6 +83,21 @@ class Gradient:
             return value.detach()
         self._forget()
         return None
+
+    def _by_hand(self, piece):
+        """The loss of a batch, its gradient computed without autograd; None where that cannot be."""
+        try:
+            value = self._objective.by_hand(self._module, piece)
+            if value is None and self._dense is not None:
+                value = self._dense.differentiate(self._objective, piece)
+        except Exception as error:
+            if devices.is_out_of_memory(error):
+                raise
+            outputs = None
+            with suppress(Exception), torch.no_grad():
+                outputs = call(self._module, piece.inputs)
+            raise explained(error, self._call(piece, outputs)) from error
+        return value
 
     def add(self, memory: ModuleMemory, piece: Piece) -> None:
         """Add a piece to the sums of its batch, in parts that are no larger than a micro-batch."""
@@ -144,6 +161,7 @@ class Gradient:
 
     def _outputs_to(self, measure, piece):
         """What the objective makes of the module's outputs."""
+        outputs = None
         try:
             if self._precision == "float32":
                 outputs = call(self._module, piece.inputs)
@@ -153,13 +171,29 @@ class Gradient:
                 outputs = mapped(lambda t: t.float() if t.is_floating_point() else t, outputs)
             if not self._looked:
                 self._look(outputs, piece)
+                found = measure(outputs, piece.targets, piece.weight, piece.rows)
+                self._require_dependence(found[0] if isinstance(found, tuple) else found)
+                self._looked = True
+                return found
             return measure(outputs, piece.targets, piece.weight, piece.rows)
         except Exception as error:
-            error.add_note(
-                f"This was while training on {piece.rows} rows: {_described('inputs', piece.inputs)}; "
-                f"{_described('targets', piece.targets)}."
+            found = explained(error, self._call(piece, outputs))
+            if found is error:
+                raise
+            raise found from error
+
+    def _call(self, piece, outputs, what="loss"):
+        """What is to be said of a failure."""
+        own = self._objective
+        return Call(self._module, piece, self.block, outputs, own.function, own.ignored, what)
+
+    @staticmethod
+    def _require_dependence(value):
+        if not value.requires_grad:
+            raise ParameterError(
+                "The loss does not depend on the module's outputs, so that there is nothing to learn from: something detaches "
+                "it (detach, item, numpy, argmax), or it does not use them. Compute it of the outputs by PyTorch's functions."
             )
-            raise
 
     @torch.no_grad()
     def _look(self, outputs, piece):
@@ -178,11 +212,12 @@ class Gradient:
             if isinstance(tensor, torch.Tensor)
         )
         devices.set_random_state(random, self._device)
-        self._looked = True
 
     def _halve(self, memory, piece, error):
         """Make micro-batches smaller, or raise the error again: if memory was not its reason, or nothing can be made smaller."""
         if not (devices.is_out_of_memory(error) and self._auto and piece.divisible and piece.rows > 1):
+            if type(error) is RuntimeError:
+                raise explained(error, self._call(piece, None, "gradient")) from error
             raise error
         memory.clock[2] = (piece.rows + 1) // 2
 
@@ -191,15 +226,6 @@ class Gradient:
         self.clear()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def _described(name, values):
-    """Shapes and types of all tensors."""
-    found = [
-        f"{place} of shape {tuple(tensor.shape)} and dtype {str(tensor.dtype).removeprefix('torch.')}"
-        for place, tensor in leaves(values, name)
-    ]
-    return ", ".join(found) or f"no {name}"
 
 
 def _sums(before, found):

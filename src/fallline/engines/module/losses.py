@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fallline.engines.module.labels import IGNORED, require_labels, require_tensors
 from fallline.engines.module.named import rows_loss
 from fallline.engines.module.shapes import require_same, watched
 from fallline.errors import InputError, ParameterError
 from fallline.names import did_you_mean
-from fallline.objective.losses import LOSSES
+from fallline.objective.losses import LOSSES, name_of
 
 __all__ = ["Objective", "PerRow", "make_objective", "per_row"]
 
@@ -43,7 +44,18 @@ _COUNTED = (nn.CrossEntropyLoss, nn.NLLLoss)
 
 
 class Objective:
-    """The loss of a batch. Subclasses say what is added up, and by what it is divided."""
+    """The loss of a batch. Subclasses say what is added up, and by what it is divided.
+
+    Attributes
+    ----------
+    function : callable or None
+        The user's own, where it is one.
+    ignored : int
+        The target that counts for nothing, where targets are classes.
+    """
+
+    function: Any = None
+    ignored: int = IGNORED
 
     def mean(self, outputs: Any, targets: Any, weight: Tensor | None, rows: int) -> Tensor:
         """The loss of a whole batch of so many rows: a tensor without dimensions."""
@@ -104,6 +116,19 @@ class PerRow(Objective):
                 f"The loss is to give one number a row, of shape ({rows},), but gave {_described(values)}. Sum or average what "
                 "belongs to a row."
             )
+
+
+class _Named(PerRow):
+    """One of fallline's own losses."""
+
+    def __init__(self, loss):
+        super().__init__(rows_loss(loss))
+        self._name = name_of(getattr(loss, "binary", loss))
+
+    def first(self, outputs, targets, weight, rows):
+        _require_targets(targets)
+        require_tensors(outputs, targets, f"loss={self._name!r}")
+        super().first(outputs, targets, weight, rows)
 
 
 class _Mean(Objective):
@@ -168,6 +193,7 @@ class _Elementwise(Objective):
 
     def first(self, outputs, targets, weight, rows):
         _require_targets(targets)
+        require_tensors(outputs, targets, type(self.loss).__name__)
         if self.same_shape:
             require_same(outputs, targets)
         for loss in (self.loss, self.single):
@@ -185,6 +211,7 @@ class _Counted(Objective):
         self.loss = loss
         self.single = copy.copy(loss)
         self.single.reduction = "none"
+        self.ignored = loss.ignore_index
 
     def mean(self, outputs, targets, weight, rows):
         if weight is None and self.loss.reduction != "none":
@@ -211,6 +238,8 @@ class _Counted(Objective):
 
     def first(self, outputs, targets, weight, rows):
         _require_targets(targets)
+        require_tensors(outputs, targets, type(self.loss).__name__)
+        require_labels(outputs, targets, shares=type(self.loss) is nn.CrossEntropyLoss)
         for loss in (self.loss, self.single):
             loss.to(outputs.device)
         super().first(outputs, targets, weight, rows)
@@ -259,7 +288,7 @@ def make_objective(loss: Any) -> Objective:
     if isinstance(loss, str):
         loss = _named(loss)
     if type(loss) in LOSSES.values() or hasattr(loss, "binary"):
-        return PerRow(rows_loss(loss))
+        return _Named(loss)
     if getattr(loss, "reduction", None) == "sum":
         raise ParameterError(
             f"The loss {type(loss).__name__} sums over rows, but an update follows the mean over its batch, however it is cut. "

@@ -92,23 +92,26 @@ def _built(kind: Any, parameters: list, given: dict[str, Any], fusable: bool) ->
         if fusable and isinstance(kind, type) and "fused" in inspect.signature(kind).parameters:
             # Not on every device, nor for numbers of every type.
             with suppress(RuntimeError):
-                return _called(kind, parameters, given | {"fused": True})
-        return _called(kind, parameters, given)
+                return kind(parameters, **given, fused=True)
+        made = kind(parameters, **given)
     except (TypeError, ValueError) as error:
         name = getattr(kind, "__name__", repr(kind))
         raise ParameterError(
             f"The optimizer {name} cannot be built for these parameters ({error}). Give learning_rate=, or an optimizer that is "
             "built already."
         ) from error
-
-
-def _called(kind, parameters, given):
-    return kind(parameters, **given)
+    if not isinstance(made, torch.optim.Optimizer):
+        raise ParameterError(
+            f"optimizer={kind!r} gives a {type(made).__name__}, but a torch.optim.Optimizer is wanted. Give a function of "
+            "parameters that builds one, such as functools.partial(torch.optim.SGD, momentum=0.9)."
+        )
+    return made
 
 
 def _fusable(module):
-    """Whether all gradients will be dense, as fused optimizers want them."""
-    return not any(getattr(part, "sparse", False) is True for part in module.modules())
+    """Whether all gradients will be dense and of real numbers, as fused optimizers want them."""
+    sparse = any(getattr(part, "sparse", False) is True for part in module.modules())
+    return not sparse and all(parameter.is_floating_point() for parameter in module.parameters())
 
 
 def _own(optimizer, module, learning_rate):

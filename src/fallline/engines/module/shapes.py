@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.overrides import TorchFunctionMode
 
+from fallline.engines.module.reading import leaves
 from fallline.errors import InputError
 
 __all__ = ["require_same", "watched"]
@@ -27,8 +29,6 @@ def watched(loss: Callable[[Any, Any], Any], outputs: Any, targets: Any) -> Any:
     InputError
         If they are.
     """
-    if not (isinstance(outputs, torch.Tensor) and isinstance(targets, torch.Tensor)):
-        return loss(outputs, targets)
     with _Watch(outputs, targets):
         return loss(outputs, targets)
 
@@ -44,20 +44,68 @@ def require_same(outputs: torch.Tensor, targets: torch.Tensor) -> None:
 
 
 class _Watch(TorchFunctionMode):
-    """Looks at every function that outputs and targets themselves are passed to together."""
+    """Looks at every function to which come outputs and targets, or what was computed of one of the two alone.
+
+    That rows of one are repeated for every row of the other is seen by this: both have their rows along the first dimension, but
+    not equally many dimensions. (A loss that wants all pairs of rows has outputs and targets alike, and adds a dimension itself.)
+    """
 
     def __init__(self, outputs, targets):
         super().__init__()
-        self._outputs, self._targets = outputs, targets
-        self._most = max(outputs.numel(), targets.numel())
+        self._outputs, self._targets = _Family(outputs), _Family(targets)
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        given = [*args, *kwargs.values()]
-        both = all(any(one is value for one in given) for value in (self._outputs, self._targets))
-        if both and getattr(func, "__name__", "") in _ELEMENTWISE:
-            require_same(self._outputs, self._targets)
+        given = [
+            tensor for _, tensor in leaves([*args, *kwargs.values()], "") if isinstance(tensor, torch.Tensor)
+        ]
+        own, other = (family.first_of(given) for family in (self._outputs, self._targets))
+        if own is not None and other is not None and getattr(func, "__name__", "") in _ELEMENTWISE:
+            _require_no_pairs(own, other, None)
         result = func(*args, **kwargs)
-        if both and isinstance(result, torch.Tensor) and result.numel() > self._most:
-            require_same(self._outputs, self._targets)
+        if own is not None and other is not None:
+            if isinstance(result, torch.Tensor):
+                _require_no_pairs(own, other, result)
+        elif own is not None:
+            self._outputs.take_in(result, own)
+        elif other is not None:
+            self._targets.take_in(result, other)
         return result
+
+
+class _Member(NamedTuple):
+    """A tensor, and the one among outputs or targets that it was computed of."""
+
+    tensor: torch.Tensor
+    root: torch.Tensor
+
+
+class _Family:
+    """Tensors, and all that was computed of them."""
+
+    def __init__(self, values):
+        # The tensors are held on to: the number of one that is gone may become another's.
+        found = (tensor for _, tensor in leaves(values, "") if isinstance(tensor, torch.Tensor))
+        self._members = {id(tensor): _Member(tensor, tensor) for tensor in found}
+
+    def first_of(self, given):
+        return next((self._members[id(tensor)] for tensor in given if id(tensor) in self._members), None)
+
+    def take_in(self, result, member):
+        for _, tensor in leaves(result, ""):
+            if isinstance(tensor, torch.Tensor):
+                self._members.setdefault(id(tensor), _Member(tensor, member.root))
+
+
+def _require_no_pairs(own, other, result):
+    """Raise `InputError` if rows of one are compared with all rows of the other, though who wrote it meant each with its own."""
+    shapes = own.tensor.shape, other.tensor.shape
+    alike = own.root.ndim == other.root.ndim or len(shapes[0]) == len(shapes[1])
+    if alike or not all(shapes) or shapes[0][0] != shapes[1][0]:
+        return
+    try:
+        both = torch.broadcast_shapes(*shapes)
+    except RuntimeError:
+        return
+    if math.prod(both) > max(map(math.prod, shapes)) and (result is None or result.shape == both):
+        require_same(own.root, other.root)

@@ -40,7 +40,7 @@ class TensorSource:
 
     def __init__(self, inputs: Any, targets: Any, weight: Any = None, subset: np.ndarray | None = None):
         self._tensors = {"inputs": inputs, "targets": targets, "sample_weight": weight}
-        self._block = TensorBlock(inputs, targets, weight, None)
+        self._block = TensorBlock(inputs, targets, weight, None, numbered=True)
         self._subset = subset
         found = [tensor for _, tensor in leaves(inputs, "")]
         self.n_rows = found[0].shape[0] if subset is None else len(subset)
@@ -117,7 +117,7 @@ def tensors_of(
     if not isinstance(source, ArraySource):
         return WindowsRead(source, classes, weighted=weighted, sparse=sparse)
     block, _ = next(source.blocks(IN_ORDER, 0, 0, lambda: source.n_rows))
-    inputs, targets, weight, _ = block_of(block, classes, weighted=weighted, sparse=sparse)
+    inputs, targets, weight, *_ = block_of(block, classes, weighted=weighted, sparse=sparse)
     whole = len(block.rows) == len(block.y)
     return TensorSource(inputs, targets, weight, None if whole else block.rows)
 

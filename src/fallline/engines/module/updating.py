@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from fallline.engines.module import rates
+from fallline.engines.module.failures import raise_explained
 from fallline.engines.module.gradient import Gradient
 from fallline.engines.module.memory import ModuleMemory
 from fallline.engines.module.optimizers import bare_step, needs_closure
@@ -83,7 +84,10 @@ class Updates:
             tally.norm = self._gradient.norm() if norm is None else float(norm)
         if self._schedule is not None or tally.factor != memory.factor:
             rates.before_update(memory, self._schedule, tally.factor)
-        self.step()
+        try:
+            self.step()
+        except Exception as error:  # noqa: BLE001 (it is raised again)
+            raise_explained(error, self._optimizer)
         self._gradient.clear()
         self._count(memory, tally)
 
@@ -113,7 +117,17 @@ class Updates:
             self._penalty.add_gradient(rows)
         if self._clip_norm is None:
             return None
+        if any(parameter.grad is not None and parameter.grad.is_sparse for parameter in self._parameters):
+            return self._shorten_sparse(self._clip_norm)
         return torch.nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
+
+    def _shorten_sparse(self, longest):
+        """What `clip_grad_norm_` does, which has no norm of sparse gradients."""
+        norm = self._gradient.norm()
+        for parameter in self._parameters if norm > longest else ():
+            if parameter.grad is not None:
+                parameter.grad.mul_(longest / (norm + 1e-6))
+        return norm
 
     @staticmethod
     def _count(memory, tally):

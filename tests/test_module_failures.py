@@ -1,0 +1,335 @@
+"""What goes wrong in the middle of training: in the words of who gave the module, the data and the loss."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
+from torch.optim import lr_scheduler  # noqa: E402
+from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
+
+import fallline.torch  # noqa: E402
+from fallline.engines.module.shapes import watched  # noqa: E402
+from fallline.errors import DivergenceError, InputError, ParameterError, TargetError  # noqa: E402
+
+ROWS = 131
+DRAWN = torch.Generator().manual_seed(0)
+X = torch.randn(ROWS, 5, generator=DRAWN)
+NUMBERS = 2 * X[:, :1]
+CLASS = (X[:, 0] > 0).long()
+
+
+def network(outputs=1):
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(5, 8), nn.GELU(), nn.Linear(8, outputs))
+
+
+def plain(outputs=1):
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, outputs))
+
+
+def fit(module, data, **settings):
+    settings = {"epochs": 2, "progress": False, "device": "cpu", "batch_size": 32, "loss": "mse"} | settings
+    return fallline.torch.fit(module, data, **settings)
+
+
+class Parts(nn.Module):
+    """Gives a dict, or a tuple, of two outputs."""
+
+    def __init__(self, kind=dict):
+        super().__init__()
+        self.own, self.kind = network(2), kind
+
+    def forward(self, x):
+        first, second = self.own(x).split(1, 1)
+        return {"y": first, "z": second} if self.kind is dict else (first, second)
+
+
+# --- labels ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [network, plain], ids=["autograd", "by hand"])
+@pytest.mark.parametrize(
+    "loss", ["cross_entropy", "multinomial", functional.cross_entropy], ids=["torch", "own", "function"]
+)
+@pytest.mark.parametrize("label", [3, -1])
+def test_a_label_that_is_no_class_is_named_with_its_row(make, loss, label):
+    """Whatever the loss, and however late the row comes."""
+    target = CLASS.clone()
+    target[77] = label
+    with pytest.raises(TargetError, match=rf"target in row 77 is {label}, .*3 outputs.*0 to 2"):
+        fit(make(3), (X, target), loss=loss)
+    with pytest.raises(TargetError, match=rf"target in row \d+ of a batch is {label}"):
+        fit(make(3), DataLoader(TensorDataset(X, target), 32, shuffle=True), loss=loss, batch_size=None)
+
+
+def test_a_label_to_validate_on_that_is_no_class_is_named():
+    """Rows that are measured on only are no exception."""
+    target = CLASS.clone()
+    target[7] = 9
+    with pytest.raises(TargetError, match="target in row 7 is 9"):
+        fit(network(3), (X, CLASS), loss="cross_entropy", validation=(X, target))
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (CLASS.float(), r"dtype float32.*int64 of shape \(32,\).*y\.long\(\)"),
+        (CLASS.int(), r"dtype int32.*y\.long\(\)"),
+        (CLASS[:, None], r"shape \(32, 1\).*y\.squeeze\(-1\)"),
+        (functional.one_hot(CLASS, 3), r"argmax\(1\).*y\.float\(\)"),
+    ],
+    ids=["float", "int32", "column", "one-hot"],
+)
+def test_labels_of_another_form(target, words):
+    """What is no vector of whole numbers is told how to become one; shares of classes are."""
+    with pytest.raises(InputError, match=words):
+        fit(network(3), (X, target), loss="cross_entropy")
+    fit(network(3), (X, functional.one_hot(CLASS, 3).float()), loss="cross_entropy")
+
+
+def test_numbers_that_an_embedding_has_no_row_for():
+    """They are named with the size that there is."""
+    words = torch.randint(0, 50, (ROWS, 4), generator=DRAWN)
+    words[100, 2] = 50
+    with pytest.raises(InputError, match="holds numbers from 0 to 50, but an embedding of 50 rows"):
+        fit(nn.EmbeddingBag(50, 1), (words, NUMBERS))
+    with pytest.raises(InputError, match=r"whole numbers.*float32.*long\(\)"):
+        fit(nn.EmbeddingBag(50, 1), (words.float(), NUMBERS))
+
+
+# --- shapes ----------------------------------------------------------------------------------------------------------
+
+BROADCASTING = {
+    "converted": lambda o, t: ((o - t.float()) ** 2).mean(),
+    "scaled": lambda o, t: ((o * 1.0 - t) ** 2).mean(),
+    "sliced": lambda o, t: ((o[:] - t) ** 2).mean(),
+    "both": lambda o, t: functional.l1_loss(o.sigmoid(), t.double()),
+    "reversed": lambda o, t: (t.float() - 1 - o.tanh()).abs().mean(),
+    "stacked": lambda o, t: torch.stack([(o.exp() - t) ** 2]).mean(),
+}
+
+
+@pytest.mark.parametrize("loss", BROADCASTING.values(), ids=BROADCASTING)
+def test_broadcasting_of_what_was_computed_of_outputs_and_targets(loss):
+    """(n,) against (n, 1) is an error, though neither is the outputs or the targets themselves any more."""
+    with pytest.raises(InputError, match=r"outputs of shape \(32, 1\), but the targets have shape \(32,\)"):
+        fit(network(), (X, NUMBERS[:, 0]), loss=loss)
+    fit(network(), (X, NUMBERS), loss=loss, epochs=1)
+
+
+@pytest.mark.parametrize("kind", [dict, tuple])
+def test_broadcasting_of_parts(kind):
+    """Each output of several is watched, and each target."""
+    first = "y" if kind is dict else 0
+    with pytest.raises(InputError, match=r"outputs of shape \(32, 1\), but the targets have shape \(32,\)"):
+        fit(Parts(kind), (X, NUMBERS[:, 0]), loss=lambda o, t: ((o[first] - t) ** 2).mean())
+    twice = NUMBERS[:, 0], NUMBERS
+    with pytest.raises(InputError, match=r"outputs of shape \(32, 1\), but the targets have shape \(32,\)"):
+        fit(Parts(kind), (X, twice), loss=lambda o, t: ((o[first] - t[0]) ** 2).mean())
+    fit(Parts(kind), (X, twice), loss=lambda o, t: ((o[first] - t[1]) ** 2).mean())
+
+
+def test_all_pairs_that_are_meant():
+    """Outputs and targets that are alike, of which the loss itself makes all pairs, are no mistake."""
+    o, t = torch.randn(9), torch.randn(9)
+    losses = (
+        lambda o, t: (o[:, None] - t).abs().mean(),
+        lambda o, t: (o - t[:, None]).abs().mean(),
+        lambda o, t: ((o[:, None] - o) * (t[:, None] - t)).mean(),
+    )
+    for loss in losses:
+        assert torch.equal(watched(loss, o, t), loss(o, t))
+    labels = torch.randint(0, 3, (9,))
+    alike = lambda o, t: (o @ o.T * (t[:, None] == t)).mean()  # noqa: E731
+    assert torch.equal(watched(alike, o[:, None], labels), alike(o[:, None], labels))
+
+
+@pytest.mark.parametrize(
+    ("loss", "target"), [("mse", NUMBERS), ("squared_error", NUMBERS), ("cross_entropy", CLASS)]
+)
+def test_outputs_that_are_no_tensor_need_a_function(loss, target):
+    """A loss or a metric by name compares one tensor with one; of a dict or a tuple, it is said what to give."""
+    with pytest.raises(InputError, match=r"gives a dict of 'y', 'z'.*function.*outputs\['y'\]"):
+        fit(Parts(), (X, target), loss=loss)
+    with pytest.raises(InputError, match=r"gives a tuple.*outputs\[0\]"):
+        fit(Parts(tuple), (X, target), loss=loss)
+
+
+@pytest.mark.parametrize("metric", ["r2", "accuracy"])
+def test_metrics_by_name_compare_one_tensor_with_one(metric):
+    """A dict of outputs is an error that says to give a function."""
+    loss = lambda o, t: functional.mse_loss(o["y"], t)  # noqa: E731
+    with pytest.raises(InputError, match=r"gives a dict of 'y', 'z'.*metric='" + metric):
+        fit(Parts(), (X, NUMBERS), loss=loss, validation=0.2, metric=metric)
+
+
+# --- types, calls, rows ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("module", "data", "words"),
+    [
+        (network().double(), (X, NUMBERS), r"inputs have dtype float32.*weights have float64.*module\.to"),
+        (network(), (X.double(), NUMBERS), r"inputs have dtype float64.*weights have float32"),
+        (network(), ((10 * X).long(), NUMBERS), r"inputs have dtype int64.*Convert"),
+        (network(), (X[:, :3], NUMBERS), r"Sequential cannot take these rows: mat1 and mat2.*\(32, 3\)"),
+        (network(), ({"colour": X}, NUMBERS), r"cannot be called.*'colour'"),
+        (network(), ((X, X), NUMBERS), r"cannot be called.*too many positional"),
+    ],
+    ids=["double module", "double rows", "whole numbers", "columns", "keys", "two inputs"],
+)
+def test_inputs_that_a_module_is_not_made_for(module, data, words):
+    """Shapes, types and names of inputs are told beside what the module wants."""
+    with pytest.raises(InputError, match=words):
+        fit(module, data)
+
+
+def test_losses_that_fail():
+    """Of a loss that cannot be called or computed, it is said what it was given; a user's own mistake stays as it is."""
+    with pytest.raises(InputError, match=r"The loss cannot be called.*too many positional"):
+        fit(network(), (X, NUMBERS), loss=lambda outputs: outputs.mean())
+    with pytest.raises(
+        InputError,
+        match=r"The loss cannot be computed.*outputs of shape \(32, 2\).*targets of shape \(32, 1\)",
+    ):
+        fit(network(2), (X, NUMBERS), loss=lambda o, t: (o.T @ t.T).mean())
+    with pytest.raises(ParameterError, match="does not depend on the module's outputs"):
+        fit(network(), (X, NUMBERS), loss=lambda o, t: ((o.detach() - t) ** 2).mean())
+    with pytest.raises(KeyError) as caught:
+        fit(network(), (X, NUMBERS), loss=lambda o, t: {}["no such"])
+    assert "inputs of shape (32, 5)" in caught.value.__notes__[0]
+
+
+def test_predictions_of_rows_that_a_module_is_not_made_for():
+    """`predict` says the same."""
+    with pytest.raises(InputError, match=r"cannot take these rows.*\(131, 3\)"):
+        fallline.torch.predict(network(), X[:, :3])
+
+
+def test_labels_that_are_all_ignored():
+    """A batch of which nothing counts is no matter of the learning rate."""
+    ignored = torch.full((ROWS,), -100)
+    with pytest.raises(DivergenceError, match="ignore"):
+        fit(network(3), (X, ignored), loss="cross_entropy")
+
+
+# --- optimizers and schedulers ---------------------------------------------------------------------------------------
+
+
+class Complex(nn.Module):
+    """Turns its inputs by angles that are learnt."""
+
+    def __init__(self):
+        super().__init__()
+        self.own, self.turn = network(), nn.Parameter(torch.ones(5, dtype=torch.cfloat))
+
+    def forward(self, x):
+        return self.own((x * self.turn).real)
+
+
+def test_complex_parameters_are_trained(tmp_path):
+    """Optimizers that have no fused kernel for them take the other; a state with them is saved and gone on with."""
+    modules = [Complex(), Complex()]
+    fit(modules[0], (X, NUMBERS), epochs=2, validation=0.2, patience=5)
+    fit(modules[1], (X, NUMBERS), epochs=1, validation=0.2, patience=5, checkpoint=tmp_path / "run.state")
+    fit(modules[1], (X, NUMBERS), epochs=2, validation=0.2, patience=5, checkpoint=tmp_path / "run.state")
+    assert not modules[0].turn.detach().equal(torch.ones(5, dtype=torch.cfloat))
+    assert modules[0].turn.equal(modules[1].turn)
+
+
+def test_sparse_gradients_are_shortened_as_dense_ones():
+    """`clip_norm` comes to the same weights, whether a bag's gradient is sparse or not."""
+    words = torch.randint(0, 50, (ROWS, 4), generator=DRAWN)
+    found = []
+    for sparse in (True, False):
+        torch.manual_seed(0)
+        module = nn.EmbeddingBag(50, 1, sparse=sparse)
+        fit(module, (words, NUMBERS), optimizer="sgd", learning_rate=1.0, clip_norm=0.01)
+        found.append(module.weight.detach())
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_optimizers_that_cannot_be_meant():
+    """What builds no optimizer, and one that is not for these gradients."""
+    with pytest.raises(ParameterError, match=r"gives a int, but a torch.optim.Optimizer"):
+        fit(network(), (X, NUMBERS), optimizer=lambda parameters: 3)
+    with pytest.raises(ParameterError, match=r"SparseAdam cannot make its step.*dense gradients"):
+        fit(network(), (X, NUMBERS), optimizer="sparseadam")
+
+
+def test_a_schedule_that_ends_too_early_is_told_before_training():
+    """`OneCycleLR` of fewer steps than updates are to be made would stop in the middle."""
+    short = partial(lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=9)
+    module = network()
+    before = module[0].weight.clone()
+    with pytest.raises(ParameterError, match=r"OneCycleLR.*9 steps.*10 updates"):
+        fit(module, (X, NUMBERS), optimizer="sgd", scheduler=short)
+    assert module[0].weight.equal(before)
+    fit(
+        module,
+        (X, NUMBERS),
+        optimizer="sgd",
+        scheduler=partial(lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=10),
+    )
+
+
+# --- batch normalisation ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings", [{"batch_size": 130}, {"batch_size": 64, "micro_batch": 21}, {"batch_size": 1}]
+)
+def test_a_single_row_cannot_be_normalised(settings):
+    """That one row would be left over is told before anything is trained, with what to change."""
+    module = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Linear(8, 1))
+    before = module[0].weight.clone(), module[1].running_mean.clone()
+    with pytest.raises(ParameterError, match=r"Batch normalisation.*batch_size"):
+        fit(module, (X, NUMBERS), **settings)
+    assert module[0].weight.equal(before[0])
+    assert module[1].running_mean.equal(before[1])
+    assert module[1].num_batches_tracked == 0
+
+
+def test_a_single_image_is_normalised():
+    """Where a row has many numbers a channel, it has a variance."""
+    module = nn.Sequential(nn.Unflatten(1, (1, 5)), nn.BatchNorm1d(1), nn.Flatten(), nn.Linear(5, 1))
+    fit(module, (X, NUMBERS), batch_size=130, epochs=1)
+    assert module[1].num_batches_tracked == 2
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            {"scheduler": "steplr"},
+            r"scheduler='steplr' is not one of 'constant'(?!.*'optimal').*torch.optim.lr_scheduler",
+        ),
+        ({"foo": 3}, "foo=3 is not a parameter of fit"),
+        ({"epoch": 3}, "Did you mean 'epochs'"),
+        ({"encoder": 3}, "encoder=3 is not a parameter of fit"),
+    ],
+)
+def test_settings_that_there_are_not(settings, words):
+    """They are named as they were given, with what there is."""
+    with pytest.raises(ParameterError, match=words):
+        fit(network(), (X, NUMBERS), **settings)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_before_training(tmp_path):
+    """Not when the first epoch has been trained."""
+    module = network()
+    before = module[0].weight.clone()
+    for path in (tmp_path / "missing" / "run.state", tmp_path):
+        with pytest.raises(ParameterError, match=r"folder"):
+            fit(module, (X, NUMBERS), checkpoint=path)
+    assert module[0].weight.equal(before)
