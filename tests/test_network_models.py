@@ -429,3 +429,26 @@ def test_another_module_is_refused(frame, tmp_path, factories):
     model.save(tmp_path / "m.fall")
     with pytest.raises(ParameterError, match=r"'0.bias' has shape .8,. in the file"):
         fallline.load(tmp_path / "m.fall", model="network_factories:other")
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta state")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_with_sparse_rows(dtype):
+    """The first layer over sparse rows and its derivative are those of dense rows; repeated and empty rows included."""
+    torch = pytest.importorskip("torch")
+    from fallline.networks.sparse_layer import sparse_product
+
+    kind = getattr(torch, dtype)
+    dense = torch.zeros(5, 40, dtype=kind)
+    dense[0, [3, 39]], dense[2, 0], dense[3, 5:30], dense[4, 39] = (
+        torch.tensor([1.5, -2.0], dtype=kind),
+        3.0,
+        0.25,
+        1.0,
+    )
+    weight = torch.linspace(-1, 1, 7 * 40, dtype=kind).reshape(7, 40).requires_grad_()
+    slopes = torch.linspace(0, 1, 5 * 7, dtype=kind).reshape(5, 7)
+    found, wanted = sparse_product(dense.to_sparse_csr(), weight), dense @ weight.T
+    torch.testing.assert_close(found, wanted)
+    (gradient,) = torch.autograd.grad(found, weight, slopes)
+    torch.testing.assert_close(gradient, slopes.T @ dense)

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from fallline.networks.by_hand import IN_PLACE, DenseLayers
 from fallline.networks.lookups import Lookups
+from fallline.networks.sparse_layer import sparse_product
 
 __all__ = ["ACTIVATIONS", "BLANK", "MLP", "embedding_size"]
 
@@ -131,8 +132,8 @@ class MLP(nn.Module):
         if x.layout == torch.sparse_csr and self._lookups is not None:
             return self._dense(self._lookups.embedded(x, list(self.tables)), 0)
         if x.layout == torch.sparse_csr:
-            first = self.layers[0]
-            h = x @ self._through_groups(first.weight.T) + first.bias
+            first: Any = self.layers[0]
+            h = sparse_product(x, self._through_groups(first.weight.T).T) + first.bias
             return self._dense(self._activated(h, 0), 1) if len(self.layers) > 1 else h
         return self._dense(self._embedded(x) if self.groups else x, 0)
 
