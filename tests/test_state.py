@@ -110,7 +110,7 @@ def test_what_is_not_a_state_is_refused(tmp_path):
     save_file({"weights": np.zeros(3)}, tmp_path / "foreign")
     with pytest.raises(StateError, match="format None"):
         State.load(tmp_path / "foreign")
-    save_file({"weights": np.zeros(3)}, tmp_path / "part", {"format": "fallline-state-2", "scalars": "{}"})
+    save_file({"weights": np.zeros(3)}, tmp_path / "part", {"format": "fallline-state-3", "scalars": "{}"})
     with pytest.raises(StateError, match="not a whole state"):
         State.load(tmp_path / "part")
 
@@ -120,3 +120,16 @@ def test_a_state_of_another_run_is_refused():
     state = ENGINE.start(5, 1, X.dtype)
     with pytest.raises(StateError, match="weights has shape"):
         train(Run(ENGINE, ArraySource(as_rows(X[:, :4].copy(), Y)), Order(7), state, 1))
+
+
+def test_a_damaged_state_is_refused(tmp_path):
+    """Wherever a bit of a saved state flips, loading says that it is damaged; nothing goes on from wrong numbers."""
+    path = tmp_path / "run.state"
+    ENGINE.start(2, 1, np.float64).save(path)
+    whole = path.read_bytes()
+    for place in np.random.default_rng(0).integers(0, 8 * len(whole), 300):
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << (place % 8)
+        path.write_bytes(damaged)
+        with pytest.raises(StateError):
+            State.load(path)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from fallline.errors import ParameterError
 
-__all__ = ["require_writable", "written_whole"]
+__all__ = ["checksum_of", "require_writable", "written_whole"]
 
 
 @contextmanager
@@ -95,3 +96,13 @@ def _umask():
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def checksum_of(text: str, arrays: Mapping[str, Any]) -> str:
+    """CRC-32 of a text and of named arrays, their types and shapes included, as hexadecimal digits."""
+    checksum = zlib.crc32(text.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        checksum = zlib.crc32(f"{name} {array.dtype.str} {array.shape}".encode(), checksum)
+        checksum = zlib.crc32(array.tobytes(), checksum)
+    return f"{checksum:08x}"

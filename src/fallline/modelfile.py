@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import json
 import os
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +28,7 @@ import numpy as np
 
 import fallline
 from fallline.errors import ModelError
-from fallline.files import written_whole
+from fallline.files import checksum_of, written_whole
 
 __all__ = ["is_model", "reading_model", "write_model"]
 
@@ -46,7 +45,7 @@ def write_model(
     tensors = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     format_ = _NETWORK if "network" in document else _LINEAR
     text = json.dumps({"format": format_, "version": fallline.__version__, **document})
-    content = save(tensors, {"fallline": f"{_checksum(text, tensors)} {text}"})
+    content = save(tensors, {"fallline": f"{checksum_of(text, tensors)} {text}"})
     with written_whole(path) as file:
         file.write(content)
 
@@ -93,7 +92,7 @@ def _read(path):
             f"{str(path)!r} has format {found!r}, written by fallline {version}, but this version reads {_LINEAR!r} and "
             f"{_NETWORK!r}. Install that version, or train again."
         )
-    if checksum != _checksum(text, tensors):
+    if checksum != checksum_of(text, tensors):
         raise _damaged(path, "its checksum does not match")
     return tensors, document
 
@@ -112,16 +111,6 @@ def _contents(path):
         raise ModelError(
             f"{str(path)!r} cannot be read as a model ({error}). It may be damaged, or another kind of file."
         ) from error
-
-
-def _checksum(text, tensors):
-    """Of everything that a model is made of, as hexadecimal digits."""
-    checksum = zlib.crc32(text.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        checksum = zlib.crc32(f"{name} {tensor.dtype.str} {tensor.shape}".encode(), checksum)
-        checksum = zlib.crc32(tensor.tobytes(), checksum)
-    return f"{checksum:08x}"
 
 
 def _damaged(path, reason):

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fallline.errors import StateError
-from fallline.files import written_whole
+from fallline.files import checksum_of, written_whole
 from fallline.kernels.curvature import NewtonMemory
 from fallline.kernels.saga import SagaMemory
 from fallline.kernels.sweep import Memory, Sums
 
 __all__ = ["SavedMemory", "State", "Stop"]
 
-_FORMAT = 2
+_FORMAT = 3
 # What engines of linear models remember, by the name in the file.
 _MEMORIES = {"descent": Memory, "newton": NewtonMemory, "saga": SagaMemory}
 
@@ -154,12 +154,15 @@ class State:
 
         kind, arrays = self._memory_to_arrays()
         scalars = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("memory", "best")}
+        arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+        text = json.dumps(scalars)
         metadata = {
             "format": f"fallline-state-{_FORMAT}",
             "memory": kind,
-            "scalars": json.dumps(scalars),
+            "scalars": text,
+            "checksum": checksum_of(kind + text, arrays),
         }
-        content = save({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata)
+        content = save(arrays, metadata)
         with written_whole(path) as file:
             file.write(content)
 
@@ -200,7 +203,9 @@ class State:
                 "Use the version that wrote it, or start anew."
             )
         try:
-            kind, scalars = metadata["memory"], json.loads(metadata["scalars"])
+            kind, text = metadata["memory"], metadata["scalars"]
+            _require_whole(metadata["checksum"], checksum_of(kind + text, arrays))
+            scalars = json.loads(text)
             if kind not in _MEMORIES:
                 return cls(SavedMemory(kind, arrays.pop("clock"), arrays), **scalars)
             best = arrays.pop("best", None)
@@ -209,3 +214,8 @@ class State:
             raise StateError(
                 f"{str(path)!r} is not a whole state ({error}). Start anew, or from another one."
             ) from error
+
+
+def _require_whole(written, found):
+    if written != found:
+        raise ValueError("its checksum does not match")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fallline.errors import StateError
+from fallline.errors import FalllineWarning, StateError
 from fallline.monitors.base import Monitor
 from fallline.state import State, Stop
 
@@ -26,7 +27,8 @@ _ENDED = ("epochs", "updates", "converged", "early_stopping")
 class Checkpoint(Monitor):
     """Writes the state to a file every so many seconds, at the end of epochs, and at the end; whole or not at all.
 
-    Of many processes, the first writes. The file stays when training has ended: who trains again gets what came of it.
+    Of many processes, the first writes, between batches. Where the file cannot be written, there is a warning. It stays when
+    training has ended: who trains again gets what came of it.
 
     Parameters
     ----------
@@ -49,9 +51,7 @@ class Checkpoint(Monitor):
         yield
 
     def after_block(self, run):
-        # Of an unfinished batch, each process has rows of its own.
-        whole = run.processes.size == 1 or run.state.pending == 0
-        if whole and self._is_due(self.seconds):
+        if self._is_due(self.seconds):
             self._write(run)
 
     def before_epoch(self, run):
@@ -65,11 +65,22 @@ class Checkpoint(Monitor):
         return time.monotonic() - self._written >= max(seconds, self._took / _SHARE)
 
     def _write(self, run, stop=None):
+        # Of an unfinished batch, each process has rows of its own: then what was written last stays.
+        if run.processes.size > 1 and run.state.pending:
+            return
         began = time.monotonic()
         if run.processes.rank == 0:
             ended = stop is not None and stop.reason in _ENDED
             run.state.notes[_NAME] = {"marks": self.marks, "ended": list(stop) if ended else None}
-            run.state.save(self.path)
+            try:
+                run.state.save(self.path)
+            except OSError as error:
+                warnings.warn(
+                    f"The checkpoint {str(self.path)!r} cannot be written ({error.strerror}). Training goes on; what was written "
+                    "before stays. Make room, or give another path.",
+                    FalllineWarning,
+                    stacklevel=2,
+                )
             del run.state.notes[_NAME]
         self._written = time.monotonic()
         self._took = self._written - began
