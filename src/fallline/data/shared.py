@@ -27,6 +27,8 @@ __all__ = ["Shared", "Turn", "divided", "fits_whole", "shared"]
 
 # With fewer blocks a process than this, some would have notably more rows than others.
 _BLOCKS = 64
+# A block has at most so many rows: their numbers stay in the processor's cache until the rows are visited.
+_BLOCK_ROWS = 2**15
 
 
 class Turn(NamedTuple):
@@ -123,8 +125,11 @@ class _Reader:
 
     def __init__(self, source, order, epoch, position):
         self._position = self._stop = position
-        self._stream = source.blocks(order, epoch, position, lambda: self._stop - self._position)
+        self._stream = source.blocks(order, epoch, position, self._size)
         self.latest = np.empty(0, np.uint64)
+
+    def _size(self):
+        return min(self._stop - self._position, _BLOCK_ROWS)
 
     def until(self, stop):
         """The blocks up to there."""
@@ -177,7 +182,9 @@ def _own_blocks(
 
 
 def _in_memory(prepared: Prepared, rows: Rows, numbers: np.ndarray) -> ArraySource:
-    return ArraySource(rows, subset=numbers, columns=prepared.encoder.feature_names)
+    """Some of the rows: a copy, since every epoch of a part that lies together costs less than of one that lies scattered."""
+    own = rows if len(numbers) == rows.n_rows else rows.take(numbers)
+    return ArraySource(own, columns=prepared.encoder.feature_names)
 
 
 def _numbers_a_row(cache):
