@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 
 import pytest
@@ -16,6 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
 import fallline.torch  # noqa: E402
 from fallline.engines.module.shapes import watched  # noqa: E402
 from fallline.errors import DivergenceError, InputError, ParameterError, TargetError  # noqa: E402
+from fallline.monitors.base import Monitor, Stop  # noqa: E402
 
 ROWS = 131
 DRAWN = torch.Generator().manual_seed(0)
@@ -333,3 +335,127 @@ def test_a_checkpoint_that_cannot_be_written_is_told_before_training(tmp_path):
         with pytest.raises(ParameterError, match=r"folder"):
             fit(module, (X, NUMBERS), checkpoint=path)
     assert module[0].weight.equal(before)
+
+
+# --- what is measured, and by hand -----------------------------------------------------------------------------------
+
+
+def test_rows_that_are_measured_are_looked_at_too():
+    """Validation data of shape (n, 1) against outputs of (n,) are an error, not n x n numbers."""
+    module = nn.Sequential(nn.Linear(5, 1), nn.Flatten(0))
+    squares = lambda o, t: (o - t).square().mean()  # noqa: E731
+    with pytest.raises(InputError, match=r"outputs of shape \(131,\), but the targets have shape \(131, 1\)"):
+        fit(module, (X, NUMBERS[:, 0]), loss=squares, validation=(X, NUMBERS))
+
+
+class Narrow(nn.Linear):
+    """Has no memory for many rows at once."""
+
+    most = 20
+
+    def forward(self, x):
+        if len(x) > self.most:
+            raise torch.OutOfMemoryError("out of memory")
+        return super().forward(x)
+
+
+def test_measuring_goes_on_in_halves():
+    """Where memory does not suffice to measure or to predict, fewer rows go through the module; the result is the same."""
+    found = []
+    for most in (20, 1000):
+        torch.manual_seed(0)
+        module = Narrow(5, 1)
+        module.most = most
+        history = fit(module, (X, NUMBERS), batch_size=16, validation=(X, NUMBERS), metric="r2")
+        found.append((history[-1]["validation_loss"], history[-1]["validation_score"]))
+        assert fallline.torch.predict(module, X).shape == (ROWS, 1)
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "shape", [(ROWS, 5), (ROWS, 4, 5), (ROWS, 2, 3, 5)], ids=["rows", "sequences", "planes"]
+)
+def test_dense_networks_of_rows_of_any_shape(shape):
+    """What is differentiated by hand is that which a copy with a hook is by autograd, which is not."""
+    inputs = torch.randn(shape, generator=torch.Generator().manual_seed(3))
+    weights = []
+    for hooked in (False, True):
+        module = plain()
+        if hooked:
+            module.register_forward_hook(lambda *_: None)
+        fit(module, (inputs, inputs[..., :1]))
+        weights.append(module[0].weight.detach())
+    torch.testing.assert_close(*weights, rtol=1e-5, atol=1e-6)
+
+
+def test_hooks_of_all_modules_are_heard():
+    """One that is registered for every module sees every forward pass."""
+    heard = []
+    handle = nn.modules.module.register_module_forward_hook(lambda part, *_: heard.append(type(part)))
+    try:
+        fit(plain(), (X, NUMBERS), epochs=2)
+    finally:
+        handle.remove()
+    assert heard.count(nn.Sequential) == 10
+
+
+class Ends(Monitor):
+    """Ends training after some updates."""
+
+    def after_block(self, run):
+        return Stop("time_limit", "it was told to") if run.state.updates >= 5 else None
+
+
+def test_dense_networks_are_gone_on_with_to_the_same_bits(tmp_path):
+    """The first batch of training that goes on is differentiated as it would have been in the middle."""
+    inputs = torch.randn(800, 300, generator=torch.Generator().manual_seed(4))
+    labels = torch.randint(0, 3, (800,), generator=torch.Generator().manual_seed(5))
+
+    def made():
+        torch.manual_seed(1)
+        return nn.Sequential(nn.Linear(300, 128), nn.ReLU(), nn.Linear(128, 3))
+
+    settings = {"loss": "cross_entropy", "batch_size": 128, "epochs": 3, "optimizer": "adam"}
+    whole, parted = made(), made()
+    fit(whole, (inputs, labels), **settings)
+    path = tmp_path / "run.state"
+    stopped = fit(parted, (inputs, labels), checkpoint=path, monitors=[Ends()], **settings)
+    assert stopped.stop.reason == "time_limit"
+    parted = made()
+    fit(parted, (inputs, labels), checkpoint=path, **settings)
+    assert all(one.equal(other) for one, other in zip(whole.parameters(), parted.parameters(), strict=True))
+
+
+def test_parts_that_are_not_to_be_trained_stay_so():
+    """A normalisation in eval mode inside a module in training mode keeps its means; a whole module in eval mode is trained."""
+    for frozen in (True, False):
+        module = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Linear(8, 1))
+        if frozen:
+            module[1].eval()
+        else:
+            module.eval()
+        before = module[1].running_mean.clone()
+        fit(module, (X, NUMBERS))
+        assert module[1].running_mean.equal(before) == frozen
+        assert not module[1].training
+
+
+class Locked(nn.Linear):
+    """Cannot be copied."""
+
+    def __init__(self):
+        super().__init__(5, 1)
+        self.lock = threading.Lock()
+
+
+def test_searches_that_cannot_be_made():
+    """What cannot be copied, or has its rate already, is told so."""
+    with pytest.raises(ParameterError, match="Locked cannot be copied"):
+        fit(Locked(), (X, NUMBERS), learning_rate="auto")
+    module = network()
+    with pytest.raises(ParameterError, match=r"learning_rate=.auto.*built already"):
+        fit(
+            module, (X, NUMBERS), learning_rate="auto", optimizer=torch.optim.SGD(module.parameters(), lr=0.1)
+        )
+    with pytest.raises(ParameterError, match="monitors=3"):
+        fit(module, (X, NUMBERS), monitors=3)

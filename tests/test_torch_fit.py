@@ -267,6 +267,59 @@ def test_ctrl_c_keeps_what_was_learnt():
     assert not parameters(module).equal(before)
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"data": (X.flip(0), Y)}, "data"),
+        ({"data": (X, Y.flip(0))}, "data"),
+        ({"sample_weight": torch.linspace(0, 1, ROWS)}, "data"),
+        ({"validation": 0.2}, "validation"),
+        ({"validation": (X[:60], Y[:60])}, "validation"),
+        ({"metric": "accuracy"}, "metric"),
+        ({"optimizer": partial(torch.optim.SGD, momentum=0.5)}, "optimizer"),
+        ({"learning_rate": 0.02}, "optimizer|learning rate"),
+        ({"loss": nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 3.0]))}, "loss"),
+        ({"loss": nn.CrossEntropyLoss(label_smoothing=0.1)}, "loss"),
+        ({"clip_norm": 1.0}, "clip_norm"),
+        ({"precision": "bf16"}, "precision"),
+        ({"batch_size": 50}, "batch size"),
+        ({"scheduler": "cosine"}, "scheduler"),
+        ({"seed": 1}, "seed|data"),
+        ({"shuffle": False}, "shuffle"),
+    ],
+    ids=[
+        "inputs",
+        "targets",
+        "weights",
+        "fraction",
+        "held",
+        "metric",
+        "momentum",
+        "rate",
+        "classes",
+        "smoothing",
+        "clip",
+        "precision",
+        "batch",
+        "scheduler",
+        "seed",
+        "shuffle",
+    ],
+)
+def test_a_checkpoint_of_anything_else_is_refused(changed, words, tmp_path):
+    """Other data, or any setting that the weights depend on: the error names it. With the same, training goes on."""
+    weight = torch.tensor([1.0, 2.0, 2.0])
+    settings = {
+        "loss": nn.CrossEntropyLoss(weight=weight), "optimizer": partial(torch.optim.SGD, momentum=0.9),
+        "validation": 0.1, "checkpoint": tmp_path / "run.state",
+    }  # fmt: skip
+    fit(network(), epochs=1, **settings)
+    same = settings | {"loss": nn.CrossEntropyLoss(weight=weight.clone())}
+    assert len(fit(network(), epochs=2, **same)) == 2
+    with pytest.raises(StateError, match=f"its ({words}) is "):
+        fit(network(), epochs=3, **(same | changed))
+
+
 def test_progress_is_told():
     """A function hears the share of the work that is done, up to all of it."""
     told = []

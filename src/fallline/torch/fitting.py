@@ -27,6 +27,7 @@ from fallline.parallel import find, told_by_first
 from fallline.settings import flag, integer, is_auto, make_schedule, number, seed_from
 from fallline.torch.data import Data, as_source
 from fallline.torch.looking import materialise, require_enough
+from fallline.torch.marks import marks_of_data, marks_of_engine
 from fallline.torch.running import ended, trained, watching
 from fallline.torch.together import in_turn, reading_alike, require_alike
 from fallline.tuning import train_tuned
@@ -170,7 +171,7 @@ def fit(
     >>> [record["epoch"] for record in history]
     [1, 2, 3]
     """
-    _require_known(reading)
+    _require_known(reading, monitors)
     epochs, order = integer("epochs", epochs), Order(seed_from(seed), flag("shuffle", shuffle))
     if patience is not None:
         integer("patience", patience)
@@ -220,17 +221,19 @@ def fit(
         if not is_auto(batch_size):
             require_enough(engine, source, epochs)
         watchers = watching(engine, judging, metric, patience, limits, progress)
-        marks = {
-            "data": f"{source.n_rows} rows of {source.n_columns} numbers",
-            "batch size": str(batch_size if is_auto(batch_size) else engine.batch_size),
-            "learning rate": str(learning_rate),
-            "loss": mark_of(loss),
-            "optimizer": type(engine.optimizer).__name__,
-            "scheduler": mark_of(scheduler)
-            + (f" over {epochs} epochs" if isinstance(scheduler, str) else ""),
-            "seed": str(order.seed),
-            "shuffle": str(order.shuffle),
-        }
+        marks = {}
+        if checkpoint is not None:
+            marks = {
+                **marks_of_data(source, judging, validation),
+                **marks_of_engine(engine),
+                "batch size": str(batch_size if is_auto(batch_size) else engine.batch_size),
+                "learning rate": str(learning_rate),
+                "scheduler": mark_of(scheduler)
+                + (f" over {epochs} epochs" if isinstance(scheduler, str) else ""),
+                "metric": mark_of(metric),
+                "seed": str(order.seed),
+                "shuffle": str(order.shuffle),
+            }
         run = Run(
             engine.joined(processes),
             source.on(engine.device),
@@ -258,8 +261,12 @@ def fit(
     return ended(run, stop, patience)
 
 
-def _require_known(reading):
-    """Raise `ParameterError` for what is no parameter."""
+def _require_known(reading, monitors):
+    """Raise `ParameterError` for what is no parameter, or no monitor."""
+    if not (isinstance(monitors, Sequence) and all(isinstance(monitor, Monitor) for monitor in monitors)):
+        raise ParameterError(
+            f"monitors={monitors!r} is no sequence of fallline's monitors. Give a list of instances of Monitor's subclasses."
+        )
     for name, value in reading.items():
         if name not in _READING:
             names = [*inspect.signature(fit).parameters, *_READING]
@@ -298,6 +305,11 @@ def _held_out(
 def _rate(learning_rate, optimizer, module):
     """The rate that was given, or else the optimizer's own; 1 where one is looked for."""
     if is_auto(learning_rate):
+        if isinstance(optimizer, torch.optim.Optimizer):
+            raise ParameterError(
+                "learning_rate='auto' looks for a rate, but the optimizer is built already and has its own. Give its class or "
+                "its name, or leave learning_rate out."
+            )
         return 1.0
     if learning_rate is not None:
         return number("learning_rate", learning_rate, at_least=0)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from fallline.data.preparing_together import budget_together
 from fallline.engines.module.together import require_same_rows
+from fallline.errors import InputError
 from fallline.parallel.agreeing import together
 from fallline.parallel.alone import Alone
 from fallline.torch.sources.kinds import kind_of
@@ -34,5 +35,14 @@ def reading_alike(processes: Alone, data: Any, target: Any, reading: Mapping[str
 
 def require_alike(processes: Alone, source: Any, data: Any, target: Any) -> None:
     """Raise `InputError`, on all processes, if they have different rows; each may have a DataLoader of its own."""
-    if processes.size > 1 and kind_of(data, target) != "DataLoader":
+    if processes.size == 1:
+        return
+    if kind_of(data, target) != "DataLoader":
         require_same_rows(processes, source)
+        return
+    updates = processes.gather(source.updates)
+    if len(set(updates)) > 1:
+        raise InputError(
+            f"The DataLoaders of the processes have {', '.join(map(str, updates))} batches, but every update takes one of each. "
+            "Give all equally many: a torch.utils.data.DistributedSampler sees to it."
+        )

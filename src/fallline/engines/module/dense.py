@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 
 from fallline.engines.module.losses import Objective
 from fallline.engines.module.pieces import Piece
@@ -45,7 +46,11 @@ class DenseNetwork:
         parameters : sequence of tensor
             Those that are trained.
         """
-        if type(module) is not nn.Sequential or any(map(_is_watched, module.modules())):
+        if (
+            type(module) is not nn.Sequential
+            or _has_any_global_hook()
+            or any(map(_is_watched, module.modules()))
+        ):
             return None
         parts = list(module)
         flatten = (
@@ -76,8 +81,10 @@ class DenseNetwork:
             or x.requires_grad
         ):
             return None
+        rows = x.flatten(1) if self._flatten and x.ndim > 1 else x
+        if rows.ndim != 2:
+            return None
         with torch.no_grad():
-            rows = x.flatten(1) if self._flatten else x
             *outputs, scores = forward(rows, self._activation, self._parameters)
             value, d = objective.derivative(scores, piece.targets, piece.weight, piece.rows)
             backward(d, outputs, self._activation, self._parameters, self._gradients, 0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -33,9 +34,13 @@ def call(module: Callable[..., Any], inputs: Any) -> Any:
 
 @contextmanager
 def in_mode(module: torch.nn.Module, training: bool) -> Iterator[None]:
-    """Let a module and its parts train, or not, for a while; each is afterwards in the mode it was in."""
+    """Let a module and its parts train, or not, for a while; each is afterwards in the mode it was in.
+
+    Of a module that is in training mode, parts that are not, such as normalisations whose means are to stay, remain so.
+    """
     modes = [(part, part.training) for part in module.modules()]
-    module.train(training)
+    if not (training and module.training):
+        module.train(training)
     try:
         yield
     finally:
@@ -59,6 +64,16 @@ def pieces(source: TrainingSource, device: torch.device, rows: int) -> Iterator[
         else:
             n = len(block.rows)
             yield block, (gatherer.take(block, start, min(start + rows, n)) for start in range(0, n, rows))
+
+
+def in_parts(function: Callable[[Piece], Any], piece: Piece) -> list[Any]:
+    """What a function gives of a piece; where memory does not suffice, of its halves, and so on."""
+    try:
+        return [function(piece)]
+    except RuntimeError as error:
+        if not (devices.is_out_of_memory(error) and piece.divisible and piece.rows > 1):
+            raise
+    return [found for half in piece.halves() for found in in_parts(function, half)]
 
 
 class Evaluator:
@@ -88,35 +103,48 @@ class Evaluator:
     ):
         self._module, self._objective, self._device = module, objective, device
         self._precision, self._threads, self._rows = precision, threads, rows
+        self._seen: Any = None
 
     def mean_loss(self, source: TrainingSource, weights: dict[str, torch.Tensor]) -> float:
         """The mean of weight times loss over a source; NaN where it is not finite."""
         total = count = 0.0
         module = self._at(weights)
         with evaluating(self._module), devices.using(self._threads):
+            if source is not self._seen:
+                self._seen = None
             for block, parts in pieces(source, self._device, self._rows):
                 for piece in parts:
-                    outputs = self._outputs(module, piece, block)
-                    about = Call(
-                        self._module, piece, block, outputs, self._objective.function, self._objective.ignored
-                    )
-                    with explaining(about):
-                        loss, rows = self._objective.sums(outputs, piece.targets, piece.weight, piece.rows)
-                    total, count = total + float(loss), count + float(rows)
+                    for loss, rows in in_parts(partial(self._loss, module, block), piece):
+                        total, count = total + loss, count + rows
+                    self._seen = source
                 if not math.isfinite(total):
                     source.require_finite(block.rows)
                     return math.nan
         return total / count
 
+    def _loss(self, module, block, piece):
+        """The sum of the loss over a piece, and what it is to be divided by."""
+        own = self._objective
+        outputs = self._outputs(module, piece, block)
+        with explaining(Call(self._module, piece, block, outputs, own.function, own.ignored)):
+            if self._seen is None:
+                own.first(outputs, piece.targets, piece.weight, piece.rows)
+            loss, rows = own.sums(outputs, piece.targets, piece.weight, piece.rows)
+        return float(loss), float(rows)
+
     def outputs(self, source: TrainingSource, weights: dict[str, torch.Tensor]) -> tuple[Any, Any]:
         """The module's outputs and the targets of a source's rows, in order, on the processor."""
         module = self._at(weights)
         with evaluating(self._module), devices.using(self._threads):
-            found = [
-                (mapped(_fetched, self._outputs(module, piece, block)), mapped(_fetched, piece.targets))
-                for block, parts in pieces(source, self._device, self._rows)
-                for piece in parts
-            ]
+            found: list[Any] = []
+            for block, parts in pieces(source, self._device, self._rows):
+
+                def both(part, block=block):
+                    outputs = self._outputs(module, part, block)
+                    return mapped(_fetched, outputs), mapped(_fetched, part.targets)
+
+                for piece in parts:
+                    found += in_parts(both, piece)
         outputs, targets = zip(*found, strict=True)
         return joined(outputs), joined(targets)
 
@@ -162,9 +190,13 @@ def predict(module: torch.nn.Module, source: TrainingSource, *, device: Any = No
     found = []
     with evaluating(module), devices.using(devices.threads(module, min(rows, source.n_rows))):
         for block, parts in pieces(source, place, rows):
-            for part in parts:
+
+            def outputs(part, block=block):
                 with explaining(Call(module, part, block)):
-                    found.append(mapped(_fetched, call(module, part.inputs)))
+                    return mapped(_fetched, call(module, part.inputs))
+
+            for piece in parts:
+                found += in_parts(outputs, piece)
     return joined(found)
 
 

@@ -175,6 +175,16 @@ def _single_row(error, call):
     )
 
 
+def _detached(error, _call):
+    """A loss that says nothing of the outputs."""
+    if "does not require grad" not in str(error):
+        return None
+    return ParameterError(
+        "The loss does not depend on the module's outputs, so that there is nothing to learn from: something detaches it "
+        "(detach, item, numpy, argmax), or it does not use them. Compute it of the outputs by PyTorch's functions."
+    )
+
+
 def _lookup(error, call):
     """A number beyond an embedding's rows."""
     if "range" not in str(error) or call.outputs is not None or not isinstance(call.module, nn.Module):
@@ -266,5 +276,5 @@ def _about_label(found, call):
 
 
 _KNOWN: tuple[Callable[[Exception, Call], Exception | None], ...] = (
-    _single_row, _lookup, _labels, _types, _signature,
+    _single_row, _detached, _lookup, _labels, _types, _signature,
 )  # fmt: skip

@@ -72,7 +72,7 @@ class Gradient:
     def whole(self, memory: ModuleMemory, piece: Piece) -> torch.Tensor | None:
         """The loss of a batch that goes through the module at once; None if memory does not suffice for that."""
         try:
-            by_hand = self._by_hand(piece) if self._looked else None
+            by_hand = self._by_hand(piece)
             if by_hand is not None:
                 return by_hand
             value = self._outputs_to(self._objective.mean, piece)
@@ -86,6 +86,11 @@ class Gradient:
 
     def _by_hand(self, piece):
         """The loss of a batch, its gradient computed without autograd; None where that cannot be."""
+        if self._dense is None and not self._objective.differentiates(self._module):
+            return None
+        if not self._looked:
+            # The first batch is no exception: training that is gone on with is to come to the same bits.
+            self._outputs_to(self._look, piece)
         try:
             value = self._objective.by_hand(self._module, piece)
             if value is None and self._dense is not None:
@@ -170,11 +175,7 @@ class Gradient:
                     outputs = call(self._module, piece.inputs)
                 outputs = mapped(lambda t: t.float() if t.is_floating_point() else t, outputs)
             if not self._looked:
-                self._look(outputs, piece)
-                found = measure(outputs, piece.targets, piece.weight, piece.rows)
-                self._require_dependence(found[0] if isinstance(found, tuple) else found)
-                self._looked = True
-                return found
+                self._look(outputs, piece.targets, piece.weight, piece.rows)
             return measure(outputs, piece.targets, piece.weight, piece.rows)
         except Exception as error:
             found = explained(error, self._call(piece, outputs))
@@ -187,17 +188,11 @@ class Gradient:
         own = self._objective
         return Call(self._module, piece, self.block, outputs, own.function, own.ignored, what)
 
-    @staticmethod
-    def _require_dependence(value):
-        if not value.requires_grad:
-            raise ParameterError(
-                "The loss does not depend on the module's outputs, so that there is nothing to learn from: something detaches "
-                "it (detach, item, numpy, argmax), or it does not use them. Compute it of the outputs by PyTorch's functions."
-            )
-
     @torch.no_grad()
-    def _look(self, outputs, piece):
+    def _look(self, outputs, targets, weight, rows):
         """Look at the first outputs more closely; what is drawn on the way is drawn again."""
+        if self._looked:
+            return
         random = devices.random_state(self._device)
         depends = any(tensor.requires_grad for _, tensor in leaves(outputs, ""))
         if not depends and isinstance(outputs, (torch.Tensor, tuple, list, dict)):
@@ -205,13 +200,14 @@ class Gradient:
                 "The module's outputs do not depend on the parameters that are to be trained: something detaches them, or "
                 "they are not used. Check the module's forward."
             )
-        self._objective.first(outputs, piece.targets, piece.weight, piece.rows)
+        self._objective.first(outputs, targets, weight, rows)
         self.first_finite = all(
             bool(torch.isfinite(tensor).all())
             for _, tensor in leaves(outputs, "")
             if isinstance(tensor, torch.Tensor)
         )
         devices.set_random_state(random, self._device)
+        self._looked = True
 
     def _halve(self, memory, piece, error):
         """Make micro-batches smaller, or raise the error again: if memory was not its reason, or nothing can be made smaller."""

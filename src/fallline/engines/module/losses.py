@@ -80,6 +80,10 @@ class Objective:
         """The loss of a batch, its gradient written to the parameters' `grad` without autograd; None where nothing was done."""
         return None
 
+    def differentiates(self, module: Any) -> bool:
+        """Whether `by_hand` does something for a module."""
+        return False
+
     def first(self, outputs: Any, targets: Any, weight: Tensor | None, rows: int) -> None:
         """Look at the first batch more closely; raise `InputError` or `ParameterError` for what cannot be meant."""
         self.mean(outputs, targets, weight, rows)

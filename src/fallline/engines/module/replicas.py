@@ -63,7 +63,13 @@ class Replicated(Engine):
                 "The optimizer is built for this module and has its learning rate, so none can be looked for. Give its class "
                 "or its name, or leave learning_rate and batch_size to what they are."
             )
-        module, settings = copy.deepcopy((self.module, self.settings))
+        try:
+            module, settings = copy.deepcopy((self.module, self.settings))
+        except (TypeError, RuntimeError) as error:
+            raise ParameterError(
+                f"{type(self.module).__name__} cannot be copied ({error}), and trying rates and batch sizes takes a copy. Leave "
+                "out of it what copy.deepcopy cannot copy; or give the learning rate and the batch size."
+            ) from error
         return self.of(module, **settings)
 
     def begun(self, weights: dict[str, torch.Tensor]) -> State:
@@ -92,8 +98,8 @@ class Replicated(Engine):
         for block in blocks:
             if isinstance(block, LoadedBatch):
                 raise ParameterError(
-                    "A DataLoader decides itself which rows come together, so neither a learning rate nor a batch size can be "
-                    "looked for on them. Give its dataset, or the learning rate."
+                    "The batches of a Dataset or DataLoader are taken as they come, so neither a learning rate nor a batch size "
+                    "can be looked for on them. Give both, or give tensors or arrays."
                 )
             parts.append([_taken(values, block.rows) for values in block[:3]])
         return TensorSource(*(_joined(values) for values in zip(*parts, strict=True)))

@@ -20,7 +20,7 @@ from fallline.engines.module.reading import leaves
 from fallline.errors import InputError, ParameterError
 from fallline.parallel.alone import Alone
 
-__all__ = ["add_up", "level_buffers", "require_same_rows", "seed_of", "spread"]
+__all__ = ["add_up", "level_buffers", "mark_of_rows", "require_same_rows", "seed_of", "spread"]
 
 # Rows that are compared to see whether processes were given the same data.
 _COMPARED = 256
@@ -93,10 +93,10 @@ def require_same_rows(processes: Alone, source: Any) -> None:
     """Raise `InputError`, on all processes, if they were given different data. Of many rows, some are compared."""
     if processes.size == 1:
         return
-    block, _ = next(source.blocks(Order(0), 0, 0, lambda: _COMPARED), (None, 0))
-    if isinstance(block, LoadedBatch):
+    mark = mark_of_rows(source)
+    if not mark:
         return  # each process has a loader of its own, and may well have given it a part of the data
-    marks = processes.gather((source.n_rows, _mark(block)))
+    marks = processes.gather((source.n_rows, mark))
     if len(set(marks)) > 1:
         found = sorted({rows for rows, _ in marks})
         rows = f"{found[0]:,} rows" if len(found) == 1 else f"from {found[0]:,} to {found[-1]:,} rows"
@@ -106,8 +106,11 @@ def require_same_rows(processes: Alone, source: Any) -> None:
         )
 
 
-def _mark(block):
-    """Of the rows of a block."""
+def mark_of_rows(source: Any) -> str:
+    """A text that others' rows would not have: of many, some are looked at. Empty where only a loader knows which rows come."""
+    block, _ = next(source.blocks(Order(0), 0, 0, lambda: _COMPARED), (None, 0))
+    if block is None or isinstance(block, LoadedBatch):
+        return ""
     mark = hashlib.blake2b(digest_size=16)
     for part in block[:3]:
         for _, tensor in leaves(part, ""):

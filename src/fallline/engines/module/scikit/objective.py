@@ -57,6 +57,10 @@ class WeightedMean(PerRow):
         self._layers = [(weight.detach(), bias.detach()) for weight, bias in self._parameters]
         self._gradients = [(gradients[id(weight)], gradients[id(bias)]) for weight, bias in self._parameters]
 
+    def differentiates(self, module: Any) -> bool:
+        """See `Objective.differentiates`."""
+        return module is self._module
+
     def mean(self, outputs: Any, targets: Any, weight: Tensor | None, rows: int) -> Tensor:
         """See `Objective.mean`."""
         if weight is None and self.loss == "softmax":
