@@ -599,6 +599,18 @@ def test_a_state_of_another_module_is_refused(tmp_path):
         ModuleEngine(network(), "cross_entropy").require(state, source)
 
 
+def test_a_damaged_state_is_named(tmp_path):
+    """A byte that is another than was written, in what is not numbers, is an error of the project."""
+    _, engine, state = trained("cross_entropy", CLASS)
+    state.save(tmp_path / "run.state")
+    content = bytearray((tmp_path / "run.state").read_bytes())
+    place = content.index(b'{"dict"')
+    content[place + 2] = 0xFF
+    (tmp_path / "run.state").write_bytes(content)
+    with pytest.raises(StateError, match="damaged"):
+        engine.require(State.load(tmp_path / "run.state"), TensorSource(X, CLASS))
+
+
 def test_what_cannot_be_written_is_named(tmp_path):
     """A state that holds more than numbers and text is refused with the place of it."""
     _, engine, state = trained("cross_entropy", CLASS)

@@ -29,7 +29,7 @@ from fallline.torch.data import Data, as_source
 from fallline.torch.looking import materialise, require_enough
 from fallline.torch.marks import marks_of_data, marks_of_engine
 from fallline.torch.running import ended, trained, watching
-from fallline.torch.together import in_turn, reading_alike, require_alike
+from fallline.torch.together import in_turn, reading_alike, require_alike, require_same_settings
 from fallline.tuning import train_tuned
 
 __all__ = ["fit"]
@@ -221,19 +221,20 @@ def fit(
         if not is_auto(batch_size):
             require_enough(engine, source, epochs)
         watchers = watching(engine, judging, metric, patience, limits, progress)
-        marks = {}
-        if checkpoint is not None:
-            marks = {
-                **marks_of_data(source, judging, validation),
-                **marks_of_engine(engine),
-                "batch size": str(batch_size if is_auto(batch_size) else engine.batch_size),
-                "learning rate": str(learning_rate),
-                "scheduler": mark_of(scheduler)
-                + (f" over {epochs} epochs" if isinstance(scheduler, str) else ""),
-                "metric": mark_of(metric),
-                "seed": str(order.seed),
-                "shuffle": str(order.shuffle),
-            }
+        settings = {
+            **marks_of_engine(engine),
+            "batch size": str(batch_size if is_auto(batch_size) else engine.batch_size),
+            "learning rate": str(learning_rate),
+            "scheduler": mark_of(scheduler)
+            + (f" over {epochs} epochs" if isinstance(scheduler, str) else ""),
+            "metric": mark_of(metric),
+            "seed": str(order.seed),
+            "shuffle": str(order.shuffle),
+        }
+        more = epochs, patience, micro_batch, checkpoint is None, judging is None
+        names = "epochs", "patience", "micro_batch", "lack of a checkpoint", "lack of validation data"
+        require_same_settings(processes, settings | dict(zip(names, map(str, more), strict=True)))
+        marks = {} if checkpoint is None else marks_of_data(source, judging, validation) | settings
         run = Run(
             engine.joined(processes),
             source.on(engine.device),

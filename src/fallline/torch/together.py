@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from fallline.data.preparing_together import budget_together
 from fallline.engines.module.together import require_same_rows
-from fallline.errors import InputError
+from fallline.errors import InputError, ParameterError
 from fallline.parallel.agreeing import together
 from fallline.parallel.alone import Alone
 from fallline.torch.sources.kinds import kind_of
 
-__all__ = ["in_turn", "reading_alike", "require_alike"]
+__all__ = ["in_turn", "reading_alike", "require_alike", "require_same_settings"]
 
 Value = TypeVar("Value")
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def in_turn(processes: Alone, function: Callable[[], Value]) -> Value:
@@ -46,3 +49,23 @@ def require_alike(processes: Alone, source: Any, data: Any, target: Any) -> None
             f"The DataLoaders of the processes have {', '.join(map(str, updates))} batches, but every update takes one of each. "
             "Give all equally many: a torch.utils.data.DistributedSampler sees to it."
         )
+
+
+def require_same_settings(processes: Alone, settings: Mapping[str, str]) -> None:
+    """Raise `ParameterError`, on all processes, if they are to train in different ways: some would wait for the others.
+
+    Parameters
+    ----------
+    processes : Alone or Group
+    settings : mapping of str to str
+        By what each is called. Where in memory something lies does not matter.
+    """
+    if processes.size == 1:
+        return
+    every = processes.gather({name: _ADDRESS.sub("", value) for name, value in settings.items()})
+    for name in settings:
+        found = list(dict.fromkeys(own[name] for own in every))
+        if len(found) > 1:
+            raise ParameterError(
+                f"The processes were given different settings: {name} is {' on some, '.join(found)} on others. Give all the same."
+            )

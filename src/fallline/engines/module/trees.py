@@ -63,8 +63,13 @@ def to_arrays(tree: Any) -> dict[str, np.ndarray]:
 
 
 def from_arrays(arrays: dict[str, np.ndarray]) -> Any:
-    """The tree that `to_arrays` took apart; its tensors are on the CPU."""
-    return _put_together(json.loads(arrays[_TEXT].tobytes()), arrays)
+    """The tree that `to_arrays` took apart; its tensors are on the CPU. `StateError` if the arrays are damaged."""
+    try:
+        return _put_together(json.loads(arrays[_TEXT].tobytes()), arrays)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise StateError(
+            f"The saved state of a module is damaged ({error}). Begin anew, or go on from another one."
+        ) from error
 
 
 def _taken_apart(value, path, arrays):
