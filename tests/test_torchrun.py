@@ -123,8 +123,9 @@ def test_the_summary_says_how_they_trained(ran):
 
 def test_errors_are_the_same_everywhere(ran):
     """Different data on each rank, data that cannot be used, and divergence: all raise the same, and none hangs."""
-    different, files, column, target, diverged, missing, tensors, shapes = ran[0]["errors"]
+    different, files, column, target, diverged, missing, tensors, shapes, settings = ran[0]["errors"]
     assert "The processes were given different data" in tensors
+    assert "different settings: micro_batch is 2, elsewhere 3" in settings
     assert "InputError" in shapes or "ParameterError" in shapes
     assert "The processes were given different data" in different
     assert "The processes were given different data" in files

@@ -135,6 +135,7 @@ def run_all(folder: Path) -> dict:
         error_of(lambda: fallline.train(frame, "y", **FIXED, validation=str(folder / f"{rank}.parquet"))),
         error_of(lambda: module_of((np.ones((9 + rank, 4), "f4"), np.ones((9 + rank, 1), "f4")))),
         error_of(lambda: module_of((np.ones((9, 4), "f4"), np.ones(9, "f4")))),
+        error_of(lambda: module_of((np.ones((9, 4), "f4"), np.ones((9, 1), "f4")), micro_batch=2 + rank)),
     ]
     return found
 

@@ -222,9 +222,9 @@ def fit(
             require_enough(engine, source, epochs)
         watchers = watching(engine, judging, metric, patience, limits, progress)
         settings = {
-            **marks_of_engine(engine),
             "batch size": str(batch_size if is_auto(batch_size) else engine.batch_size),
             "learning rate": str(learning_rate),
+            **marks_of_engine(engine),
             "scheduler": mark_of(scheduler)
             + (f" over {epochs} epochs" if isinstance(scheduler, str) else ""),
             "metric": mark_of(metric),

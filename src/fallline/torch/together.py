@@ -67,5 +67,5 @@ def require_same_settings(processes: Alone, settings: Mapping[str, str]) -> None
         found = list(dict.fromkeys(own[name] for own in every))
         if len(found) > 1:
             raise ParameterError(
-                f"The processes were given different settings: {name} is {' on some, '.join(found)} on others. Give all the same."
+                f"The processes were given different settings: {name} is {', elsewhere '.join(found)}. Give all the same."
             )
