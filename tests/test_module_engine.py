@@ -15,13 +15,14 @@ from torch import nn  # noqa: E402
 from torch.optim import lr_scheduler  # noqa: E402
 
 from fallline.data.order import Order  # noqa: E402
-from fallline.engines.module.blocks import LoadedBatch  # noqa: E402
+from fallline.engines.module.blocks import LoadedBatch, TensorBlock  # noqa: E402
 from fallline.engines.module.dense import DenseNetwork  # noqa: E402
 from fallline.engines.module.engine import ModuleEngine  # noqa: E402
 from fallline.engines.module.evaluating import predict  # noqa: E402
 from fallline.engines.module.losses import make_objective, per_row  # noqa: E402
 from fallline.engines.module.named import rows_loss  # noqa: E402
 from fallline.engines.module.penalties import SquaredWeights  # noqa: E402
+from fallline.engines.module.pieces import Ahead, Gatherer  # noqa: E402
 from fallline.engines.module.tensors import TensorSource  # noqa: E402
 from fallline.errors import (  # noqa: E402
     DivergenceError,
@@ -935,3 +936,34 @@ def test_every_mistake_is_of_the_project():
     """The errors above share one base class."""
     assert issubclass(ParameterError, FalllineError)
     assert issubclass(InputError, FalllineError)
+
+
+@pytest.mark.parametrize("batch_size", [7, 25, 32])
+@pytest.mark.parametrize("norm", [torch.nn.BatchNorm1d, torch.nn.LayerNorm])
+def test_where_blocks_end_changes_no_bit_of_rows_of_odd_sizes(norm, batch_size):
+    """Where blocks end depends on the clock, and how PyTorch rounds on where memory begins: that changes no bit all the same."""
+    generator = torch.Generator().manual_seed(0)
+    X, y = torch.randn(403, 6, generator=generator), torch.randint(0, 3, (403,), generator=generator)
+    found = []
+    for blocks in (1, 3, 50):
+        torch.manual_seed(1)
+        module = torch.nn.Sequential(torch.nn.Linear(6, 9), norm(9), torch.nn.ReLU(), torch.nn.Linear(9, 3))
+        engine = ModuleEngine(module, torch.nn.CrossEntropyLoss(), "adam", batch_size)
+        engine.block_rows = lambda state, source, rows=blocks * batch_size: rows
+        train(Run(engine, TensorSource(X, y), Order(3), engine.start(), 3))
+        found.append(torch.cat([parameter.detach().flatten() for parameter in module.parameters()]))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("micro_batch", [60, 50, 63])
+def test_pieces_of_unequal_sizes_are_the_rows_asked_for(micro_batch):
+    """A large piece, taken alone, does not spoil small ones that were gathered together."""
+    block = TensorBlock(torch.arange(4000.0).reshape(1000, 4), torch.arange(1000), None, torch.arange(1000))
+    ahead = Ahead(Gatherer(torch.device("cpu")), block)
+    place = 0
+    for size in [micro_batch, 64 - micro_batch] * 15:
+        piece = ahead.take(place, place + size)
+        assert torch.equal(piece.targets, torch.arange(place, place + size))
+        assert torch.equal(piece.inputs[:, 0], 4.0 * torch.arange(place, place + size))
+        place += size

@@ -15,6 +15,8 @@ __all__ = ["Ahead", "Gatherer", "Piece", "copied", "join", "loaded", "spans"]
 
 # Rows that are gathered together stay in the processor's cache until they are used.
 _CHUNK_BYTES = 2**18
+# What PyTorch aligns its memory to.
+_ALIGNMENT = 64
 
 
 class Piece(NamedTuple):
@@ -137,6 +139,9 @@ class Gatherer:
 class Ahead:
     """Takes the rows of one block, from its beginning to its end; small pieces many at once, since a call costs more than a row.
 
+    A piece begins where PyTorch would put it by itself: its kernels round by how memory is aligned, and where a block begins must
+    not matter.
+
     Parameters
     ----------
     gatherer : Gatherer
@@ -146,18 +151,24 @@ class Ahead:
     def __init__(self, gatherer: Gatherer, block: TensorBlock):
         self._gatherer, self._block = gatherer, block
         self._n = len(block.rows)
-        self._rows = _CHUNK_BYTES // max(1, sum(_row_bytes(values) for values in block[:3]))
+        self._sizes = [size for values in block[:3] for size in _row_bytes(values)]
+        self._rows = _CHUNK_BYTES // max(1, sum(self._sizes))
         self._chunk: Piece | None = None
         self._begin = self._end = 0
 
     def take(self, start: int, stop: int) -> Piece:
         """The rows from one place to another; they are good until the next are taken."""
-        if 2 * (stop - start) > self._rows:
+        if 2 * (stop - start) > self._rows or not self._aligned(stop - start):
+            self._chunk = None
             return self._gatherer.take(self._block, start, stop)
-        if self._chunk is None or stop > self._end:
+        if self._chunk is None or stop > self._end or not self._aligned(start - self._begin):
             self._begin, self._end = start, min(start + self._rows, self._n)
             self._chunk = self._gatherer.take(self._block, start, self._end)
         return self._chunk.between(start - self._begin, stop - self._begin)
+
+    def _aligned(self, rows):
+        """Whether what comes after so many rows is aligned as what comes first."""
+        return not any(rows * size % _ALIGNMENT for size in self._sizes)
 
 
 class _Turns:
@@ -200,14 +211,15 @@ def join(pieces: Sequence[Piece]) -> Piece:
 
 
 def _row_bytes(values):
-    """How many bytes a row of tensors takes; very many where they are not plain tensors, which are gathered piece by piece."""
+    """How many bytes a row of each tensor takes; very many where it is no plain tensor, to be gathered piece by piece."""
     if values is None:
-        return 0
+        return []
     if isinstance(values, torch.Tensor):
-        return values.element_size() * math.prod(values.shape[1:])
+        return [values.element_size() * math.prod(values.shape[1:])]
     if isinstance(values, (tuple, dict)):
-        return sum(_row_bytes(value) for value in (values.values() if isinstance(values, dict) else values))
-    return _CHUNK_BYTES
+        parts = values.values() if isinstance(values, dict) else values
+        return [size for part in parts for size in _row_bytes(part)]
+    return [_CHUNK_BYTES]
 
 
 def _rows_of(tensor, start, stop):
