@@ -383,3 +383,9 @@ else:
     sys.exit("no error")
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_fallline_torch_need_not_be_imported_first():
+    """`import fallline` is enough to call `fallline.torch.fit`, and loads no PyTorch by itself."""
+    code = "import sys, fallline; assert 'torch' not in sys.modules; fallline.torch.fit"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

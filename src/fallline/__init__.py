@@ -62,6 +62,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "torch":
+        return importlib.import_module("fallline.torch")
     if name not in _HOMES:
         raise AttributeError(f"module 'fallline' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
