@@ -43,6 +43,8 @@ __all__ = [
 
 # Counts of rows, epochs and updates stay below this, where float64 still holds every whole number.
 _HIGHEST = 2**53
+# What schedules do where nothing else is said; scikit-learn's, where it has them.
+_SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
 
 
 def choose(name: str, given: Any, choices: Iterable[str]) -> str:
@@ -222,7 +224,8 @@ def make_schedule(
     loss : NamedTuple
         What "optimal" looks at for its first rate.
     given : mapping
-        Values of `eta0`, `power_t`, `alpha`, `decay`, `decay_epochs` and `warmup`; only those needed are looked at.
+        Values of `eta0` and `alpha`, and of `power_t`, `decay`, `decay_epochs` and `warmup` where they are not the usual ones.
+        Only those needed are looked at.
     epochs : int
     updates : float
         Epochs to come, and updates an epoch: how long schedules with an end are.
@@ -231,9 +234,11 @@ def make_schedule(
     """
     if _implements(schedule, rate):
         return _check_fields(schedule)
+    given = {**_SCHEDULE_PARAMETERS, **given}
     if isinstance(schedule, Real) and not isinstance(schedule, bool):
+        its_name = "eta0" if name == "learning_rate" else "learning_rate"
         raise ParameterError(
-            f"{name}={schedule!r} is a number, but says how the rate develops. Give the rate as eta0={schedule!r}, together with "
+            f"{name}={schedule!r} is a number, but says how the rate develops. Give the rate as {its_name}={schedule!r}, and with it "
             f"{name}='constant' or another of {', '.join(map(repr, SCHEDULES))}."
         )
     kind = SCHEDULES[choose(name, schedule, SCHEDULES)]

@@ -38,7 +38,6 @@ __all__ = ["fit"]
 _READING = ("workers", "collate", "memory", "task", "plan", "cache", "dtype", "sparse")
 # Schedules that ask a linear model's loss, or follow its curvature.
 _LINEAR_ONLY = ("optimal", "adaptive")
-_SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
 
 
 def fit(
@@ -328,6 +327,4 @@ def _schedule(scheduler, rate, epochs, updates):
             f"scheduler={scheduler!r} {what} {', '.join(map(repr, names))}.{did_you_mean(scheduler, names)} Or give one of "
             "torch.optim.lr_scheduler, such as functools.partial(StepLR, step_size=10)."
         )
-    return make_schedule(
-        scheduler, None, {**_SCHEDULE_PARAMETERS, "eta0": rate}, epochs, updates, name="scheduler"
-    )
+    return make_schedule(scheduler, None, {"eta0": rate}, epochs, updates, name="scheduler")

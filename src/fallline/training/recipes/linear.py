@@ -36,7 +36,6 @@ __all__ = ["LinearRecipe"]
 _MOST_PASSES = 100
 # So many updates many processes make together, unless asked to do otherwise: it takes a few seconds at most.
 _FEW_UPDATES = 4096
-_SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
 
 
 class LinearRecipe(NamedTuple):
@@ -185,7 +184,7 @@ class LinearRecipe(NamedTuple):
         alpha, epochs = self._alpha_for(rows), self._epochs_for(rows, solver)
         optimizer = make_optimizer("adam" if solver.optimizer is None else solver.optimizer)
         penalty = make_penalty(self.penalty, alpha, self.l1_ratio)
-        given = {**_SCHEDULE_PARAMETERS, "alpha": alpha}
+        given = {"alpha": alpha}
 
         def engine(rate, batch_size, updates):
             schedule = make_schedule(

@@ -49,7 +49,6 @@ _VISITS, _FEWEST, _MANY, _MOST, _UPDATES = 4_000_000, 5, 10, 200, 2000
 _MOVES = 5_000_000_000
 # Groups of fewer features stay as they are: an embedding would hardly be smaller.
 _EMBEDDED = 5
-_SCHEDULE_PARAMETERS = {"power_t": 0.25, "decay": 0.1, "decay_epochs": 10, "warmup": None}
 _CHOICE = {"solver": "descent", "reason": "a network has no other"}
 
 
@@ -199,7 +198,7 @@ class NetworkRecipe(NamedTuple):
         epochs = self._epochs_for(rows, module)
 
         def engine(rate, batch_size, updates):
-            given = {**_SCHEDULE_PARAMETERS, "alpha": alpha, "eta0": rate}
+            given = {"alpha": alpha, "eta0": rate}
             return ModuleEngine(
                 module,
                 loss,
