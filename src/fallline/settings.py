@@ -238,7 +238,7 @@ def make_schedule(
     if isinstance(schedule, Real) and not isinstance(schedule, bool):
         its_name = "eta0" if name == "learning_rate" else "learning_rate"
         raise ParameterError(
-            f"{name}={schedule!r} is a number, but says how the rate develops. Give the rate as {its_name}={schedule!r}, and with it "
+            f"{name}={schedule!r} is a number, but says how the rate develops. Give the rate as {its_name}={schedule!r}, and "
             f"{name}='constant' or another of {', '.join(map(repr, SCHEDULES))}."
         )
     kind = SCHEDULES[choose(name, schedule, SCHEDULES)]
