@@ -152,5 +152,5 @@ def test_a_loaders_rows_are_its_own():
     """A DataLoader decides which rows come together: nothing can be looked for on them, and the error says what to give."""
     dataset = torch.utils.data.TensorDataset(*rows())
     loader = torch.utils.data.DataLoader(dataset, 32, shuffle=True)
-    with pytest.raises(ParameterError, match="Give its dataset"):
+    with pytest.raises(ParameterError, match="taken as they come"):
         fit(network(), loader, loss="cross_entropy", learning_rate="auto", device="cpu")

@@ -31,8 +31,12 @@ def source_of(n=N, classes=None, weight=False):
 
 
 def network(outputs=1):
-    torch.manual_seed(0)
-    return torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.Tanh(), torch.nn.Linear(16, outputs))
+    """The same weights every time: ranks are threads here, and would draw from PyTorch's generator in turns."""
+    generator = torch.Generator().manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.Tanh(), torch.nn.Linear(16, outputs))
+    for parameter in module.parameters():
+        torch.nn.init.uniform_(parameter.data, -0.25, 0.25, generator=generator)
+    return module
 
 
 def descended(processes, module, source, epochs=3, monitors=(), state=None, **settings):
