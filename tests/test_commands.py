@@ -500,7 +500,8 @@ def test_signals_leave_nothing_half_written(phase, number, model, cache, large):
     code, err = _stopped(phase, getattr(signal, number), model)
     assert code == {"SIGINT": 130, "SIGTERM": 143, "SIGKILL": -9}[number]
     assert "Traceback" not in err
-    saved = phase == "training" and number == "SIGINT"
+    # On a busy machine the signal may come a phase later than it was sent for.
+    saved = number == "SIGINT" and (phase == "training" or "training:" in err)
     assert _names() == ["big.csv", "d.csv"] + ["m.fall"] * saved
     if saved:
         assert fallline.load("m.fall").summary["stop"]["reason"] == "interrupted"

@@ -66,8 +66,16 @@ def test_updates_agree_with_torch(name, decay):
     np.testing.assert_allclose(state.memory.weights[0], expected, rtol=1e-5, atol=1e-9)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("loss", LOSSES)
+# Kernels know an optimizer and a loss by their verbs only, so that not all pairs have to be compiled: each meets several.
+PAIRS = [
+    (loss, optimizer)
+    for i, loss in enumerate(LOSSES)
+    for j, optimizer in enumerate(OPTIMIZERS)
+    if (j - i) % len(OPTIMIZERS) in {0, 1}
+]
+
+
+@pytest.mark.parametrize(("loss", "optimizer"), PAIRS)
 def test_every_optimizer_lowers_every_loss(loss, optimizer):
     """Any loss can be trained with any optimizer: the objective on all rows falls. Sparse rows have tests of their own."""
     X, y = data_for(loss)

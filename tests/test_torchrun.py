@@ -18,8 +18,6 @@ from torchrun.scenarios import make, model_of, modules_of, scenarios
 pytest.importorskip("torch")
 SCRIPT = Path(__file__).parent / "torchrun" / "scenarios.py"
 PYTHON = [sys.executable, "-W", "ignore"]
-# What several processes came to is looked at by many tests: one worker has them all, so that it is made once.
-pytestmark = pytest.mark.xdist_group("torchrun")
 
 
 def free_port():

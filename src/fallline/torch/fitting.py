@@ -242,16 +242,16 @@ def fit(
             epochs,
             processes=processes,
         )
-        looked_for = is_auto(learning_rate), is_auto(batch_size)
         descend: Any = train
-        if any(looked_for):
-            found: dict[str, Any] = {
-                "rate": None if looked_for[0] else usual,
-                "batch_size": None if looked_for[1] else rows,
-                "cost": work_a_row(engine, run.source),
-                "joined": lambda engine: engine.joined(processes),
-            }
-            descend = partial(train_tuned, engine_for=engine_for, **found)
+        if is_auto(learning_rate) or is_auto(batch_size):
+            descend = partial(
+                train_tuned,
+                engine_for=engine_for,
+                rate=None if is_auto(learning_rate) else usual,
+                batch_size=None if is_auto(batch_size) else rows,
+                cost=work_a_row(engine, run.source) if is_auto(batch_size) else None,
+                joined=lambda engine: engine.joined(processes),
+            )
         stop = trained(run, descend, [*watchers, *monitors], checkpoint, marks)
     finally:
         for used in (source, judging):

@@ -57,10 +57,9 @@ def trained(
         return descend(run, monitors=monitors)
     found = told_by_first(run.processes, lambda: gone_on_from(checkpoint, marks))
     if found is not None:
-        run.begun, (run.state, stop) = run.state, found
-        if stop is not None and stop.reason in ("converged", "early_stopping"):
-            run.engine.require(run.state, run.source)
-            return stop
+        run.begun, (run.state, run.ended) = run.state, found
+        if run.ended is not None and run.ended.reason == "epochs":
+            run.ended = None  # more of them may be asked for by now
     return descend(run, monitors=[*monitors, Checkpoint(checkpoint, marks)])
 
 

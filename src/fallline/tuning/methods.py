@@ -71,7 +71,6 @@ def rated(
             monitors,
             rate=rate,
             batch_size=batch_size,
-            cost=float,
             joined=lambda engine: engine.joined(processes),
         )
 

@@ -42,7 +42,7 @@ def train_tuned(
     *,
     rate: float | None,
     batch_size: int | None,
-    cost: Callable[[int], float],
+    cost: Any = None,
     joined: Callable[[Any], Any] = _as_it_is,
 ) -> Stop:
     """Find the batch size and the rate where they are not given, note them in the state, and train.
@@ -60,8 +60,8 @@ def train_tuned(
         None to look for one, and to begin anew with a tenth of it should training diverge.
     batch_size : int or None
         None to look for one.
-    cost : callable
-        What a row costs in batches of so many rows; see `choose_batch_size`.
+    cost : callable, optional
+        What a row costs in batches of so many rows, where a size is looked for; see `choose_batch_size`.
     joined : callable
         Makes of an engine the one that many processes train with together. What they look for, the first finds alone.
 

@@ -26,6 +26,7 @@ from fallline.engines.module.replicas import Replicated
 from fallline.engines.module.tally import Tally
 from fallline.engines.module.together import level_buffers, seed_of, spread
 from fallline.engines.module.updating import Updates
+from fallline.engines.module.weights import put
 from fallline.errors import DivergenceError, ParameterError, StateError
 from fallline.kernels.sweep import Sums
 from fallline.kernels.verbs import rate
@@ -216,11 +217,9 @@ class ModuleEngine(Replicated):
         """See `Engine.copied`."""
         return {name: tensor.clone() for name, tensor in weights.items()}
 
-    @torch.no_grad()
     def put(self, weights: dict[str, torch.Tensor]) -> None:
         """Give the module these weights, such as the best ones."""
-        for name, tensor in (*self.module.named_parameters(), *self.module.named_buffers()):
-            tensor.copy_(weights[name])
+        put(self.module, weights)
 
     def sweep(self, block: Any, state: State, last: bool) -> Sums:
         """See `Engine.sweep`."""

@@ -19,6 +19,7 @@ from fallline.engines.module.failures import Call, explaining
 from fallline.engines.module.losses import Objective
 from fallline.engines.module.pieces import Gatherer, Piece, loaded
 from fallline.engines.module.trees import joined, mapped
+from fallline.engines.module.weights import weights_of
 
 __all__ = ["Evaluator", "call", "evaluating", "in_mode", "pieces", "predict"]
 
@@ -159,7 +160,7 @@ class Evaluator:
 
     def _at(self, weights):
         """The module at some weights, as a function."""
-        live = dict((*self._module.named_parameters(), *self._module.named_buffers()))
+        live = weights_of(self._module)
         if all(weights[name].data_ptr() == tensor.data_ptr() for name, tensor in live.items()):
             return self._module
         return lambda *inputs, **named: functional_call(self._module, weights, inputs, named)

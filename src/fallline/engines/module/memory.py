@@ -10,6 +10,7 @@ import torch
 
 from fallline.engines.module.pieces import Piece
 from fallline.engines.module.trees import from_arrays, mapped, to_arrays
+from fallline.engines.module.weights import put, weights_of
 from fallline.errors import StateError
 
 __all__ = ["ModuleMemory", "saved_weights"]
@@ -62,10 +63,7 @@ class ModuleMemory:
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Every parameter and buffer, as it is, by name."""
-        return {
-            name: tensor.detach()
-            for name, tensor in (*self.module.named_parameters(), *self.module.named_buffers())
-        }
+        return weights_of(self.module)
 
     def to_arrays(self, best: dict[str, torch.Tensor] | None) -> dict[str, np.ndarray]:
         """Everything, and the best weights, as arrays."""
@@ -122,7 +120,6 @@ class ModuleMemory:
         self.carried = [Piece(*part) for part in self.carried]
         return saved["best"]
 
-    @torch.no_grad()
     def take_weights(self, saved: dict[str, torch.Tensor]) -> None:
         """Let the module have these weights; `StateError` if they are another module's."""
         own = self.weights()
@@ -133,5 +130,4 @@ class ModuleMemory:
                 f"The state is another module's: its {name!r} has shape {shapes.get(name)}, but {wanted.get(name)} is wanted. "
                 "Build the module as it was, or begin anew."
             )
-        for name, tensor in own.items():
-            tensor.copy_(saved[name])
+        put(self.module, saved)

@@ -17,6 +17,7 @@ from fallline.data.order import Order
 from fallline.engines.module.blocks import LoadedBatch
 from fallline.engines.module.memory import ModuleMemory
 from fallline.engines.module.reading import leaves
+from fallline.engines.module.weights import put, weights_of
 from fallline.errors import InputError, ParameterError
 from fallline.parallel.alone import Alone
 
@@ -62,7 +63,6 @@ def level_buffers(processes: Alone, module: torch.nn.Module) -> None:
             buffer.copy_(processes.sum(mean) / processes.size)
 
 
-@torch.no_grad()
 def spread(processes: Alone, module: torch.nn.Module) -> None:
     """Let all have the weights of the first process's module.
 
@@ -71,7 +71,7 @@ def spread(processes: Alone, module: torch.nn.Module) -> None:
     ParameterError
         If a module has other parameters or buffers than the first's.
     """
-    own = {name: tensor.detach() for name, tensor in (*module.named_parameters(), *module.named_buffers())}
+    own = weights_of(module)
     theirs = processes.broadcast({name: tensor.cpu() for name, tensor in own.items()})
     shapes = [{name: (tuple(t.shape), t.dtype) for name, t in some.items()} for some in (own, theirs)]
     if processes.agreed(None if shapes[0] == shapes[1] else True):
@@ -79,8 +79,7 @@ def spread(processes: Alone, module: torch.nn.Module) -> None:
             "The processes were given different modules: names, shapes or types of their parameters are not the same. Build it "
             "the same way on each; the weights it begins with are those of the first."
         )
-    for name, tensor in own.items():
-        tensor.copy_(theirs[name])
+    put(module, theirs)
 
 
 def seed_of(seed: int, rank: int, updates: int) -> int:
