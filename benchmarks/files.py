@@ -30,7 +30,9 @@ from measuring import forget, reading_seconds, table
 HERE = Path(__file__).parent
 PARTS = ("rates", "memory", "pipelines", "quality")
 PIPELINES = ("fallline_command", "fallline_defaults", "pandas_scikit_learn", "vowpal_wabbit")
-MORE_EPOCHS = 3
+MORE_EPOCHS = 9
+# Passes that all do the same; a solver would make as many as it needs.
+DESCENT = ("--optimizer", "adam", "--learning-rate", "0.01", "--batch-size", "128")
 _CONVERT = "convert to its text"  # a stage
 
 _DECODE = """
@@ -93,7 +95,7 @@ def one_round(path, kept, options):
 
 def training_seconds(path, folder, settings, epochs):
     """Seconds of the training alone, over the cache that is there."""
-    _, summary = measuring.fallline_train(path, data.TARGET, folder, *settings, "--epochs", epochs)
+    _, summary = measuring.fallline_train(path, data.TARGET, folder, *settings, *DESCENT, "--epochs", epochs)
     if not summary["cache"]["found"]:
         raise RuntimeError("the cache was there, but was not used")
     return summary["seconds"]["training"]

@@ -298,6 +298,7 @@ def test_threads_may_read_at_once(tmp_path, monkeypatch):
     for without in (False, True):
         if without:
             monkeypatch.delattr("os.preadv", raising=False)
+            monkeypatch.delattr("os.RWF_NOWAIT", raising=False)
         with write(tmp_path, KEY, [rows]) as cache, ThreadPoolExecutor(4) as pool:
             for result in pool.map(lambda _: cache.load(), range(8)):
                 same(by_number(result), rows)

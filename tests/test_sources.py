@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import gc
 import gzip
 import json
 import threading
@@ -311,9 +312,11 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(builder):
 def test_giving_up_leaves_nothing_behind(built):
     """A pass that is not finished leaves no thread and no memory."""
     source = open_source(built.data)
+    gc.collect()
     threads, memory_before = threading.active_count(), pa.total_allocated_bytes()
     batches = source.batches(in_flight=8)
     next(batches)
     batches.close()
+    gc.collect()
     assert threading.active_count() == threads
     assert pa.total_allocated_bytes() <= memory_before

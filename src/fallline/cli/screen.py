@@ -14,7 +14,7 @@ __all__ = ["console", "progress_shown", "say"]
 def progress_shown(lines: bool = False) -> Iterator[Callable[[float, str], None] | None]:
     """A line a stage where asked for, a bar on a terminal, otherwise nothing."""
     if lines:
-        yield lambda done, what: print(f"{done:4.0%}  {what}", file=sys.stderr)  # noqa: T201
+        yield _tell
     elif sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -30,6 +30,11 @@ def progress_shown(lines: bool = False) -> Iterator[Callable[[float, str], None]
             yield lambda done, what: bar.update(task, completed=done, description=what)
     else:
         yield None
+
+
+def _tell(done, what):
+    # In one piece with its end, which `print` writes by itself: a signal in between would end the command in mid-line.
+    sys.stderr.write(f"{done:4.0%}  {what}\n")
 
 
 def console() -> Any:

@@ -37,7 +37,7 @@ _WRITING = 3 * BUFFER_BYTES
 _COPIES = 4
 # What windows use of it. Of larger ones the processor's caches hold less, and models are no better for them, not even where files
 # are sorted: measured.
-_MOST_IN_WINDOWS = 2**26
+_MOST_IN_WINDOWS = 2**25
 # Enough for every core to find work; more would only wait.
 _MOST_IN_FLIGHT = max(8, 4 * (os.cpu_count() or 1))
 

@@ -22,7 +22,7 @@ footer   64 before the end    `FOOTER`: where the index is, how many blocks and 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -100,7 +100,8 @@ class Part(NamedTuple):
     nbytes: int
 
 
-def parts_of(shape: Shape, rows: int, entries: int, weighted: bool) -> Iterator[Part]:
+@lru_cache(256)  # dense blocks are all alike
+def parts_of(shape: Shape, rows: int, entries: int, weighted: bool) -> tuple[Part, ...]:
     """The arrays of a block of so many rows and entries, in their order."""
     arrays: list[tuple[str, str, tuple[int, ...]]]
     if shape.sparse:
@@ -110,13 +111,14 @@ def parts_of(shape: Shape, rows: int, entries: int, weighted: bool) -> Iterator[
     arrays.append(("y", "<f4", (rows, shape.targets)))
     if weighted:
         arrays.append(("weight", "<f4", (rows,)))
-    offset = 0
+    parts, offset = [], 0
     for name, dtype, dimensions in arrays:
         nbytes = int(dtype[-1])
         for length in dimensions:
             nbytes *= length
-        yield Part(name, dtype, dimensions, offset, nbytes)
+        parts.append(Part(name, dtype, dimensions, offset, nbytes))
         offset += nbytes + padding(nbytes, ALIGNMENT)
+    return tuple(parts)
 
 
 def size_of(shape: Shape, rows: int, entries: int, weighted: bool) -> int:

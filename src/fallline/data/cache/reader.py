@@ -23,7 +23,7 @@ from fallline.errors import CacheError, DamagedCacheError, FalllineWarning
 __all__ = ["Cache", "find"]
 
 # Blocks that the system is asked to fetch from the disk while others are read: reads in random order then run at the
-# disk's own rate.
+# disk's own rate. Of what it holds in memory it is not asked, which would take a fifth of the time of reading that.
 _ASKED_AHEAD = 8
 
 
@@ -170,11 +170,21 @@ class Cache:
         if memory is None:
             memory = np.empty(self.memory_of(n, entries), np.uint8)
         arrays = arrays_in(memory, self.shape, n, entries)
-        row = entry = 0
+        row = entry = asked = 0
         for i, block in enumerate(map(int, blocks)):
-            self._ask(blocks[i + 1 if i == 0 else i + _ASKED_AHEAD : i + 1 + _ASKED_AHEAD])
             stop, last = row + int(self.rows[block]), entry + int(self.entries[block])
-            self._read_block(block, arrays, slice(row, stop), slice(entry, last))
+            buffers = self._buffers(block, arrays, slice(row, stop), slice(entry, last))
+            found = self._filled_at_once(block, buffers)
+            if not found:
+                self._ask(blocks[max(asked, i + 1) : i + 1 + _ASKED_AHEAD])
+                asked = i + 1 + _ASKED_AHEAD
+                found = self._fill(buffers, self._offsets[block]) == self._size(block)
+            if not (found and self._is_whole(block, buffers)):
+                raise self._damage(block)
+            if not self._weighted[block]:
+                arrays["weight"][row:stop] = 1
+            if self.sparse:
+                arrays["ends"][row:stop] += entry
             row, entry = stop, last
         if self.sparse:
             indptr = arrays.pop("indptr")
@@ -183,8 +193,8 @@ class Cache:
             )
         return DenseRows(arrays["X"], arrays["y"], arrays["weight"])
 
-    def _read_block(self, block, arrays, rows, entries):
-        """Read a block to its place in the arrays."""
+    def _buffers(self, block, arrays, rows, entries):
+        """The places in the arrays, and between them, that a block is read to."""
         parts = layout.parts_of(
             self.shape, rows.stop - rows.start, entries.stop - entries.start, self._weighted[block]
         )
@@ -195,15 +205,23 @@ class Cache:
             of_entries = part.name in {"indices", "data"}
             buffers.append(arrays[part.name][entries if of_entries else rows])
             end = part.offset + part.nbytes
-        size = self._offsets[block + 1] - self._offsets[block]
-        if size > end:
-            buffers.append(bytearray(size - end))
-        if self._fill(buffers, self._offsets[block]) < size or not self._is_whole(block, buffers):
-            raise self._damage(block)
-        if not self._weighted[block]:
-            arrays["weight"][rows] = 1
-        if self.sparse:
-            arrays["ends"][rows] += entries.start
+        if self._size(block) > end:
+            buffers.append(bytearray(self._size(block) - end))
+        return buffers
+
+    def _size(self, block):
+        """Bytes of the file."""
+        return self._offsets[block + 1] - self._offsets[block]
+
+    def _filled_at_once(self, block, buffers):
+        """Whether a block is read, because the system held it in memory."""
+        if not hasattr(os, "RWF_NOWAIT"):
+            return False
+        try:
+            count = os.preadv(self._file.fileno(), buffers, self._offsets[block], os.RWF_NOWAIT)
+        except OSError:
+            return False  # it is not in memory; or this file system does not tell
+        return count == self._size(block)
 
     def _is_whole(self, block, buffers):
         """Whether a block has its checksum, which need not be computed at every reading."""
@@ -226,8 +244,8 @@ class Cache:
         """Have the system fetch blocks from the disk, without waiting for them."""
         if hasattr(os, "posix_fadvise"):
             for block in map(int, blocks):
-                begin, end = self._offsets[block], self._offsets[block + 1]
-                os.posix_fadvise(self._file.fileno(), begin, end - begin, os.POSIX_FADV_WILLNEED)
+                where = self._offsets[block], self._size(block)
+                os.posix_fadvise(self._file.fileno(), *where, os.POSIX_FADV_WILLNEED)
 
     def _damage(self, block):
         if self.path is None:
