@@ -80,6 +80,7 @@ def one_round(path, kept, options):
         found |= {name: summary["seconds"][name] for name in ("reading", "encoding")}
         cache = max(Path(folder).rglob("*"), key=lambda file: file.stat().st_size * file.is_file())
         found["cache bytes"] = cache.stat().st_size
+        os.sync()  # or the system writes it to the disk while it is read
         prepare(cache)
         found["epoch"] = training_seconds(path, folder, settings, 1)
         if kept:
