@@ -63,7 +63,7 @@ def test_a_budget_is_divided_within_its_bounds(total):
     budget = Budget(total)
     for batch in (2**16, 2**22):
         assert budget.in_flight(batch) >= 2
-        assert 3 * BUFFER_BYTES + 4 * batch * budget.in_flight(batch) <= total
+        assert 4 * BUFFER_BYTES + 4 * batch * budget.in_flight(batch) <= total
     assert budget.window_bytes <= total
     assert budget.holds(budget.window_bytes)
     assert not budget.holds(total)

@@ -31,8 +31,8 @@ _UNITS = {
 MINIMUM = 128 * 10**6
 """Bytes below which a budget is refused: what the shuffling buffers and two batches take, and some to spare."""
 
-# One buffer that fills, one that is being written, and the latter's rows once more while they are put together.
-_WRITING = 3 * BUFFER_BYTES
+# One buffer that fills, one that is put together and then taken apart into blocks, and the blocks that are being written.
+_WRITING = 4 * BUFFER_BYTES
 # A batch is held as it was read, decoded, and encoded, and by what is half-way.
 _COPIES = 4
 # What windows use of it. Of larger ones the processor's caches hold less, and models are no better for them, not even where files

@@ -279,8 +279,9 @@ def fetch_row(block, i):
 def copy_csr_rows(block, indices, data):
     """Copy the non-zeros of the block's rows, one row after the other, into `indices` and `data`."""
     to = 0
-    for row in block.rows:
-        begin, end = bounds(block, row)
+    for i in range(len(block.rows)):
+        fetch_row(block, i)
+        begin, end = bounds(block, block.rows[i])
         for j in range(begin, end):
             indices[to] = block.indices[j]
             data[to] = block.data[j]

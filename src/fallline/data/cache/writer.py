@@ -136,19 +136,17 @@ def _write_file(file, key, chunks, header, tensors, shuffle, folder, gathered):
 
     joined, take = Joined(), None if gathered is None else gathered.take
 
-    def write_buffer(item):
+    def shuffled(item):
         number, parts = item
-        with explained(folder):
-            return [
-                _write_block(file, shape, block) for block in blocks_of(parts, number, shuffle, joined, take)
-            ]
+        return list(blocks_of(parts, number, shuffle, joined, take))
 
     entries = []
     stretches = enumerate(buffers(_chained(first, chunks)))
-    # Closed before the file is, whatever happens: then nobody writes to it any more.
-    with closing(mapped_ahead(write_buffer, stretches, threads=1, in_flight=2)) as written:
-        for of_buffer in written:
-            entries += of_buffer
+    # One buffer is shuffled while the one before is written.
+    with closing(mapped_ahead(shuffled, stretches, threads=1, in_flight=2)) as ready:
+        for blocks in ready:
+            with explained(folder):
+                entries += [_write_block(file, shape, block) for block in blocks]
     with explained(folder):
         _write_index(file, begin, entries)
 
