@@ -91,7 +91,7 @@ def compared(name, shape, options, folder):
     columns, sparse = shape.pop("columns"), shape.pop("sparse", False)
     path = made(folder, columns, options.rows, sparse)
     given = {
-        "data": str(path), "target": "y", "solver": "descent", "epochs": EPOCHS, "memory": "1GB",
+        "data": str(path), "target": "y", "solver": "descent", "epochs": EPOCHS, "memory": options.memory,
         "cache": str(folder / "cache"), **({"text": ["text"]} if sparse else {}), **shape,
     }  # fmt: skip
     ways = {1: [None], options.processes: [None, 16, 256, 4096, 65536] if options.every else [None]}
@@ -125,6 +125,7 @@ def main():
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory", default="1GB", help="of each process")
     parser.add_argument("--folder", type=Path, help="where files and cache are kept (default: nowhere)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:

@@ -87,7 +87,11 @@ def backward(
 
 def _weight_gradient(d, h, weight, decay, out):
     if _is_large(d.t(), h.t()):
-        torch.add(_product(d.t(), h.t()), weight, alpha=decay, out=out)
+        product = _product(d.t(), h.t())
+        if decay:
+            torch.add(product, weight, alpha=decay, out=out)
+        else:
+            out.copy_(product)
     elif decay:
         torch.addmm(weight, d.t(), h, beta=decay, out=out)
     else:
