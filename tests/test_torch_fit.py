@@ -389,3 +389,22 @@ def test_fallline_torch_need_not_be_imported_first():
     """`import fallline` is enough to call `fallline.torch.fit`, and loads no PyTorch by itself."""
     code = "import sys, fallline; assert 'torch' not in sys.modules; fallline.torch.fit"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_further_files_are_predicted_with_what_encoded_those_trained_on(tmp_path):
+    """A file, a table, and the rows trained on without their target: the same columns, the same outputs."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"number": rng.normal(size=300), "word": rng.choice(list("abc"), 300)})
+    target = np.where(frame.number + (frame.word == "a") > 0, "yes", "no")
+    module = torch.nn.Sequential(torch.nn.LazyLinear(8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+    settings = {"loss": "cross_entropy", "learning_rate": 0.01, "batch_size": 32, "epochs": 10}
+    history = fallline.torch.fit(module, frame.assign(y=target), target="y", **settings)
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    outputs = fallline.torch.predict(module, tmp_path / "new.csv", encoder=history.encoder)
+    assert outputs.shape == (300, 2)
+    assert (np.array(history.encoder.classes)[outputs.argmax(1)] == target).mean() > 0.9
+    torch.testing.assert_close(fallline.torch.predict(module, frame, encoder=history.encoder), outputs)
+    with pytest.raises(InputError, match="no column 'word'"):
+        fallline.torch.predict(module, frame[["number"]], encoder=history.encoder)
+    with pytest.raises(ParameterError, match="encoder=history.encoder"):
+        fallline.torch.predict(module, tmp_path / "new.csv")

@@ -25,7 +25,11 @@ class History(list):
         Why training ended: `stop.reason` in one word, `stop.message` in a sentence.
     choices : dict
         What was chosen and why: the "solver" always, "learning_rate" and "batch_size" where they were looked for.
+    encoder : Encoder or None
+        Of a module that was trained on files or a table: what made numbers of their columns, and does of further ones.
     """
+
+    encoder: Any = None
 
     def __init__(self, records: list[dict[str, Any]], stop: Stop, notes: dict[str, Any] | None = None):
         super().__init__(records)

@@ -148,7 +148,7 @@ def fit(
     Returns
     -------
     History
-        One record an epoch; its `stop` says why training ended.
+        One record an epoch; its `stop` says why training ended, its `encoder` what was made of columns of files and tables.
 
     Raises
     ------
@@ -258,7 +258,9 @@ def fit(
             if used is not None:
                 used.close()
     run.state.history = processes.broadcast(run.state.history)
-    return ended(run, stop, patience)
+    history = ended(run, stop, patience)
+    history.encoder = source.encoder
+    return history
 
 
 def _require_known(reading, monitors):

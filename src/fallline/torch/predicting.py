@@ -2,37 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import torch
 
+from fallline.data.encoder import Encoder
+from fallline.data.further import open_further, require_columns
+from fallline.data.rows import ArraySource
+from fallline.data.sources.options import ReadOptions
 from fallline.engines.module.evaluating import predict as predict_source
+from fallline.engines.module.tensors import tensors_of
+from fallline.engines.module.trees import joined
+from fallline.errors import ParameterError
 from fallline.torch.data import as_source
+from fallline.torch.sources.kinds import kind_of
 
 __all__ = ["predict"]
 
 
-def predict(module: torch.nn.Module, data: Any, *, device: Any = None, batch_size: int = 1024) -> Any:
+def predict(
+    module: torch.nn.Module,
+    data: Any,
+    *,
+    device: Any = None,
+    batch_size: int = 1024,
+    encoder: Encoder | None = None,
+    sparse: bool = False,
+) -> Any:
     """What a module gives for rows, in their order, when it is not trained.
 
     Parameters
     ----------
     module : Module
-    data : tensor, array, tuple or dict of such, Dataset or DataLoader
+    data : tensor, array, tuple or dict of such, Dataset, DataLoader, path, list of paths or table
         As for `fit`; if there are targets, they are not looked at.
     device : str or device, optional
         Where to compute; by default where the module is. The module stays there.
     batch_size : int
         Rows that go through the module together. A `DataLoader` has its own.
+    encoder : Encoder, optional
+        For files and tables: what made numbers of the columns of those trained on, `history.encoder`.
+    sparse : bool
+        As for `fit`: whether the module takes rows of files and tables as sparse CSR tensors, where they are sparse.
 
     Returns
     -------
     tensor, or tuple or dict of tensors
-        On the processor, rows along the first dimension.
+        On the processor, rows along the first dimension. Of files, too, all outputs are in memory.
+
+    Raises
+    ------
+    InputError
+        If the data cannot be read, or lack a column.
+    ParameterError
+        If files are given, but no encoder.
     """
+    if encoder is not None:
+        parts = [
+            predict_source(module, rows, device=device, rows=batch_size)
+            for rows in _encoded(data, encoder, sparse)
+        ]
+        return joined(parts)
+    if kind_of(data, None) == "table":
+        raise ParameterError(
+            "The columns of files and tables are to become the numbers that the module was trained on. Give "
+            "encoder=history.encoder, from what fit returned."
+        )
     size = None if isinstance(data, torch.utils.data.DataLoader) else batch_size
     source = as_source(data, batch_size=size, shuffle=False)
     try:
         return predict_source(module, source, device=device, rows=batch_size)
     finally:
         source.close()
+
+
+def _encoded(data: Any, encoder: Encoder, sparse: bool) -> Iterator[Any]:
+    """The rows of files or of a table, batch by batch."""
+    source = open_further(data, encoder.plan, ReadOptions())
+    require_columns(source, encoder.reads_features, "which the module was trained on")
+    with closing(source.batches(encoder.reads_features, in_flight=2)) as batches:
+        for batch in batches:
+            rows = ArraySource(encoder.encode_features(batch), columns=encoder.feature_names)
+            yield tensors_of(rows, weighted=False, sparse=sparse)

@@ -39,6 +39,8 @@ __all__ = ["choose_batch_size"]
 _FIRST_RATE = 2.0**-4
 _USUAL = 32
 _SMALLEST, _LARGEST = 16, 4096
+# Of a single row, batch normalisation knows no variance.
+_FEWEST = 2
 # An epoch should come somewhere, also where there are few rows; and so should training: the noise scale knows nothing of
 # slopes so different that plain descent needs many updates, however exact they are.
 _BATCHES_AN_EPOCH, _UPDATES = 32, 2**13
@@ -106,7 +108,7 @@ def _tried(trials: Trials, rate: float, n: int, visits: int, budget: int) -> tup
         "no more were tried": min(_LARGEST, budget // 64),
     }
     limit = min(limits, key=limits.__getitem__)
-    most = max(1, limits[limit])
+    most = max(min(_FEWEST, n), limits[limit])
     sizes: list[int] = []
     size = min(_SMALLEST, 2 ** (most.bit_length() - 1))
     while size <= most:
@@ -125,7 +127,7 @@ def _tried(trials: Trials, rate: float, n: int, visits: int, budget: int) -> tup
 
 def _noise_scale(trials: Trials, best: Trial, large: int) -> float:
     """(3), in rows; infinite where the gradient cannot be told from noise."""
-    small, batches = max(1, large // _TIMES), max(1, min(_BATCHES, trials.trained // large))
+    small, batches = max(min(_FEWEST, large), large // _TIMES), max(1, min(_BATCHES, trials.trained // large))
     if best.state is None or small == large:
         return math.inf
     few, many = (
