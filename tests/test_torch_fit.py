@@ -406,5 +406,5 @@ def test_further_files_are_predicted_with_what_encoded_those_trained_on(tmp_path
     torch.testing.assert_close(fallline.torch.predict(module, frame, encoder=history.encoder), outputs)
     with pytest.raises(InputError, match="no column 'word'"):
         fallline.torch.predict(module, frame[["number"]], encoder=history.encoder)
-    with pytest.raises(ParameterError, match="encoder=history.encoder"):
+    with pytest.raises(ParameterError, match="Give encoder="):
         fallline.torch.predict(module, tmp_path / "new.csv")
