@@ -4,8 +4,10 @@ The others are left behind, and each is caught up with (`catch_up`) when a row h
 for the columns of its batch, which are listed in `memory.touched` as their rows come.
 
 Where catching up would cost more than to visit all columns, an update visits all of them: that is so when the batch has
-many non-zeros for the number of columns (see `reach`). All columns are also brought up to date when there is no room to
-note the rate of another update. Both depend on the batch and on the number of updates alone.
+many non-zeros for the number of columns (see `reach`). As soon as that is known of a batch, and the update before visited all
+of them too, its columns need not be listed any more: `memory.clock[3]`, their number, is then `_ALL`. All columns are also
+brought up to date when there is no room to note the rate of another update. All this depends on the rows of the batch and on
+the number of updates alone.
 
 `memory.seen` holds the number of the update up to which each column is caught up; in the unfinished batch's columns it is one
 more, the update that they are waiting for. The update up to which all are is `memory.clock[2]`.
@@ -26,6 +28,7 @@ __all__ = ["settle_lazy", "sweep_lazy"]
 
 # What takes the place of `reach` where every update has its part in an average.
 _ONE_BY_ONE = 64
+_ALL = -1
 
 
 @kernel
@@ -75,6 +78,8 @@ def settle_lazy(memory, descent):
 def _touch(block, start, rows, memory, descent):
     """List the columns of some rows that are new in their batch, and catch up with them."""
     clock, seen, touched, indices = memory.clock, memory.seen, memory.touched, block.indices
+    if clock[3] == _ALL:
+        return
     first = many = clock[3]
     for i in range(rows):
         begin, end = bounds(block, block.rows[start + i])
@@ -89,16 +94,22 @@ def _touch(block, start, rows, memory, descent):
     _catch_up(memory, descent, first, many, False)
     for i in range(first, many):
         seen[touched[i]] = clock[1] + 1
-    clock[3] = many
+    clock[3] = _ALL if clock[2] == clock[1] and _is_of_all(memory, descent) else many
+
+
+@inlined
+def _is_of_all(memory, descent):
+    """Whether the update of the batch is to visit all columns, by the rows that it has so far."""
+    cost = _ONE_BY_ONE if memory.mean.size else reach(descent.optimizer, descent.penalty)
+    return memory.clock[4] * cost >= memory.seen.size
 
 
 @inlined
 def _update(memory, descent, eta):
     """(2) of `sweep` in the columns that have been touched, or in all of them."""
     clock, rows, intercept = memory.clock, memory.clock[0], memory.weights.shape[1] - 1
-    cost = _ONE_BY_ONE if memory.mean.size else reach(descent.optimizer, descent.penalty)
-    everywhere = clock[4] * cost >= intercept
-    if everywhere or clock[1] - clock[2] == memory.common.size:
+    everywhere = _is_of_all(memory, descent)
+    if (everywhere and clock[2] < clock[1]) or clock[1] - clock[2] == memory.common.size:
         _settle(memory, descent)
     memory.common[clock[1] - clock[2]] = eta
     clock[1] += 1
@@ -197,13 +208,21 @@ def _catch_up(memory, descent, first, last, everywhere):
 
 
 @inlined
+def _listed(memory):
+    """Whether the batch's columns are listed, and how many of them there are as far as is known."""
+    if memory.clock[3] == _ALL:
+        return False, memory.seen.size
+    return True, memory.clock[3]
+
+
+@inlined
 def _fold(memory):
     """Move the sum since the last fold into float64."""
-    folded, gradient, touched = memory.folded, memory.gradient, memory.touched
-    many, intercept = memory.clock[3], memory.weights.shape[1] - 1
+    folded, gradient, touched, intercept = memory.folded, memory.gradient, memory.touched, memory.seen.size
+    listed, many = _listed(memory)
     for k in range(folded.shape[0]):
         for i in range(many + 1):
-            j = touched[i] if i < many else np.uint64(intercept)
+            j = touched[i] if listed and i < many else np.uint64(intercept if i == many else i)
             folded[k, j] += gradient[k, j]
             gradient[k, j] = 0.0
 
@@ -211,22 +230,23 @@ def _fold(memory):
 @inlined
 def _unfold(memory):
     """Bring the whole sum back."""
-    folded, gradient, touched = memory.folded, memory.gradient, memory.touched
-    many, intercept = memory.clock[3], memory.weights.shape[1] - 1
+    folded, gradient, touched, intercept = memory.folded, memory.gradient, memory.touched, memory.seen.size
+    listed, many = _listed(memory)
     for k in range(folded.shape[0]):
         for i in range(many + 1):
-            j = touched[i] if i < many else np.uint64(intercept)
+            j = touched[i] if listed and i < many else np.uint64(intercept if i == many else i)
             gradient[k, j] = gradient[k, j] + folded[k, j]
             folded[k, j] = 0.0
 
 
 @inlined
 def _sum_of_squares(memory):
-    gradient, touched = memory.gradient, memory.touched
-    many, intercept = memory.clock[3], memory.weights.shape[1] - 1
+    gradient, touched, intercept = memory.gradient, memory.touched, memory.seen.size
+    listed, many = _listed(memory)
     total = 0.0
     for k in range(gradient.shape[0]):
         for i in range(many + 1):
-            g = np.float64(gradient[k, touched[i] if i < many else np.uint64(intercept)])
+            j = touched[i] if listed and i < many else np.uint64(intercept if i == many else i)
+            g = np.float64(gradient[k, j])
             total += g * g
     return total
