@@ -156,9 +156,10 @@ def test_a_loaders_rows_are_its_own():
         fit(network(), loader, loss="cross_entropy", learning_rate="auto", device="cpu")
 
 
-def test_batches_that_are_tried_have_a_variance():
-    """However few rows there are, batch normalisation can be tried: no batch is of a single row."""
-    X = torch.randn(50, 5)
+@pytest.mark.parametrize("n", [5, 33, 49, 50, 65, 97])
+def test_batches_that_are_tried_have_a_variance(n):
+    """However few rows there are, batch normalisation can be tried: no batch is of a single row, and none is left over."""
+    X = torch.randn(n, 5)
     module = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 1))
     history = fit(module, (X, X[:, :1]), loss="mse", batch_size="auto", learning_rate="auto", epochs=2)
     assert all(trial["batch_size"] > 1 for trial in history.choices["batch_size"]["tried"])

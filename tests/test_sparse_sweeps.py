@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -96,7 +98,7 @@ def test_every_penalty_and_optimizer_agree_with_dense_rows(penalty, optimizer):
 
 
 @pytest.mark.parametrize(
-    ("schedule", "optimizer"), list(zip(SCHEDULES, ["sgd", "momentum"] * len(SCHEDULES), strict=False))
+    ("schedule", "optimizer"), list(zip(SCHEDULES, cycle(["sgd", "momentum"]), strict=False))
 )
 def test_every_schedule_agrees_with_dense_rows(schedule, optimizer):
     """Rates that rise, fall and end at zero are made up for as they were."""
@@ -107,9 +109,7 @@ def test_every_schedule_agrees_with_dense_rows(schedule, optimizer):
     require_equal(engine, X, y, epochs=5)
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "penalty"), list(zip(OPTIMIZERS, PENALTIES[2:] * len(OPTIMIZERS), strict=False))
-)
+@pytest.mark.parametrize(("optimizer", "penalty"), list(zip(OPTIMIZERS, cycle(PENALTIES[2:]), strict=False)))
 def test_float32_agrees_with_dense_rows(optimizer, penalty):
     """In float32 they agree to 1e-5."""
     X, y = rows_for("squared_error", np.float32)

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
@@ -408,3 +409,24 @@ def test_further_files_are_predicted_with_what_encoded_those_trained_on(tmp_path
         fallline.torch.predict(module, frame[["number"]], encoder=history.encoder)
     with pytest.raises(ParameterError, match="Give encoder="):
         fallline.torch.predict(module, tmp_path / "new.csv")
+    with pytest.raises(ParameterError, match="for files and tables"):
+        fallline.torch.predict(module, torch.ones(3, 4), encoder=history.encoder)
+
+
+def test_rows_are_predicted_as_those_trained_on_were_given():
+    """Sparse ones as sparse ones, and arrays as numbers of the module's own type."""
+    seen = []
+
+    class Layer(nn.Linear):
+        def forward(self, x):
+            seen.append((x.layout, x.dtype))
+            return super().forward(x.to_dense() if x.layout == torch.sparse_csr else x)
+
+    rows = csr_array(np.eye(6, dtype=np.float32))
+    fallline.torch.fit(Layer(6, 1), (rows, np.ones((6, 1), np.float32)), loss="mse", epochs=1, sparse=True)
+    fallline.torch.predict(Layer(6, 1), rows, sparse=True)
+    assert {layout for layout, _ in seen} == {torch.sparse_csr}
+    fallline.torch.predict(Layer(6, 1, dtype=torch.float64), np.eye(6))
+    assert seen[-1][1] == torch.float64
+    with pytest.raises(ParameterError, match="batch_size=0"):
+        fallline.torch.predict(Layer(6, 1), np.eye(6), batch_size=0)

@@ -327,9 +327,9 @@ def test_what_memory_does_not_hold_is_out():
 
 
 def test_few_rows_get_small_batches():
-    """An epoch makes 32 updates at least, so long as there are rows for them, two for each."""
+    """An epoch makes 32 updates at least, so long as there are rows for them."""
     assert sized(engine_for(), problem(n=200)).value <= 200 // 32
-    assert sized(engine_for(), problem(n=7)).value == 2
+    assert sized(engine_for(), problem(n=7)).value == 1
 
 
 def test_the_perceptron_is_trained_by_its_steps():

@@ -26,13 +26,18 @@ class History(list):
     choices : dict
         What was chosen and why: the "solver" always, "learning_rate" and "batch_size" where they were looked for.
     encoder : Encoder or None
-        Of a module that was trained on files or a table: what made numbers of their columns, and does of further ones.
+        What made numbers of the columns of files or of a table that a module was trained on; for `fallline.torch.predict`.
     """
 
-    encoder: Any = None
-
-    def __init__(self, records: list[dict[str, Any]], stop: Stop, notes: dict[str, Any] | None = None):
+    def __init__(
+        self,
+        records: list[dict[str, Any]],
+        stop: Stop,
+        notes: dict[str, Any] | None = None,
+        encoder: Any = None,
+    ):
         super().__init__(records)
+        self.encoder = encoder
         self.stop = stop
         notes = notes or {}
         self.choices = {"solver": notes.get("choice")} | {

@@ -31,7 +31,7 @@ _UNITS = {
 MINIMUM = 128 * 10**6
 """Bytes below which a budget is refused: what the shuffling buffers and two batches take, and some to spare."""
 
-# One buffer that fills, one that is put together and then taken apart into blocks, and the blocks that are being written.
+# A buffer that fills; one that is joined; the blocks that it is cut into; and those of the one before, which are being written.
 _WRITING = 4 * BUFFER_BYTES
 # A batch is held as it was read, decoded, and encoded, and by what is half-way.
 _COPIES = 4

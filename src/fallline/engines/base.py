@@ -30,10 +30,13 @@ class Engine:
         What is to fall.
     ease : float
         How many visits to rows cost as much as one by a small model; at most 1.
+    least_rows : int
+        How many rows batches that are looked for, or looked with, have at the least.
     """
 
     loss: Any
     ease: float = 1.0
+    least_rows: int = 1
 
     def require(self, state: State, source: TrainingSource) -> None:
         """Raise `StateError` if a state is not one of this engine's, on data like these."""

@@ -6,7 +6,8 @@
     what is          rank, size
     there
 
-Whoever trains says these verbs everywhere and asks nowhere whether there are others. Only `Processes` imports torch.
+Who trains says these verbs, and need not ask whether there are others; what many processes do otherwise than one is chosen once,
+where a run begins. Only `Processes` imports torch.
 """
 
 from fallline.parallel.agreeing import said_elsewhere, together, told_by_first

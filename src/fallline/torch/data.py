@@ -201,6 +201,11 @@ def as_source(
     if kind == "Dataset":
         return _of_dataset(data, target, sample_weight, asked, workers, collate, dtype)
     if kind == "table":
+        if dtype != torch.float32:
+            raise ParameterError(
+                f"Rows of files and tables are float32, but the module computes in {dtype}. Use module.float(); for speed, "
+                "precision='bf16'."
+            )
         how = Reading(_name(sample_weight, "sample_weight"), task, plan, memory, cache, encoder=encoder)
         how = how if tell is None else how._replace(tell=tell)
         source: Any = TableSource.of(data, _name(target, "target"), how, sparse=sparse)

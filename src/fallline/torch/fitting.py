@@ -26,7 +26,7 @@ from fallline.optim.schedules import SCHEDULES
 from fallline.parallel import find, told_by_first
 from fallline.settings import flag, integer, is_auto, make_schedule, number, seed_from
 from fallline.torch.data import Data, as_source
-from fallline.torch.looking import materialise, require_enough
+from fallline.torch.looking import dtype_of, materialise, require_enough
 from fallline.torch.marks import marks_of_data, marks_of_engine
 from fallline.torch.running import ended, trained, watching
 from fallline.torch.together import in_turn, reading_alike, require_alike, require_same_settings
@@ -179,7 +179,7 @@ def fit(
             "metric= scores validation data, but there are none. Give validation=0.1, or other data."
         )
     limits = [] if time_limit is None else [TimeLimit(number("time_limit", time_limit, above=0))]
-    told = {"dtype": _dtype(module)} | reading | {"shuffle": order.shuffle}
+    told = {"dtype": dtype_of(module)} | reading | {"shuffle": order.shuffle}
     processes = find()
     told_by_first(processes, lambda: _require_file(checkpoint))
     progress = progress if processes.rank == 0 else False
@@ -230,9 +230,14 @@ def fit(
             "seed": str(order.seed),
             "shuffle": str(order.shuffle),
         }
-        more = epochs, patience, micro_batch, checkpoint is None, judging is None
-        names = "epochs", "patience", "micro_batch", "lack of a checkpoint", "lack of validation data"
-        require_same_settings(processes, settings | dict(zip(names, map(str, more), strict=True)))
+        more = {
+            "epochs": epochs,
+            "patience": patience,
+            "micro_batch": micro_batch,
+            "lack of a checkpoint": checkpoint is None,
+            "lack of validation data": judging is None,
+        }
+        require_same_settings(processes, settings | {name: str(value) for name, value in more.items()})
         marks = {} if checkpoint is None else marks_of_data(source, judging, validation) | settings
         run = Run(
             engine.joined(processes),
@@ -258,9 +263,7 @@ def fit(
             if used is not None:
                 used.close()
     run.state.history = processes.broadcast(run.state.history)
-    history = ended(run, stop, patience)
-    history.encoder = source.encoder
-    return history
+    return ended(run, stop, patience, source.encoder)
 
 
 def _require_known(reading, monitors):
@@ -282,12 +285,6 @@ def _require_file(checkpoint):
     """Raise `ParameterError` if a checkpoint cannot be written."""
     if checkpoint is not None:
         require_writable(checkpoint, "checkpoint")
-
-
-def _dtype(module):
-    """What a module computes with; of what is none, an error follows."""
-    parameters = module.parameters() if isinstance(module, torch.nn.Module) else ()
-    return next((found.dtype for found in parameters if found.dtype.is_floating_point), torch.float32)
 
 
 def _held_out(

@@ -16,7 +16,7 @@ from fallline.engines.module.failures import Call, explained
 from fallline.errors import ParameterError
 from fallline.torch.data import Data
 
-__all__ = ["materialise", "require_enough"]
+__all__ = ["dtype_of", "materialise", "require_enough"]
 
 
 def materialise(module: Any, source: Data) -> None:
@@ -77,3 +77,9 @@ def _leaves_one(rows, batch_size, micro_batch):
     """Whether some rows that go through a module together are a single one."""
     batches = {min(rows, batch_size), rows % batch_size} - {0}
     return 1 in {micro_batch, *batches} | {size % micro_batch for size in batches}
+
+
+def dtype_of(module: Any) -> torch.dtype:
+    """What a module computes with; of what is none, an error follows."""
+    parameters = module.parameters() if isinstance(module, torch.nn.Module) else ()
+    return next((found.dtype for found in parameters if found.dtype.is_floating_point), torch.float32)

@@ -16,7 +16,9 @@ from fallline.engines.module.evaluating import predict as predict_source
 from fallline.engines.module.tensors import tensors_of
 from fallline.engines.module.trees import joined
 from fallline.errors import ParameterError
+from fallline.settings import integer
 from fallline.torch.data import as_source
+from fallline.torch.looking import dtype_of
 from fallline.torch.sources.kinds import kind_of
 
 __all__ = ["predict"]
@@ -43,9 +45,10 @@ def predict(
     batch_size : int
         Rows that go through the module together. A `DataLoader` has its own.
     encoder : Encoder, optional
-        For files and tables: what made numbers of the columns of those trained on, `history.encoder`.
+        What made numbers of the columns of the files or the table trained on, `history.encoder`; needed wherever `fit` was given
+        the name of a target. A data frame without it is taken as the numbers that it holds, as `fit` takes one without a name.
     sparse : bool
-        As for `fit`: whether the module takes rows of files and tables as sparse CSR tensors, where they are sparse.
+        As for `fit`: whether the module takes sparse rows as sparse CSR tensors.
 
     Returns
     -------
@@ -57,9 +60,14 @@ def predict(
     InputError
         If the data cannot be read, or lack a column.
     ParameterError
-        If files are given, but no encoder.
+        If files are given, but no encoder; or an encoder, but neither files nor a table.
     """
+    batch_size = integer("batch_size", batch_size)
     if encoder is not None:
+        if kind_of(data, "") != "table":
+            raise ParameterError(
+                "encoder= is for files and tables, whose columns have names, but data are neither. Leave it out."
+            )
         parts = [
             predict_source(module, rows, device=device, rows=batch_size)
             for rows in _encoded(data, encoder, sparse)
@@ -71,7 +79,7 @@ def predict(
             "encoder=history.encoder, from what fit returned."
         )
     size = None if isinstance(data, torch.utils.data.DataLoader) else batch_size
-    source = as_source(data, batch_size=size, shuffle=False)
+    source = as_source(data, batch_size=size, shuffle=False, dtype=dtype_of(module), sparse=sparse)
     try:
         return predict_source(module, source, device=device, rows=batch_size)
     finally:

@@ -57,13 +57,13 @@ def trained(
         return descend(run, monitors=monitors)
     found = told_by_first(run.processes, lambda: gone_on_from(checkpoint, marks))
     if found is not None:
-        run.begun, (run.state, run.ended) = run.state, found
-        if run.ended is not None and run.ended.reason == "epochs":
-            run.ended = None  # more of them may be asked for by now
+        state, end = found
+        goes_on = end is not None and end.reason == "epochs"  # more of them may be asked for by now
+        run.begun, run.state, run.ended = run.state, state, None if goes_on else end
     return descend(run, monitors=[*monitors, Checkpoint(checkpoint, marks)])
 
 
-def ended(run: Run, stop: Stop, patience: int | None) -> History:
+def ended(run: Run, stop: Stop, patience: int | None, encoder: Any) -> History:
     """The history; the module with its best weights, where it was waited for better ones."""
     state = run.state
     best = patience is not None and state.best is not None
@@ -77,4 +77,4 @@ def ended(run: Run, stop: Stop, patience: int | None) -> History:
             InterruptedWarning,
             stacklevel=3,
         )
-    return History(state.history, stop, state.notes)
+    return History(state.history, stop, state.notes, encoder)

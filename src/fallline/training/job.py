@@ -140,7 +140,8 @@ def train(
         one in `torch.optim`, or a function of parameters that gives an optimizer of PyTorch's.
     learning_rate : float or "auto"
         Of descent, and of networks: the first, or highest, rate of the schedule. "auto" finds one by short runs, which visit a
-        twentieth as many rows as training does; should training diverge all the same, it begins anew with a tenth.
+        twentieth as many rows as training does, or 65,536 where that is more; should training diverge all the same, it begins
+        anew with a tenth.
     schedule : str or NamedTuple, optional
         Of descent, how the rate develops: a name in `fallline.optim.schedules`, or a schedule; by default "cosine".
     batch_size : int, float, "full" or "auto"

@@ -11,7 +11,8 @@ is proportional to
 
 .. math:: T(b) = c(b) \, (1 + b/B)
 
-and the size is the power of two with the least. The first factor falls to a knee, the second rises from the noise scale on.
+and the size is the power of two with the least (or the next that does not leave a single row over at the end of an epoch, where
+that matters). The first factor falls to a knee, the second rises from the noise scale on.
 
 1. A rate is looked for as in `rate`, with batches of 32, and the run with the best one leads to where most of training takes
    place: at the start gradients are large, and B is smaller than it will ever be again.
@@ -39,8 +40,6 @@ __all__ = ["choose_batch_size"]
 _FIRST_RATE = 2.0**-4
 _USUAL = 32
 _SMALLEST, _LARGEST = 16, 4096
-# Of a single row, batch normalisation knows no variance.
-_FEWEST = 2
 # An epoch should come somewhere, also where there are few rows; and so should training: the noise scale knows nothing of
 # slopes so different that plain descent needs many updates, however exact they are.
 _BATCHES_AN_EPOCH, _UPDATES = 32, 2**13
@@ -93,7 +92,7 @@ def choose_batch_size(
     scale = (
         f"the gradient's noise scale is {noise:,.0f} rows"
         if noise < math.inf
-        else "the gradient is all noise"
+        else "the gradient cannot be told from noise"
     )
     tried = f"the least work of {sizes[0]} to {sizes[-1]:,} rows ({limit})"
     reason = f"{tried}: updates take {_share(cost, size):.0%} of it, and {scale}"
@@ -108,26 +107,33 @@ def _tried(trials: Trials, rate: float, n: int, visits: int, budget: int) -> tup
         "no more were tried": min(_LARGEST, budget // 64),
     }
     limit = min(limits, key=limits.__getitem__)
-    most = max(min(_FEWEST, n), limits[limit])
+    least = min(trials.least_rows, n)
+    if limits[limit] < least:
+        limit = "there are no smaller ones"
+    most = max(least, limits.get(limit, least))
     sizes: list[int] = []
     size = min(_SMALLEST, 2 ** (most.bit_length() - 1))
     while size <= most:
+        whole = _without_rest(size, n, least)
         try:
-            trial = trials.run(rate, size, max(1, most // size))
+            trial = trials.run(rate, whole, max(1, most // size))
         except MemoryError:
             limit = "more do not fit in memory"
             break
         if sizes and trial.state is None:
             limit = "more diverged"
             break
-        sizes.append(size)
+        sizes.append(whole)
         size *= 2
     return sizes, limit
 
 
 def _noise_scale(trials: Trials, best: Trial, large: int) -> float:
     """(3), in rows; infinite where the gradient cannot be told from noise."""
-    small, batches = max(min(_FEWEST, large), large // _TIMES), max(1, min(_BATCHES, trials.trained // large))
+    small, batches = (
+        max(min(trials.least_rows, large), large // _TIMES),
+        max(1, min(_BATCHES, trials.trained // large)),
+    )
     if best.state is None or small == large:
         return math.inf
     few, many = (
@@ -137,6 +143,13 @@ def _noise_scale(trials: Trials, best: Trial, large: int) -> float:
     gradient = (large * many - small * few) / (large - small)
     noise = (few - many) / (1 / small - 1 / large)
     return max(noise / gradient, 1.0) if gradient > 0 and noise > 0 else math.inf
+
+
+def _without_rest(size: int, n: int, least: int) -> int:
+    """The size, or the next one that leaves no fewer rows than the least over at the end of an epoch."""
+    while 0 < n % size < least and size < n:
+        size += 1
+    return size
 
 
 def _share(cost: Callable[[int], float], size: int) -> float:

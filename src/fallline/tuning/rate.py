@@ -85,9 +85,8 @@ def probe_rate(
     rate, seen = climb(trials, _FIRST, batch_size, updates, budget // 2)  # (1)
     short, highest = trials.made[-1], _minimum(rate, seen)
     tried, size = short.updates, short.batch_size
-    longer, length = _extent(
-        (budget - trials.visits) // _LONG_TRIALS - trials.judged, 2 * _FEWEST, batch_size
-    )
+    rows = (budget - trials.visits) // _LONG_TRIALS - trials.judged
+    longer, length = _extent(rows, 2 * _FEWEST, batch_size, trials.least_rows)
     if min(length, updates) > 2 * tried:
         tried, size = min(length, updates), longer
         rate, seen = _climb(trials, rate, size, tried, budget)  # (2)
@@ -108,13 +107,14 @@ def climb(
     trials: Trials, rate: float, batch_size: int, updates: int, budget: int
 ) -> tuple[float, dict[float, float]]:
     """(1): a rate that does better than a quarter and four times of it, and the objective by rate."""
-    size, length = _extent(budget // _SHORT_TRIALS - trials.judged, _FEWEST, batch_size)
+    rows = budget // _SHORT_TRIALS - trials.judged
+    size, length = _extent(rows, _FEWEST, batch_size, trials.least_rows)
     return _climb(trials, rate, size, min(length, _SHORT, updates), budget)
 
 
-def _extent(rows, fewest, batch_size):
+def _extent(rows, fewest, batch_size, least_rows):
     """Batch size and updates for so many rows: smaller batches rather than fewer updates."""
-    size = max(1, min(batch_size, rows // fewest))
+    size = min(batch_size, max(least_rows, rows // fewest))
     return size, max(1, rows // size)
 
 

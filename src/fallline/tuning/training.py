@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from fallline.engines.together import rows_from, rows_in_turn
+from fallline.errors import ParameterError
 from fallline.loop import train
 from fallline.monitors.base import Monitor, Run
 from fallline.objective.losses import is_least_at_zero
@@ -42,7 +44,7 @@ def train_tuned(
     *,
     rate: float | None,
     batch_size: int | None,
-    cost: Any = None,
+    cost: Callable[[int], float] | None = None,
     joined: Callable[[Any], Any] = _as_it_is,
 ) -> Stop:
     """Find the batch size and the rate where they are not given, note them in the state, and train.
@@ -89,13 +91,12 @@ def train_tuned(
         if rate is None:
             rate = notes.setdefault(LEARNING_RATE, dict(_ANY[LEARNING_RATE]))["value"]
     if batch_size is None:
+        if cost is None:
+            raise ParameterError("A batch size is looked for by what a row costs. Give cost, or batch_size.")
         if BATCH_SIZE not in notes:
-            notes[BATCH_SIZE] = told_by_first(
-                run.processes,
-                lambda: choose_batch_size(
-                    engine_for, run.state, source, seed, cost=cost, visits=run.epochs * rows
-                ).note(),
-            )
+            visits = run.epochs * rows
+            look = partial(choose_batch_size, engine_for, run.state, source, seed, cost=cost, visits=visits)
+            notes[BATCH_SIZE] = told_by_first(run.processes, lambda: look().note())
         batch_size = notes[BATCH_SIZE]["value"]
     size, updates = batch_size, run.epochs * -(-rows // batch_size)
     if rate is not None:

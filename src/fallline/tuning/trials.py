@@ -147,6 +147,8 @@ class Trials:
     ----------
     budget : int
         Visits that trials may take in all.
+    least_rows : int
+        See `Engine`.
     judged, trained : int
         Rows that trials are judged on, and that they can train on before they meet the same again.
     start : float
@@ -160,6 +162,7 @@ class Trials:
         self.engine_for = engine_for
         first = engine_for(1.0, 1, 1).replica()
         self.budget = most_visits(visits, int(_FEW_VISITS * first.ease))
+        self.least_rows = first.least_rows
         self._state, self._rows = state, drawn(first, source, seed, self.budget)
         n = self._rows.n_rows
         self.judged = min(n, _JUDGED, self.budget // _JUDGINGS)
@@ -198,6 +201,8 @@ class Trials:
         """The state that so many updates lead to; None if they diverge."""
         wanted, first = updates * batch_size, self._first + place * batch_size
         rows = min(wanted, self._rows.n_rows - first)
+        if rows > batch_size and 0 < rows % batch_size < self.least_rows:
+            rows -= rows % batch_size
         stretch = self._stretch(first, first + rows)
         copied = engine.branched(state)
         epochs, most = math.ceil(wanted / rows), copied.updates + updates

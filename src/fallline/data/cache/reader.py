@@ -23,7 +23,7 @@ from fallline.errors import CacheError, DamagedCacheError, FalllineWarning
 __all__ = ["Cache", "find"]
 
 # Blocks that the system is asked to fetch from the disk while others are read: reads in random order then run at the
-# disk's own rate. Of what it holds in memory it is not asked, which would take a fifth of the time of reading that.
+# disk's own rate. It is asked only when a block was not in memory: to ask for one that is takes a fifth of its reading.
 _ASKED_AHEAD = 8
 
 
@@ -210,11 +210,11 @@ class Cache:
         return buffers
 
     def _size(self, block):
-        """Bytes of the file."""
+        """Bytes that a block takes in the file."""
         return self._offsets[block + 1] - self._offsets[block]
 
     def _filled_at_once(self, block, buffers):
-        """Whether a block is read, because the system held it in memory."""
+        """Read a block if the system holds it in memory; whether it did."""
         if not hasattr(os, "RWF_NOWAIT"):
             return False
         try:

@@ -55,8 +55,8 @@ def write(
 ) -> Cache:
     """Write rows to the file of a key, shuffled once, and open it.
 
-    The same rows make the same bytes, however they come in chunks. Chunks are taken in the caller's thread, and written on
-    another.
+    The same rows make the same bytes, however they come in chunks. Chunks are taken, and blocks written, in the caller's
+    thread; rows are shuffled on another.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def write(
     key : str
         From `cache_key`.
     chunks : iterable of DenseRows or SparseRows
-        float32; the arrays must not change until the next chunk but a buffer's worth has been asked for.
+        float32. Rows are copied up to two buffers (32 MiB) later; until then the arrays must not change.
     header : mapping, optional
         What else to keep, as JSON can.
     tensors : mapping of str to ndarray, optional

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 
 from fallline.data.rows import TrainingSource
 from fallline.engines.module import devices, rates
+from fallline.engines.module.batches import Batches, SharedBatches
 from fallline.engines.module.blocks import LoadedBatch
 from fallline.engines.module.evaluating import Evaluator, in_mode
 from fallline.engines.module.gradient import Gradient
@@ -21,18 +21,15 @@ from fallline.engines.module.labels import none_counts
 from fallline.engines.module.losses import Objective, make_objective
 from fallline.engines.module.memory import ModuleMemory, saved_weights
 from fallline.engines.module.optimizers import make_optimizer, make_scheduler, trainable
-from fallline.engines.module.pieces import Ahead, Gatherer, copied, join, loaded, spans
+from fallline.engines.module.pieces import loaded
 from fallline.engines.module.replicas import Replicated
 from fallline.engines.module.tally import Tally
-from fallline.engines.module.together import level_buffers, seed_of, spread
 from fallline.engines.module.updating import Updates
 from fallline.engines.module.weights import put
 from fallline.errors import DivergenceError, ParameterError, StateError
 from fallline.kernels.sweep import Sums
 from fallline.kernels.verbs import rate
-from fallline.parallel.agreeing import together
 from fallline.parallel.alone import Alone
-from fallline.parallel.lanes import in_own_lanes
 from fallline.settings import integer, is_auto, number
 from fallline.state import SavedMemory, State, Stop
 
@@ -145,7 +142,7 @@ class ModuleEngine(Replicated):
         self._updates = Updates(
             self._gradient, self.optimizer, self.parameters, self.schedule, penalty, clip_norm
         )
-        self._gatherer = Gatherer(self.device)
+        self._batches = Batches(self._gradient, self._updates, self.batch_size, self.device)
         self._threads = devices.threads(module, self.micro_batch)
         self._evaluator = Evaluator(
             module, self.objective, self.device, precision, self._threads, max(self.batch_size, 1024)
@@ -153,11 +150,12 @@ class ModuleEngine(Replicated):
         self._failed = "not finite"
         # Seconds that a row took lately; as long as nothing is known, blocks are as small as can be.
         self._pace = math.inf
-        self._met = False
 
     def joined(self, processes: Alone) -> ModuleEngine:
-        """The same, to train together with other processes: every update is over the rows of all."""
+        """Let the engine train together with other processes from now on: every update is over the rows of all."""
         self._gradient.processes = processes
+        kind = Batches if processes.size == 1 else SharedBatches
+        self._batches = kind(self._gradient, self._updates, self.batch_size, self.device)
         return self
 
     @classmethod
@@ -189,14 +187,12 @@ class ModuleEngine(Replicated):
                 "The state is not this module's: it was made by another engine. Use the state that engine.start() gives, or one "
                 "that was saved."
             )
-        if self._gradient.processes.size > 1:
-            spread(self._gradient.processes, self.module)
+        self._batches.agree(self.module)
 
     def block_rows(self, state: State, source: TrainingSource) -> int:
         """See `Engine.block_rows`: whole batches; or of large ones, which take long, whole micro-batches."""
         rows = _BLOCK_ROWS
-        if self._gradient.processes.size == 1:
-            # Where blocks end changes nothing, so that it may depend on the clock; many processes have to agree on it.
+        if self._batches.timed:
             rows = min(rows, int(_BLOCK_SECONDS / self._pace))
             if rows < self.batch_size and not self._updates.whole_batches:
                 micro = int(state.memory.clock[2])
@@ -225,68 +221,19 @@ class ModuleEngine(Replicated):
         """See `Engine.sweep`."""
         memory = state.memory
         rates.before_epoch(memory, state.epoch, state.history[-1] if state.history else {})
-        tally, processes, began = Tally(state.rate_factor), self._gradient.processes, time.perf_counter()
-        if processes.size > 1:
-            memory.random = devices.seeded(seed_of(self.seed, processes.rank, state.updates), self.device)
+        tally, began = Tally(state.rate_factor), time.perf_counter()
+        self._batches.begin(memory, self.seed, state.updates)
         with self._training(memory, block):
             if isinstance(block, LoadedBatch):
-                rows = self._sweep_loaded(block, memory, tally)
-            elif processes.size == 1:
-                rows = self._sweep(block, memory, tally, last)
+                rows = self._learn_loaded(block, memory, tally)
             else:
-                rows = self._sweep_together(block, memory, tally, last)
-        if processes.size > 1:
-            level_buffers(processes, self.module)
+                rows = self._batches.learn(block, memory, tally, last)
+        self._batches.end(self.module)
         sums = self._sums(memory, tally, state.loss_sum, rows, last)
         self._pace = max((time.perf_counter() - began) / rows, 1e-9) if rows else self._pace
         return sums
 
-    def _sweep(self, block, memory, tally, last):
-        """All micro-batches that the block completes; what is left of rows is carried over to the next."""
-        devices.require_on(self.device, block.inputs, "inputs")
-        n, micro = len(block.rows), self.batch_size if self._updates.whole_batches else int(memory.clock[2])
-        carried, ahead = sum(piece.rows for piece in memory.carried), Ahead(self._gatherer, block)
-        for start, stop, whole, complete in spans(
-            n, int(memory.clock[0]), self.batch_size, carried, micro, last
-        ):
-            piece = ahead.take(start, stop)
-            memory.clock[0] += piece.rows
-            if not whole:
-                memory.carried.append(copied(piece))
-                continue
-            if memory.carried:
-                piece = join([*memory.carried, piece])
-                memory.carried = []
-            left = n - stop
-            tally.last = left < self.batch_size and not (last and left)
-            self._updates.learn(memory, piece, tally, complete)
-        return n
-
-    def _sweep_together(self, block, memory, tally, last):
-        """Every batch, of which this process has a part; it ends on all at the same row."""
-        processes, n, start = self._gradient.processes, len(block.rows), 0
-        while start < n:
-            pending = int(memory.clock[0])
-            stop = start + min(n - start, self.batch_size - pending)
-            mine = torch.from_numpy(in_own_lanes(processes, pending, stop - start)).to(block.rows.device)
-            own = block._replace(rows=block.rows[start:stop][mine])
-            piece = self._gatherer.take(own, 0, len(own.rows))
-            memory.clock[0] = pending + stop - start
-            complete = memory.clock[0] == self.batch_size or (last and stop == n)
-            tally.last = n - stop < self.batch_size and not (last and stop < n)
-            if self._updates.whole_batches:
-                piece = join([*memory.carried, piece])
-                memory.carried = [] if complete else [copied(piece)]
-            elif not self._met:
-                # What may be wrong with a module shows at its first batch, perhaps on some processes only.
-                together(processes, partial(self._gradient.add, memory, piece))
-                piece, self._met = piece.between(0, 0), True
-            if complete or not self._updates.whole_batches:
-                self._updates.learn(memory, piece, tally, complete)
-            start = stop
-        return n
-
-    def _sweep_loaded(self, batch, memory, tally):
+    def _learn_loaded(self, batch, memory, tally):
         """One update of a batch as it was loaded, which cannot be divided."""
         if not self._auto and self.micro_batch < min(batch.n_rows, self.batch_size):
             raise ParameterError(

@@ -134,8 +134,7 @@ class Gradient:
 
     def divide(self, memory: ModuleMemory) -> torch.Tensor:
         """End a batch: its gradient is the quotient of the sums, over all processes. Its loss is returned."""
-        if self.processes.size > 1:
-            add_up(self.processes, memory, self._parameters)
+        add_up(self.processes, memory, self._parameters)
         count, gradients = memory.count, memory.gradients
         held = [gradient for gradient in gradients if gradient is not None]
         if any(gradient.is_sparse for gradient in held):

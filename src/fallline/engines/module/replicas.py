@@ -37,6 +37,7 @@ class Replicated(Engine):
     module: torch.nn.Module
     optimizer: torch.optim.Optimizer
     settings: dict[str, Any]
+    least_rows = 2  # of a single one, batch normalisation knows no variance
 
     @property
     def ease(self) -> float:  # type: ignore[override]

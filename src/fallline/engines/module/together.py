@@ -29,6 +29,8 @@ _COMPARED = 256
 
 def add_up(processes: Alone, memory: ModuleMemory, parameters: list[torch.nn.Parameter]) -> None:
     """Replace the sums over this process's rows of a batch by those over all processes' rows."""
+    if processes.size == 1:
+        return
     found = memory.gradients or [None] * len(parameters)
     place, device = torch.promote_types(parameters[0].dtype, torch.float32), parameters[0].device
     flags = [[g is not None for g in found], [g is not None and g.is_sparse for g in found]]
