@@ -430,3 +430,14 @@ def test_rows_are_predicted_as_those_trained_on_were_given():
     assert seen[-1][1] == torch.float64
     with pytest.raises(ParameterError, match="batch_size=0"):
         fallline.torch.predict(Layer(6, 1), np.eye(6), batch_size=0)
+
+
+def test_what_cannot_predict():
+    """A function, a module that gives one number for all rows, and the history in the place of its encoder."""
+    for module, settings, error in (
+        (abs, {}, ParameterError),
+        (type("Mean", (nn.Linear,), {"forward": lambda self, x: x.mean()})(4, 1), {}, InputError),
+        (nn.Linear(4, 1), {"encoder": fallline.history.History([], Stop("epochs", ""))}, ParameterError),
+    ):
+        with pytest.raises(error):
+            fallline.torch.predict(module, torch.ones(5, 4), **settings)

@@ -329,6 +329,12 @@ def test_a_time_limit_ends_training(frame):
     assert "0.3 s" in model.report()
 
 
+def test_progress_is_a_function(frame):
+    """A bar is the command's and that of `fallline.torch.fit`."""
+    with pytest.raises(ParameterError, match="progress=False"):
+        fallline.train(frame, "sold", progress=False)
+
+
 def test_progress_rises_from_nothing_to_all(frame, tmp_path):
     """Through reading, encoding and training."""
     path = tmp_path / "d.csv"

@@ -227,12 +227,12 @@ def fit(
             "scheduler": mark_of(scheduler)
             + (f" over {epochs} epochs" if isinstance(scheduler, str) else ""),
             "metric": mark_of(metric),
+            "patience": str(patience),
             "seed": str(order.seed),
             "shuffle": str(order.shuffle),
         }
         more = {
             "epochs": epochs,
-            "patience": patience,
             "micro_batch": micro_batch,
             "lack of a checkpoint": checkpoint is None,
             "lack of validation data": judging is None,

@@ -63,6 +63,14 @@ def predict(
         If files are given, but no encoder; or an encoder, but neither files nor a table.
     """
     batch_size = integer("batch_size", batch_size)
+    if not isinstance(module, torch.nn.Module):
+        raise ParameterError(
+            f"module={module!r} is a {type(module).__name__}, but a torch.nn.Module is wanted. Give one."
+        )
+    if not isinstance(encoder, Encoder | None):
+        raise ParameterError(
+            f"encoder is a {type(encoder).__name__}. Give the encoder of what fit returned, history.encoder."
+        )
     if encoder is not None:
         if kind_of(data, "") != "table":
             raise ParameterError(

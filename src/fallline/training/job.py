@@ -16,7 +16,7 @@ from fallline.data.prepared import Preparing
 from fallline.data.preparing_together import budget_together, prepare_together
 from fallline.data.sources.base import Source
 from fallline.data.sources.options import ReadOptions
-from fallline.errors import DamagedCacheError, FalllineWarning, InterruptedWarning
+from fallline.errors import DamagedCacheError, FalllineWarning, InterruptedWarning, ParameterError
 from fallline.files import require_writable
 from fallline.model import Model
 from fallline.monitors.base import Monitor
@@ -204,6 +204,10 @@ def train(
     True
     """
     began = time.perf_counter()
+    if not (progress is None or callable(progress)):
+        raise ParameterError(
+            f"progress={progress!r} is no function. Give one that is told a share and what is done, or leave it out."
+        )
     processes = find()
     settings = {
         "penalty": penalty,

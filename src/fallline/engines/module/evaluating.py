@@ -18,8 +18,10 @@ from fallline.engines.module.blocks import LoadedBatch
 from fallline.engines.module.failures import Call, explaining
 from fallline.engines.module.losses import Objective
 from fallline.engines.module.pieces import Gatherer, Piece, loaded
+from fallline.engines.module.reading import leaves
 from fallline.engines.module.trees import joined, mapped
 from fallline.engines.module.weights import weights_of
+from fallline.errors import InputError
 
 __all__ = ["Evaluator", "call", "evaluating", "in_mode", "pieces", "predict"]
 
@@ -194,7 +196,13 @@ def predict(module: torch.nn.Module, source: TrainingSource, *, device: Any = No
 
             def outputs(part, block=block):
                 with explaining(Call(module, part, block)):
-                    return mapped(_fetched, call(module, part.inputs))
+                    found = call(module, part.inputs)
+                if any(tensor.ndim == 0 for _, tensor in leaves(found, "")):
+                    raise InputError(
+                        f"{type(module).__name__} gives one number for all rows that it sees together, but predictions are one "
+                        "for each row. Give a module that keeps the first dimension."
+                    )
+                return mapped(_fetched, found)
 
             for piece in parts:
                 found += in_parts(outputs, piece)
