@@ -136,7 +136,7 @@ def trained(data, optimizer, rate, schedule, batch_size):
     run = Run(begin, training, Order(0), state, epochs)
     cost = work_a_row(training, outputs, begin.optimizer)
     try:
-        train_tuned(run, engine_for, rate=rate, batch_size=batch_size, cost=cost)
+        train_tuned(run, engine_for=engine_for, rate=rate, batch_size=batch_size, cost=cost)
     except DivergenceError:
         return run, math.inf
     return run, begin.measure(judging, run.engine.weights(run.state))

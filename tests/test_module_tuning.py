@@ -41,7 +41,9 @@ def tuned(
     run = Run(begin, source, Order(0), begin.start(), epochs)
     if found is not None:
         run.state.notes["learning_rate"] = found
-    train_tuned(run, engine_for, rate=rate, batch_size=batch_size, cost=lambda size: 1.0 + 50 / size)
+    train_tuned(
+        run, engine_for=engine_for, rate=rate, batch_size=batch_size, cost=lambda size: 1.0 + 50 / size
+    )
     return run
 
 
@@ -110,7 +112,7 @@ def test_an_optimizer_that_is_built_has_its_rate():
     begin = engine_for(1.0, 1, 1)
     run = Run(begin, TensorSource(*rows()), Order(0), begin.start(), 1)
     with pytest.raises(ParameterError, match="Give its class"):
-        train_tuned(run, engine_for, rate=None, batch_size=32, cost=float)
+        train_tuned(run, engine_for=engine_for, rate=None, batch_size=32, cost=float)
 
 
 def test_fit_finds_rate_and_batch_size():

@@ -63,7 +63,7 @@ def tuned(make, source, state=None, *, rate=None, batch_size=None, **limits):
     state = fresh(make, source) if state is None else state
     run = Run(make(1.0, 1, 1), source, Order(0), state, limits.pop("epochs", EPOCHS), **limits)
     work = work_a_row(source, 1, run.engine.optimizer)
-    stop = train_tuned(run, make, rate=rate, batch_size=batch_size, cost=work)
+    stop = train_tuned(run, engine_for=make, rate=rate, batch_size=batch_size, cost=work)
     return run, stop
 
 

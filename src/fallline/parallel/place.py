@@ -38,6 +38,7 @@ class Place(NamedTuple):
         Of the machine of rank 0.
     port : int
     told_by : str
+        Who started the processes, for messages.
     """
 
     rank: int

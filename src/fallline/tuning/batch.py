@@ -154,4 +154,5 @@ def _without_rest(size: int, n: int, least: int) -> int:
 
 def _share(cost: Callable[[int], float], size: int) -> float:
     """The share of the work that goes into updates."""
-    return 1 - cost(2**40) / cost(size)
+    alone = cost(2**40)  # what a row costs where updates cost nothing
+    return 1 - alone / cost(size)

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from fallline.data.order import Order
@@ -63,17 +64,13 @@ def rated(
     processes: Alone = Alone(),
 ) -> Method:
     """With engines of any kind and batches of so many rows, at a rate that is looked for where it is None; see `train_tuned`."""
-
-    def tuned(run, monitors):
-        return train_tuned(
-            run,
-            engine_for,
-            monitors,
-            rate=rate,
-            batch_size=batch_size,
-            joined=lambda engine: engine.joined(processes),
-        )
-
+    tuned = partial(
+        train_tuned,
+        engine_for=engine_for,
+        rate=rate,
+        batch_size=batch_size,
+        joined=lambda engine: engine.joined(processes),
+    )
     return Method(engine_for(1.0 if rate is None else rate, batch_size, epochs), epochs, choice, tuned)
 
 
@@ -94,14 +91,14 @@ def descending(
     Many processes descend together, and meet every so many updates; see `joining`.
     """
     begin: Any = engine_for(1.0, 1, epochs)
-    cost = work_a_row(source, outputs, begin.optimizer)
-    joined = joining(source, outputs, processes, sync_every)
-
-    def tuned(run, monitors):
-        return train_tuned(
-            run, engine_for, monitors, rate=rate, batch_size=batch_size, cost=cost, joined=joined
-        )
-
+    tuned = partial(
+        train_tuned,
+        engine_for=engine_for,
+        rate=rate,
+        batch_size=batch_size,
+        cost=work_a_row(source, outputs, begin.optimizer),
+        joined=joining(source, outputs, processes, sync_every),
+    )
     return Method(begin, epochs, solver.note(), tuned)
 
 

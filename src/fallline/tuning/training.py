@@ -39,9 +39,9 @@ def _as_it_is(engine):
 
 def train_tuned(
     run: Run,
-    engine_for: EngineFor,
     monitors: Sequence[Monitor] = (),
     *,
+    engine_for: EngineFor,
     rate: float | None,
     batch_size: int | None,
     cost: Callable[[int], float] | None = None,
@@ -56,8 +56,8 @@ def train_tuned(
     ----------
     run : Run
         Its engine is replaced by the one to train with; its state is replaced if training begins anew.
-    engine_for : EngineFor
     monitors : sequence of Monitor
+    engine_for : EngineFor
     rate : float or None
         None to look for one, and to begin anew with a tenth of it should training diverge.
     batch_size : int or None

@@ -25,7 +25,7 @@ from fallline.engines.module.pieces import loaded
 from fallline.engines.module.replicas import Replicated
 from fallline.engines.module.tally import Tally
 from fallline.engines.module.updating import Updates
-from fallline.engines.module.weights import put
+from fallline.engines.module.weights import put_into
 from fallline.errors import DivergenceError, ParameterError, StateError
 from fallline.kernels.sweep import Sums
 from fallline.kernels.verbs import rate
@@ -215,7 +215,7 @@ class ModuleEngine(Replicated):
 
     def put(self, weights: dict[str, torch.Tensor]) -> None:
         """Give the module these weights, such as the best ones."""
-        put(self.module, weights)
+        put_into(self.module, weights)
 
     def sweep(self, block: Any, state: State, last: bool) -> Sums:
         """See `Engine.sweep`."""

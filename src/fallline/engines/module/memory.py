@@ -10,7 +10,7 @@ import torch
 
 from fallline.engines.module.pieces import Piece
 from fallline.engines.module.trees import from_arrays, mapped, to_arrays
-from fallline.engines.module.weights import put, weights_of
+from fallline.engines.module.weights import put_into, weights_of
 from fallline.errors import StateError
 
 __all__ = ["ModuleMemory", "saved_weights"]
@@ -130,4 +130,4 @@ class ModuleMemory:
                 f"The state is another module's: its {name!r} has shape {shapes.get(name)}, but {wanted.get(name)} is wanted. "
                 "Build the module as it was, or begin anew."
             )
-        put(self.module, saved)
+        put_into(self.module, saved)

@@ -17,7 +17,7 @@ from fallline.data.order import Order
 from fallline.engines.module.blocks import LoadedBatch
 from fallline.engines.module.memory import ModuleMemory
 from fallline.engines.module.reading import leaves
-from fallline.engines.module.weights import put, weights_of
+from fallline.engines.module.weights import put_into, weights_of
 from fallline.errors import InputError, ParameterError
 from fallline.parallel.alone import Alone
 
@@ -81,7 +81,7 @@ def spread(processes: Alone, module: torch.nn.Module) -> None:
             "The processes were given different modules: names, shapes or types of their parameters are not the same. Build it "
             "the same way on each; the weights it begins with are those of the first."
         )
-    put(module, theirs)
+    put_into(module, theirs)
 
 
 def seed_of(seed: int, rank: int, updates: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["put", "weights_of"]
+__all__ = ["put_into", "weights_of"]
 
 
 def weights_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -12,7 +12,7 @@ def weights_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.detach() for name, tensor in (*module.named_parameters(), *module.named_buffers())}
 
 
-def put(module: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
+def put_into(module: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
     """Give the module these weights."""
     for name, tensor in weights_of(module).items():
         tensor.copy_(weights[name])
