@@ -72,8 +72,11 @@ def test_all_of_scikit_learn_s_parameters_with_its_defaults(theirs):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("loss", list(linear_model.SGDClassifier.loss_functions))
-@pytest.mark.parametrize(("classes", "penalty"), [(2, "l2"), (3, None)])
+@pytest.mark.parametrize(
+    ("loss", "penalty", "classes"),
+    [(loss, "l2", 2) for loss in linear_model.SGDClassifier.loss_functions]
+    + [(loss, None, 3) for loss in ("hinge", "log_loss", "modified_huber", "squared_error")],
+)
 def test_classifier_takes_scikit_learn_s_steps(loss, penalty, weighted, classes):
     """With batch_size=1, one pass in order gives scikit-learn's coefficients, weights of rows and classes included."""
     X, y = IRIS_X[IRIS.target < classes], IRIS.target[IRIS.target < classes]

@@ -43,7 +43,9 @@ OF_ONE_SCORE = [
 SMOOTH = [*OF_ONE_SCORE[:9], SOFTMAX, ONE_CLASS_EACH]
 PENALTIES = [L1(0.02), ElasticNet(0.04, 0.5), NoPenalty()]
 CASES = [(loss, L2(0.02)) for loss in SMOOTH] + [
-    (loss, penalty) for loss in (losses.SquaredError(), LOG, SOFTMAX) for penalty in PENALTIES
+    *((losses.SquaredError(), penalty) for penalty in PENALTIES),
+    (LOG, PENALTIES[0]),
+    (SOFTMAX, PENALTIES[1]),
 ]
 PULLS = [(0.0, 1.0), (1e-6, 1.0), (0.5, 2.0), (1e4, 0.3), (3.0, 0.0)]
 
