@@ -66,7 +66,7 @@ def require_equal(engine, X, y, tolerance=1e-12, **settings):
     assert dense[:, :-1].any()
 
 
-# A loss knows nothing of optimizers: each is compiled with one, and one of several scores with all; squared error meets all below.
+# A loss knows nothing of optimizers: each is compiled with one, one of several scores with all; squared error meets all below.
 PAIRS = [(loss, "sgd") for loss in LOSSES] + [
     ("multinomial", optimizer) for optimizer in OPTIMIZERS if optimizer != "sgd"
 ]
