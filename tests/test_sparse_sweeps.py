@@ -189,6 +189,20 @@ def test_blocks_and_resuming_change_no_bit(optimizer, batch_size, penalty, tmp_p
     assert everything(state) == everything(expected)
 
 
+@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+def test_batches_so_large_that_all_columns_are_visited(optimizer, monkeypatch):
+    """Sums that are put together in parts, and columns that are no longer listed: dense weights, and the same bits for any block."""
+    generator = np.random.default_rng(0)
+    X = generator.standard_normal((1500, 200)) * (generator.random((1500, 200)) < 0.02)
+    y = generator.standard_normal(1500)
+    engine = DescentEngine(LOSSES["squared_error"](), OPTIMIZERS[optimizer](), FALLING, 700, PENALTIES[1])
+    require_equal(engine, X, y)
+    expected = everything(trained(engine, csr_array(X), y))
+    for rows in (7, 400):
+        monkeypatch.setattr(DescentEngine, "block_rows", lambda *_, rows=rows: rows)
+        assert everything(trained(engine, csr_array(X), y)) == expected
+
+
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_an_epoch_left_in_its_midst_leaves_the_weights_of_its_updates(batch_size):
     """Leaving an epoch forgets the unfinished batch only; going on with other rows, sparse or dense, is as with dense rows."""
