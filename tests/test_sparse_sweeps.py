@@ -191,7 +191,7 @@ def test_blocks_and_resuming_change_no_bit(optimizer, batch_size, penalty, tmp_p
 
 @pytest.mark.parametrize("optimizer", ["momentum", "adam"])
 def test_batches_so_large_that_all_columns_are_visited(optimizer, monkeypatch):
-    """Sums that are put together in parts, and columns that are no longer listed: dense weights, and the same bits for any block."""
+    """Sums put together in parts, and columns no longer listed: the weights of dense rows, and the same bits for any block."""
     generator = np.random.default_rng(0)
     X = generator.standard_normal((1500, 200)) * (generator.random((1500, 200)) < 0.02)
     y = generator.standard_normal(1500)
