@@ -108,9 +108,9 @@ def _tried(trials: Trials, rate: float, n: int, visits: int, budget: int) -> tup
     }
     limit = min(limits, key=limits.__getitem__)
     least = min(trials.least_rows, n)
-    if limits[limit] < least:
+    most = max(least, limits[limit])
+    if most > limits[limit]:
         limit = "there are no smaller ones"
-    most = max(least, limits.get(limit, least))
     sizes: list[int] = []
     size = min(_SMALLEST, 2 ** (most.bit_length() - 1))
     while size <= most:
