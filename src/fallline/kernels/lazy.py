@@ -216,13 +216,21 @@ def _listed(memory):
 
 
 @inlined
+def _column(touched, listed, many, i, intercept):
+    """The column at a place among those of `_listed`; after the last, the intercept."""
+    if i == many:
+        return np.uint64(intercept)
+    return touched[i] if listed else np.uint64(i)
+
+
+@inlined
 def _fold(memory):
     """Move the sum since the last fold into float64."""
     folded, gradient, touched, intercept = memory.folded, memory.gradient, memory.touched, memory.seen.size
     listed, many = _listed(memory)
     for k in range(folded.shape[0]):
         for i in range(many + 1):
-            j = touched[i] if listed and i < many else np.uint64(intercept if i == many else i)
+            j = _column(touched, listed, many, i, intercept)
             folded[k, j] += gradient[k, j]
             gradient[k, j] = 0.0
 
@@ -234,7 +242,7 @@ def _unfold(memory):
     listed, many = _listed(memory)
     for k in range(folded.shape[0]):
         for i in range(many + 1):
-            j = touched[i] if listed and i < many else np.uint64(intercept if i == many else i)
+            j = _column(touched, listed, many, i, intercept)
             gradient[k, j] = gradient[k, j] + folded[k, j]
             folded[k, j] = 0.0
 
@@ -246,7 +254,7 @@ def _sum_of_squares(memory):
     total = 0.0
     for k in range(gradient.shape[0]):
         for i in range(many + 1):
-            j = touched[i] if listed and i < many else np.uint64(intercept if i == many else i)
+            j = _column(touched, listed, many, i, intercept)
             g = np.float64(gradient[k, j])
             total += g * g
     return total
