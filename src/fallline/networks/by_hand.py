@@ -9,14 +9,14 @@ D_L = dloss/dz_L (Rumelhart, Hinton and Williams, 1986):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["IN_PLACE", "DenseLayers", "backward", "forward"]
+__all__ = ["IN_PLACE", "DenseLayers", "backward", "forward", "weight_gradient"]
 
 # From so many multiplications on, oneDNN's kernels make up for what calling them costs. Measured on an AMD processor (Zen 5), on
 # which products by MKL, PyTorch's own, take twice as long.
@@ -55,47 +55,36 @@ def forward(x: Tensor, activation: str, layers: Sequence[tuple[Tensor, Tensor]])
 
 
 def backward(
-    d: Tensor,
-    outputs: Sequence[Tensor],
-    activation: str,
-    layers: Sequence[tuple[Tensor, Tensor]],
-    gradients: Sequence[tuple[Tensor, Tensor]],
-    decay: float,
-) -> None:
-    """Write the gradients.
+    d: Tensor, outputs: Sequence[Tensor], activation: str, weights: Sequence[Tensor]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Go back through the layers, from the last to the first.
 
     Parameters
     ----------
     d : tensor of shape (n, outputs)
-        The derivative by the scores.
+        The derivative by the scores. Its memory is left alone.
     outputs : sequence of tensor
         What `forward` gave, without the scores.
     activation : str
-    layers, gradients : sequence of (W, b)
-        The layers, and where their gradients are to be.
-    decay : float
-        What each W is multiplied by and added to its gradient.
+    weights : sequence of W
+
+    Yields
+    ------
+    d : tensor of shape (n, units)
+        The derivative by what the layer gives: D_l.
+    h : tensor of shape (n, inputs)
+        What the layer was given: h_{l-1}.
     """
     _, derive = IN_PLACE[activation]
-    for place in range(len(layers) - 1, -1, -1):
-        weight, (into_weight, into_bias) = layers[place][0], gradients[place]
-        torch.sum(d, 0, out=into_bias)  # 1
-        _weight_gradient(d, outputs[place], weight, decay, into_weight)  # 1
+    for place in range(len(weights) - 1, -1, -1):
+        yield d, outputs[place]
         if place > 0:
-            d = derive(_product(d, weight.t()), outputs[place])  # 2
+            d = derive(_product(d, weights[place].t()), outputs[place])  # 2
 
 
-def _weight_gradient(d, h, weight, decay, out):
-    if _is_large(d.t(), h.t()):
-        product = _product(d.t(), h.t())
-        if decay:
-            torch.add(product, weight, alpha=decay, out=out)
-        else:
-            out.copy_(product)
-    elif decay:
-        torch.addmm(weight, d.t(), h, beta=decay, out=out)
-    else:
-        torch.mm(d.t(), h, out=out)
+def weight_gradient(d: Tensor, h: Tensor) -> Tensor:
+    """The gradient of a layer's W, of shape (units, inputs), from what `backward` yields."""
+    return _product(d.t(), h.t())  # 1
 
 
 class DenseLayers(torch.autograd.Function):
@@ -114,17 +103,13 @@ class DenseLayers(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *derivatives: Tensor) -> tuple[Any, ...]:
         """The gradients of rows and parameters, given that of the scores."""
-        _, derive = IN_PLACE[ctx.activation]
         saved = ctx.saved_tensors
         outputs, weights = saved[: len(saved) // 2], saved[len(saved) // 2 :]
-        d, gradients = derivatives[0], []
-        for place in range(len(weights) - 1, -1, -1):
-            gradients += [d.sum(0), _product(d.t(), outputs[place].t())]  # 1
-            if place > 0:
-                d = derive(_product(d, weights[place].t()), outputs[place])  # 2
-            elif ctx.needs_input_grad[0]:
-                d = _product(d, weights[place].t())
-        return d if ctx.needs_input_grad[0] else None, None, *reversed(gradients)
+        gradients: list[Tensor] = []
+        for d, h in backward(derivatives[0], outputs, ctx.activation, weights):
+            gradients += [d.sum(0), weight_gradient(d, h)]  # 1
+        by_rows = _product(d, weights[0].t()) if ctx.needs_input_grad[0] else None
+        return by_rows, None, *reversed(gradients)
 
 
 def _is_large(a, b):
@@ -137,7 +122,7 @@ def _is_large(a, b):
     )
 
 
-def _product(a, b, bias=None):
+def _product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     """a b' + bias, of shapes (n, k), (m, k) and (m,)."""
     if _is_large(a, b):
         return torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")

@@ -11,7 +11,7 @@ from torch.nn.modules.module import _has_any_global_hook
 
 from fallline.engines.module.losses import Objective
 from fallline.engines.module.pieces import Piece
-from fallline.networks.by_hand import backward, forward
+from fallline.networks.by_hand import backward, forward, weight_gradient
 
 __all__ = ["DenseNetwork"]
 
@@ -33,7 +33,6 @@ class DenseNetwork:
 
     def __init__(self, layers: Sequence[nn.Linear], activation: str, flatten: bool):
         self._parameters = [(layer.weight, layer.bias) for layer in layers]
-        self._gradients = [(torch.empty_like(w), torch.empty_like(b)) for w, b in self._parameters]
         self._activation, self._flatten = activation, flatten
 
     @classmethod
@@ -87,9 +86,9 @@ class DenseNetwork:
         with torch.no_grad():
             *outputs, scores = forward(rows, self._activation, self._parameters)
             value, d = objective.derivative(scores, piece.targets, piece.weight, piece.rows)
-            backward(d, outputs, self._activation, self._parameters, self._gradients, 0.0)
-        for (weight, bias), gradients in zip(self._parameters, self._gradients, strict=True):
-            weight.grad, bias.grad = gradients
+            backwards = backward(d, outputs, self._activation, [weight for weight, _ in self._parameters])
+            for (weight, bias), (by_outputs, h) in zip(reversed(self._parameters), backwards, strict=True):
+                weight.grad, bias.grad = weight_gradient(by_outputs, h), by_outputs.sum(0)
         return value
 
 

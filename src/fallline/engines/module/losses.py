@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fallline.engines.module import cross_entropy
 from fallline.engines.module.labels import IGNORED, require_labels, require_tensors
 from fallline.engines.module.named import rows_loss
 from fallline.engines.module.shapes import require_same, watched
@@ -230,15 +231,18 @@ class _Counted(Objective):
 
     def derivative(self, outputs, targets, weight, rows):
         own = self.loss
-        plain = type(own) is nn.CrossEntropyLoss and own.reduction == "mean" and not own.label_smoothing
-        if not plain or weight is not None or targets.is_floating_point() or outputs.ndim != 2:
-            return super().derivative(outputs, targets, weight, rows)
-        # What autograd calls for it.
-        how = own.weight, _MEAN, own.ignore_index
-        logs = outputs.log_softmax(1)
-        value, count = _aten.nll_loss_forward.default(logs, targets, *how)
-        by_logs = _aten.nll_loss_backward.default(torch.ones_like(value), logs, targets, *how, count)
-        return value, _aten._log_softmax_backward_data.default(by_logs, logs, 1, outputs.dtype)
+        plain = (
+            type(own) is nn.CrossEntropyLoss
+            and own.weight is None
+            and own.reduction == "mean"
+            and not own.label_smoothing
+        )
+        if plain and weight is None and outputs.ndim == 2 and targets.ndim == 1:
+            found = cross_entropy.with_derivative(outputs, targets, own.ignore_index)
+            if found is not None:
+                losses, derivative, counted = found
+                return losses.sum() / counted, derivative.div_(counted)
+        return super().derivative(outputs, targets, weight, rows)
 
     def first(self, outputs, targets, weight, rows):
         _require_targets(targets)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from fallline.errors import ParameterError
 from fallline.names import did_you_mean
 
-__all__ = ["bare_step", "make_optimizer", "make_scheduler", "needs_closure", "steps_each_update", "trainable"]
+__all__ = ["make_optimizer", "make_scheduler", "needs_closure", "steps_each_update", "trainable"]
 
 _NAMES = {
     name.lower(): kind
@@ -135,17 +132,6 @@ def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
     """Whether each update of an optimizer wants to evaluate the loss more than once."""
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty
-
-
-def bare_step(optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
-    """An optimizer's `step`, without what PyTorch does around it for its profiler; with it, if anybody has asked to be told."""
-    step: Any = type(optimizer).step
-    own = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
-    told = any((*own, _global_optimizer_pre_hooks, _global_optimizer_post_hooks))
-    bare = getattr(step, "__wrapped__", None) if getattr(step, "hooked", False) else None
-    if told or bare is None or "step" in vars(optimizer):
-        return optimizer.step
-    return partial(bare, optimizer)
 
 
 def make_scheduler(scheduler: Any, optimizer: torch.optim.Optimizer) -> Any:

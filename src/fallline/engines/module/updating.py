@@ -12,8 +12,9 @@ from fallline.engines.module import rates
 from fallline.engines.module.failures import raise_explained
 from fallline.engines.module.gradient import Gradient
 from fallline.engines.module.memory import ModuleMemory
-from fallline.engines.module.optimizers import bare_step, needs_closure
+from fallline.engines.module.optimizers import needs_closure
 from fallline.engines.module.pieces import Piece
+from fallline.engines.module.steps import bare_step
 from fallline.engines.module.tally import Tally
 
 __all__ = ["Updates"]

@@ -1,0 +1,50 @@
+"""The cross-entropy of small batches, and its derivative by the scores, by a kernel of our own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fallline.engines.module.labels import IGNORED
+from fallline.kernels.cross_entropy import cross_entropy
+
+__all__ = ["with_derivative"]
+
+# Of more scores, what PyTorch does on several threads is as fast.
+_MOST = 2**16
+_TYPES = {torch.float32, torch.float64}
+
+
+def with_derivative(
+    scores: Tensor, classes: Tensor, ignored: int = IGNORED
+) -> tuple[Tensor, Tensor, int] | None:
+    """The losses of rows and their derivatives by the scores.
+
+    Parameters
+    ----------
+    scores : tensor of shape (n, classes)
+    classes : int64 tensor of shape (n,)
+    ignored : int
+        The class of rows that count for nothing.
+
+    Returns
+    -------
+    losses : tensor of shape (n,)
+    derivative : tensor of shape (n, classes)
+    counted : int
+        How many rows count.
+
+    None instead where this is not for the kernel: other types, another device, very many scores, a class that none is of.
+    """
+    if (
+        scores.dtype not in _TYPES
+        or classes.dtype != torch.int64
+        or scores.device.type != "cpu"
+        or not (scores.is_contiguous() and classes.is_contiguous())
+        or not 0 < scores.numel() <= _MOST
+    ):
+        return None
+    losses, derivative = scores.new_empty(len(scores)), torch.empty_like(scores)
+    arrays = losses.numpy(), derivative.numpy()
+    counted = cross_entropy(scores.detach().numpy(), classes.numpy(), ignored, *arrays)
+    return None if counted < 0 else (losses, derivative, counted)
