@@ -249,8 +249,36 @@ def test_a_rate_is_found(frame):
     assert _parameters(given) == _parameters(found[0])
 
 
+def test_a_strength_is_found():
+    """Of targets that have nothing to do with the columns, a penalty that says so; to give it gives the same bits."""
+    rng = np.random.default_rng(0)
+    data = {**{f"x{place}": rng.normal(size=1200) for place in range(20)}, "y": rng.integers(0, 2, 1200)}
+    settings = {"model": "mlp", "epochs": 10, "cache": False, "device": "cpu"}
+    models = [fallline.train(data, "y", **settings) for _ in range(2)]
+    assert _parameters(models[0]) == _parameters(models[1])
+    told = models[0].summary["training"]
+    note = told["found"]["alpha"]
+    assert told["alpha"] == note["value"] > 10 / 1200
+    losses = {one["alpha"]: one["loss"] for one in note["tried"]}
+    assert losses[note["value"]] == min(losses.values()) < losses[1 / 1200]
+    assert "Found: alpha" in models[0].report()
+    given = fallline.train(
+        data, "y", learning_rate=told["found"]["learning_rate"]["value"], alpha=note["value"], **settings
+    )
+    assert _parameters(given) == _parameters(models[0])
+    assert "alpha" not in given.summary["training"]["found"]
+
+
+@pytest.mark.parametrize("setting", [{"penalty": "none"}, {"alpha": 0.0}, {"model": FACTORY, "hidden": None}])
+@pytest.mark.usefixtures("factories")
+def test_no_strength_is_looked_for(frame, setting):
+    """Where there is no penalty, where its strength is given, and for networks of other people's making."""
+    model = fallline.train(_only(frame, "number"), "number", **(QUICK | setting))
+    assert model.summary["training"]["found"] == {}
+
+
 def test_training_goes_on_from_a_checkpoint(frame, tmp_path):
-    """To the same bits, with the rate that was found."""
+    """To the same bits, with what was found."""
     data = _only(frame, "two")
     settings = QUICK | {"learning_rate": "auto", "epochs": 6}
     whole = fallline.train(data, "two", **settings)

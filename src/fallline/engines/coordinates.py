@@ -55,9 +55,9 @@ class Coordinates:
             self.decay = np.minimum(free * decay(penalty) / self.scale**2, _HIGHEST)
             self.absolute = np.minimum(free * absolute_strength(penalty) / self.scale, _HIGHEST)
 
-    def penalty(self, v: np.ndarray) -> float:
-        """The penalty of a model in these coordinates, (outputs, columns + 1)."""
-        return float(0.5 * (self.decay * v * v).sum() + (self.absolute * np.abs(v)).sum())
+    def penalty(self, v: np.ndarray) -> Any:
+        """The penalty of a model in these coordinates, (outputs, columns + 1); or of several, (models, outputs, columns + 1)."""
+        return (v * v @ (0.5 * self.decay) + np.abs(v) @ self.absolute).sum(axis=-1)
 
     def outside(self, v: np.ndarray) -> np.ndarray:
         """A model in the caller's coordinates."""

@@ -76,18 +76,14 @@ def _with_absolute(matrix, right, absolute, x):
 
 def _solved(matrix, right):
     """The solution of a system of equations whose matrix may need more on its diagonal."""
-    from scipy.linalg import cho_factor, cho_solve  # whose import other solvers need not wait for
+    from scipy.linalg.lapack import dposv  # whose import other solvers need not wait for
 
     ridge = _FIRST_RIDGE
-    while ridge < _LAST_RIDGE:
+    while ridge < _LAST_RIDGE and len(right):
         trial = matrix.copy()
-        trial[np.diag_indices_from(trial)] += ridge
-        try:
-            x = cho_solve(cho_factor(trial, overwrite_a=True, check_finite=False), right, check_finite=False)
-        except np.linalg.LinAlgError:
-            pass
-        else:
-            if np.isfinite(x).all():
-                return x
+        trial.flat[:: len(trial) + 1] += ridge
+        _, x, failed = dposv(trial.T, right, overwrite_a=True)  # transposed, as LAPACK has it
+        if not failed and np.isfinite(x).all():
+            return x
         ridge *= 10.0
     return right

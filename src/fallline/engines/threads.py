@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
 from itertools import chain
@@ -55,7 +55,10 @@ def on_threads(number: int | None) -> Iterator[None]:
 
 def single_threaded() -> Any:
     """While this is entered, a matrix product runs on one thread: its sums have one order on every machine."""
-    return _libraries().limit(limits=1, user_api="blas")
+    libraries = _libraries()
+    if all(library.num_threads == 1 for library in libraries.lib_controllers):
+        return nullcontext()  # to limit what is limited takes longer than some products
+    return libraries.limit(limits=1, user_api="blas")
 
 
 def _threads():
@@ -72,4 +75,4 @@ def _pool(threads):
 
 @cache
 def _libraries():
-    return ThreadpoolController()
+    return ThreadpoolController().select(user_api="blas")

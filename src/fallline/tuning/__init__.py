@@ -1,4 +1,4 @@
-"""What need not be chosen: the learning rate, the batch size and the number of passes.
+"""What need not be chosen: the learning rate, the batch size, the number of passes and the strength of a penalty.
 
 ::
 
@@ -17,16 +17,19 @@ from fallline.tuning.batch import choose_batch_size
 from fallline.tuning.methods import Method, descending, plain, rated, solve
 from fallline.tuning.passes import passes_for
 from fallline.tuning.rate import probe_rate
-from fallline.tuning.training import BATCH_SIZE, LEARNING_RATE, train_tuned
+from fallline.tuning.strength import choose_strength
+from fallline.tuning.training import ALPHA, BATCH_SIZE, LEARNING_RATE, train_tuned
 from fallline.tuning.trials import EngineFor, Found
 
 __all__ = [
+    "ALPHA",
     "BATCH_SIZE",
     "LEARNING_RATE",
     "EngineFor",
     "Found",
     "Method",
     "choose_batch_size",
+    "choose_strength",
     "descending",
     "passes_for",
     "plain",

@@ -23,6 +23,7 @@ from fallline.loop import train
 from fallline.monitors.base import Monitor, Run
 from fallline.parallel.alone import Alone
 from fallline.state import State, Stop
+from fallline.tuning.strength import Penalised
 from fallline.tuning.training import train_tuned
 from fallline.tuning.trials import EngineFor
 
@@ -62,6 +63,7 @@ def rated(
     rate: float | None,
     batch_size: int,
     processes: Alone = Alone(),
+    penalised: Penalised | None = None,
 ) -> Method:
     """With engines of any kind and batches of so many rows, at a rate that is looked for where it is None; see `train_tuned`."""
     tuned = partial(
@@ -69,6 +71,7 @@ def rated(
         engine_for=engine_for,
         rate=rate,
         batch_size=batch_size,
+        penalised=penalised,
         joined=lambda engine: engine.joined(processes),
     )
     return Method(engine_for(1.0 if rate is None else rate, batch_size, epochs), epochs, choice, tuned)

@@ -11,7 +11,7 @@ from fallline.loop import train
 from fallline.monitors.base import Monitor, Run
 from fallline.state import State, Stop
 
-__all__ = ["BATCH_SIZE", "LEARNING_RATE", "train_recovering"]
+__all__ = ["ALPHA", "BATCH_SIZE", "LEARNING_RATE", "train_recovering"]
 
 LEARNING_RATE = "learning_rate"
 """The note of the state that `probe_rate` leaves; its "value" is the rate that training is under way with."""
@@ -19,7 +19,10 @@ LEARNING_RATE = "learning_rate"
 BATCH_SIZE = "batch_size"
 """The note of the state that `choose_batch_size` leaves; see `LEARNING_RATE`."""
 
-_FOUND = ("choice", BATCH_SIZE, LEARNING_RATE)
+ALPHA = "alpha"
+"""The note of the state that `choose_strength` leaves; see `LEARNING_RATE`."""
+
+_FOUND = ("choice", BATCH_SIZE, LEARNING_RATE, ALPHA)
 
 _RESTARTS = 3
 # By how much of it the loss is higher than at the beginning.

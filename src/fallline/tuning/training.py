@@ -15,10 +15,11 @@ from fallline.parallel.agreeing import told_by_first
 from fallline.state import Stop
 from fallline.tuning.batch import choose_batch_size
 from fallline.tuning.rate import probe_rate
-from fallline.tuning.recovery import BATCH_SIZE, LEARNING_RATE, train_recovering
+from fallline.tuning.recovery import ALPHA, BATCH_SIZE, LEARNING_RATE, train_recovering
+from fallline.tuning.strength import Penalised, choose_strength
 from fallline.tuning.trials import EngineFor
 
-__all__ = ["BATCH_SIZE", "LEARNING_RATE", "train_tuned"]
+__all__ = ["ALPHA", "BATCH_SIZE", "LEARNING_RATE", "train_tuned"]
 
 # Where objectives say nothing about rates and sizes: of the perceptron, only the coefficients' scale depends on the rate.
 _ANY = {
@@ -45,9 +46,10 @@ def train_tuned(
     rate: float | None,
     batch_size: int | None,
     cost: Callable[[int], float] | None = None,
+    penalised: Penalised | None = None,
     joined: Callable[[Any], Any] = _as_it_is,
 ) -> Stop:
-    """Find the batch size and the rate where they are not given, note them in the state, and train.
+    """Find the batch size, the rate and the strength of the penalty where they are not given, note them in the state, and train.
 
     A state that has these notes is gone on with: nothing is looked for again, and the bits are those of a run that was never
     stopped. To give the values found as `rate` and `batch_size` gives the same bits, too, unless training began anew.
@@ -64,6 +66,9 @@ def train_tuned(
         None to look for one.
     cost : callable, optional
         What a row costs in batches of so many rows, where a size is looked for; see `choose_batch_size`.
+    penalised : callable, optional
+        Where the strength of the penalty is looked for: from it to what makes the engines to train with. The rate is looked for
+        with those of `engine_for`.
     joined : callable
         Makes of an engine the one that many processes train with together. What they look for, the first finds alone.
 
@@ -99,10 +104,7 @@ def train_tuned(
             notes[BATCH_SIZE] = told_by_first(run.processes, lambda: look().note())
         batch_size = notes[BATCH_SIZE]["value"]
     size, updates = batch_size, run.epochs * -(-rows // batch_size)
-    if rate is not None:
-        run.engine = joined(engine_for(rate, size, updates))
-        return train(run, monitors)
-    if LEARNING_RATE not in notes:
+    if rate is None and LEARNING_RATE not in notes:
         notes[LEARNING_RATE] = told_by_first(
             run.processes,
             lambda: {
@@ -110,4 +112,13 @@ def train_tuned(
                 "restarts": [],
             },
         )
+    if penalised is not None:
+        if ALPHA not in notes:
+            highest = notes[LEARNING_RATE]["value"] if rate is None else rate
+            weigh = partial(choose_strength, penalised, run.state, source, seed, rate=highest)
+            notes[ALPHA] = told_by_first(run.processes, partial(weigh, batch_size=size, epochs=run.epochs))
+        engine_for = penalised(notes[ALPHA]["value"])
+    if rate is not None:
+        run.engine = joined(engine_for(rate, size, updates))
+        return train(run, monitors)
     return train_recovering(run, lambda rate: joined(engine_for(rate, size, updates)), monitors)

@@ -136,7 +136,7 @@ class Batch:
 
     def penalties(self, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
         """Those of the `STEPS` from one model to another."""
-        return np.array([self.coordinates.penalty(begin + step * (end - begin)) for step in STEPS])
+        return self.coordinates.penalty(begin + STEPS[:, np.newaxis, np.newaxis] * (end - begin))
 
     def clear(self) -> None:
         """Begin the sums anew."""

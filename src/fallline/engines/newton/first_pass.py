@@ -56,7 +56,8 @@ def choose(batch: Batch, count: int) -> None:
 def _clearly_less(values, others):
     """Whether the mean of some rows' losses is smaller than others' by two standard errors."""
     difference = others - values
-    difference = np.where(np.isfinite(difference), difference, np.where(np.isfinite(values), 1e6, -1e6))
+    if not np.isfinite(difference).all():
+        difference = np.where(np.isfinite(difference), difference, np.where(np.isfinite(values), 1e6, -1e6))
     return difference.mean() > 2.0 * difference.std() / math.sqrt(len(difference))
 
 

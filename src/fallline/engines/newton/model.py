@@ -35,8 +35,9 @@ def solved(
         matrix, diagonal = bent[g].copy(), np.diagonal(bent[g])
         own = diagonal.reshape(-1, len(batch.noise))
         constant = (own <= batch.noise * own[:, -1:]).ravel()
-        matrix[constant], matrix[:, constant] = 0.0, 0.0
+        if constant.any():
+            matrix[constant], matrix[:, constant] = 0.0, 0.0
         extra = damping * np.maximum(diagonal, 1e-8 * diagonal.max())
-        matrix[np.diag_indices_from(matrix)] += decay + extra
+        matrix.flat[:: len(matrix) + 1] += decay + extra
         out[:] = minimum(matrix, linear[g] + extra * start, absolute, start)
     return solutions.reshape(anchor.shape)

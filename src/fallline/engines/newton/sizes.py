@@ -12,4 +12,4 @@ def first_batch(size: int) -> int:
 
 def chunk_size(width: int) -> int:
     """Rows that are summed together: few enough to stay in the second-level cache."""
-    return min(1024, max(256, 2**17 // width // 64 * 64))
+    return min(2048, max(256, 2**17 // width // 64 * 64))

@@ -36,17 +36,19 @@ from fallline.settings import (
 )
 from fallline.training.losses import n_outputs
 from fallline.training.recipes.base import Begun
-from fallline.tuning import LEARNING_RATE, rated
+from fallline.tuning import ALPHA, LEARNING_RATE, rated
 
 __all__ = ["NetworkRecipe"]
 
 _HIDDEN = (128, 64)
 # Rows that an update sees, and updates of an epoch at the least, where there are few rows.
-_BATCH, _SMALLEST_BATCH, _BATCHES_AN_EPOCH = 128, 32, 32
+_BATCH, _SMALLEST_BATCH, _BATCHES_AN_EPOCH = 128, 32, 1024
 # Visits to rows, passes and updates: what was enough on the tables of `docs/tables.md`.
 _VISITS, _FEWEST, _MANY, _MOST, _UPDATES = 4_000_000, 5, 10, 200, 2000
 # Weights that all updates together may move: with some ten thousand words, an update moves millions of them.
 _MOVES = 5_000_000_000
+# Rows up to which the strength of the penalty is looked for: more than that speak for themselves.
+_WEIGHED = 100_000
 # Groups of fewer features stay as they are: an embedding would hardly be smaller.
 _EMBEDDED = 5
 _CHOICE = {"solver": "descent", "reason": "a network has no other"}
@@ -79,7 +81,8 @@ class NetworkRecipe(NamedTuple):
             self._mlp_arguments()
         else:
             self._factory()
-        self._engine_for(nn.Linear(2, 1), LOSSES["squared_error"](), 1000, 0)(self._rate() or 1.0, 1, 1)
+        penalised = self._penalised(nn.Linear(2, 1), LOSSES["squared_error"](), 1000, 0)
+        penalised(self._alpha_for(1000))(self._rate() or 1.0, 1, 1)
         self._batch_size_for(1000)
 
     def divides(self, rows: int) -> bool:  # noqa: ARG002 (see `Recipe`)
@@ -95,13 +98,15 @@ class NetworkRecipe(NamedTuple):
         names = [name for name, _, _ in _embedded(encoder)] if self._is_mlp else []
         network = described(self._name(), module, encoder.n_columns, outputs, names)
         rows_in_all = source.n_rows
+        penalised = self._penalised(module, _objective(loss, outputs), rows_in_all, seed)
         method = rated(
-            self._engine_for(module, _objective(loss, outputs), rows_in_all, seed),
+            penalised(self._alpha_for(rows_in_all)),
             self._epochs_for(rows_in_all, module),
             _CHOICE,
             self._rate(),
             self._batch_size_for(rows_in_all),
             self.processes,
+            penalised if self._weighs(rows_in_all, module) else None,
         )
         rows = partial(
             tensors_of,
@@ -121,11 +126,11 @@ class NetworkRecipe(NamedTuple):
     def _told(self, run: Run, network: Described) -> dict[str, Any]:
         """See `Begun`."""
         engine: Any = run.engine
-        found = run.state.notes.get(LEARNING_RATE)
-        rate = found["value"] if found else self._rate()
+        found = {name: run.state.notes[name] for name in (LEARNING_RATE, ALPHA) if name in run.state.notes}
+        rate = found[LEARNING_RATE]["value"] if LEARNING_RATE in found else self._rate()
         return {
             "penalty": self.penalty or "none",
-            "alpha": self._alpha_for(run.source.n_rows),
+            "alpha": found[ALPHA]["value"] if ALPHA in found else self._alpha_for(run.source.n_rows),
             "solver": _CHOICE["solver"],
             "why_solver": _CHOICE["reason"],
             "optimality": None,
@@ -137,7 +142,7 @@ class NetworkRecipe(NamedTuple):
             "schedule": type(engine.settings["scheduler"]).__name__,
             "learning_rate": rate if takes_rate(self._schedule) else None,
             "batch_size": engine.batch_size,
-            "found": {LEARNING_RATE: found} if found else {},
+            "found": found,
             "kept": _best_epoch(run.state.history),
         }
 
@@ -187,17 +192,17 @@ class NetworkRecipe(NamedTuple):
 
     # --------------------------------------------------------------------------------------------- how it is trained
 
-    def _engine_for(self, module, loss, rows, seed):
-        """What makes the engine for a module and so many rows, from rate, batch size and updates."""
+    def _penalised(self, module, loss, rows, seed):
+        """What makes the engines for a module and so many rows: from a strength of the penalty; and then rate, size, updates."""
         from fallline.engines.module.engine import ModuleEngine
         from fallline.engines.module.penalties import SquaredWeights
 
         choose("penalty", self.penalty or "none", ("l2", "none"))
-        alpha = self._alpha_for(rows) if self.penalty == "l2" else 0.0
         heavy = [weight for weight in module.parameters() if weight.requires_grad and weight.ndim > 1]
         epochs = self._epochs_for(rows, module)
 
-        def engine(rate, batch_size, updates):
+        def engine(strength, rate, batch_size, updates):
+            alpha = strength if self.penalty == "l2" else 0.0
             given = {"alpha": alpha, "eta0": rate}
             return ModuleEngine(
                 module,
@@ -214,7 +219,12 @@ class NetworkRecipe(NamedTuple):
                 seed=seed,
             )
 
-        return engine
+        return lambda strength: partial(engine, strength)
+
+    def _weighs(self, rows, module):
+        """Whether the strength of the penalty is looked for, which takes several runs of some of the rows."""
+        usual = self._is_mlp and self.penalty == "l2" and self.alpha is None
+        return usual and rows <= _WEIGHED and self._moves(rows, module) * self._epochs_for(rows, module) < _MOVES / 4
 
     @property
     def _schedule(self):
@@ -242,8 +252,13 @@ class NetworkRecipe(NamedTuple):
             return integer("epochs", self.epochs)
         passes = min(max(math.ceil(_VISITS / rows), _FEWEST), _MANY)
         updates = math.ceil(rows / self._batch_size_for(rows))
-        affordable = _MOVES / sum(weight.numel() for weight in module.parameters()) / updates
+        affordable = _MOVES / self._moves(rows, module)
         return max(_FEWEST, min(max(passes, math.ceil(_UPDATES / updates)), _MOST, math.ceil(affordable)))
+
+    def _moves(self, rows, module):
+        """How many weights the updates of a pass move, each as often as it is moved."""
+        updates = math.ceil(rows / self._batch_size_for(rows))
+        return updates * sum(weight.numel() for weight in module.parameters())
 
 
 def _embedded(encoder):
