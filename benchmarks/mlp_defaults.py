@@ -1,4 +1,4 @@
-"""The loss on test rows of a network with nothing set, against the best of a grid of 30 settings of SGD and Adam; prints Markdown.
+"""The loss on test rows of a network with nothing set, against the best of 30 settings of SGD and Adam; prints Markdown.
 
     FALLLINE_DATA=FOLDER python benchmarks/mlp_defaults.py [NAME ...] [--seeds N]
 
@@ -25,8 +25,8 @@ import problems
 from fallline.errors import FalllineError
 from measuring import table
 
-SETS = ("bc_log", "digits_soft", "wine_soft", "diab_sq", "heart_log", "higgs_log", "bike_sq", "adult_log", "ijcnn_log", "cov_soft",
-        "fl_sq", "mnist_soft")  # fmt: skip
+SETS = ("bc_log", "digits_soft", "wine_soft", "diab_sq", "heart_log", "higgs_log", "bike_sq", "adult_log", "ijcnn_log",
+        "cov_soft", "fl_sq", "mnist_soft")  # fmt: skip
 RATES = {"sgd": (0.003, 0.01, 0.03, 0.1, 0.3), "adam": (0.0003, 0.001, 0.003, 0.01, 0.03)}
 PLANS = ((32, "constant"), (32, "cosine"), (256, "cosine"))
 _EPOCHS, _VISITS, _MOST_ROWS = 10, 100_000, 20_000
@@ -38,8 +38,8 @@ def rows_of(problem):
     parts = []
     for X, y in ((problem.X, problem.y), (problem.X_test, problem.y_test)):
         taken = generator.permutation(len(y))[:_MOST_ROWS]
-        X = X[taken] if isinstance(X, np.ndarray) else X[taken].toarray()
-        frame = pd.DataFrame({f"x{column}": X[:, column] for column in range(X.shape[1])})
+        rows = X[taken] if isinstance(X, np.ndarray) else X[taken].toarray()
+        frame = pd.DataFrame({f"x{column}": rows[:, column] for column in range(X.shape[1])})
         parts += [frame, y[taken].astype(float if problem.loss == "squared_error" else int)]
     return parts
 
@@ -82,7 +82,14 @@ def compare(name, seeds):
             words = f"{optimizer} {rate:g}, batch {batch_size}, {schedule}"
             grid[words] = loss_of(problem, rows, seeds, optimizer=optimizer, epochs=epochs, **settings)
     best = min(grid, key=grid.get)
-    line = [name, len(rows[0]), f"{end:.5g}", f"{grid[best]:.5g}", f"{100 * (end / grid[best] - 1):+.2g}%", best]
+    line = [
+        name,
+        len(rows[0]),
+        f"{end:.5g}",
+        f"{grid[best]:.5g}",
+        f"{100 * (end / grid[best] - 1):+.2g}%",
+        best,
+    ]
     line += [f"{100 * (np.median(list(grid.values())) / grid[best] - 1):+.2g}%", f"{seconds:.2f}"]
     print(*line, sep=" | ", file=sys.stderr, flush=True)
     return line
@@ -97,8 +104,22 @@ def main():
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     lines = [compare(name, options.seeds) for name in problems.choose(options.names or SETS)]
-    print("\n### Networks: loss on test rows with defaults, against the best of 30 settings of SGD and Adam\n")
-    table(["problem", "rows", "defaults", "best of the grid", "defaults against it", "which", "its median", "seconds"], lines)
+    print(
+        "\n### Networks: loss on test rows with defaults, against the best of 30 settings of SGD and Adam\n"
+    )
+    table(
+        [
+            "problem",
+            "rows",
+            "defaults",
+            "best of the grid",
+            "defaults against it",
+            "which",
+            "its median",
+            "seconds",
+        ],
+        lines,
+    )
 
 
 if __name__ == "__main__":

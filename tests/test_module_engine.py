@@ -402,20 +402,24 @@ def test_cross_entropy_is_pytorch_s(dtype):
     scores[3], scores[4, 0], scores[5] = 1e4, -torch.inf, torch.tensor([800.0, -800, 0])
     classes = CLASS.clone()
     classes[::7], classes[4] = -100, 1
-    losses, derivative, counted = with_derivative(scores, classes)
+    losses, derivative = with_derivative(scores, classes)
+    mean, shares = with_derivative(scores, classes, mean=True)
     scores.requires_grad_()
     expected = nn.functional.cross_entropy(scores, classes, reduction="none")
     expected.sum().backward()
-    assert counted == int((classes != -100).sum())
     torch.testing.assert_close(losses, expected.detach())
     torch.testing.assert_close(derivative, scores.grad)
+    counted = (classes != -100).sum()
+    torch.testing.assert_close(mean, expected.detach().sum() / counted)
+    torch.testing.assert_close(shares, scores.grad / counted)
+    assert torch.isnan(with_derivative(scores.detach(), torch.full((ROWS,), -100), mean=True)[0])
 
 
 def test_cross_entropy_of_what_is_no_number_or_no_class():
     """NaN stays NaN, and classes that there are no scores for are left to PyTorch, which names them."""
     scores = torch.zeros(4, 3)
     scores[1, 2] = torch.nan
-    losses, _, _ = with_derivative(scores, torch.zeros(4, dtype=torch.int64))
+    losses, _ = with_derivative(scores, torch.zeros(4, dtype=torch.int64))
     assert torch.isnan(losses).tolist() == [False, True, False, False]
     for classes in ([0, 1, 2, 3], [0, 1, 2, -1]):
         assert with_derivative(scores, torch.tensor(classes)) is None

@@ -75,7 +75,12 @@ def _add_training(group):
     )
     add("--loss", metavar="NAME", help="such as log_loss, hinge, poisson (default: by the task)")
     add("--penalty", metavar="NAME", default="l2", help="l2, l1, elasticnet or none (default: %(default)s)")
-    add("--alpha", metavar="A", type=decimal, help="strength of the penalty (default: 1 / rows; of mlp on up to 100,000 rows, found on rows held out)")
+    add(
+        "--alpha",
+        metavar="A",
+        type=decimal,
+        help="strength of the penalty (default: 1 / rows; of mlp on up to 100,000 rows, found on rows held out)",
+    )
     add(
         "--l1-ratio",
         metavar="R",

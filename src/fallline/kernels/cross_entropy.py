@@ -11,7 +11,7 @@ __all__ = ["cross_entropy"]
 
 
 @kernel
-def cross_entropy(scores, classes, ignored, losses, derivative):
+def cross_entropy(scores, classes, ignored, losses, derivative, mean):
     """The loss of every row, log sum_j exp(s_j) - s_class, and its derivative by the scores, softmax(s) less one at the class.
 
     Parameters
@@ -24,22 +24,30 @@ def cross_entropy(scores, classes, ignored, losses, derivative):
         Is filled.
     derivative : array of shape (n, classes)
         Is filled.
+    mean : bool
+        Whether what is filled in is each row's share of the mean over the rows that count.
 
     Returns
     -------
-    int
-        How many rows count; -1 where a class is none of the scores'.
+    float
+        The sum of the losses filled in.
+    bool
+        Whether every class is one of the scores', or ignored.
     """
     n, width = scores.shape
     counted = 0
+    for i in range(n):
+        counted += classes[i] != ignored
+        if classes[i] != ignored and (classes[i] < 0 or classes[i] >= width):
+            return math.nan, False
+    share = 1.0 / counted if mean else 1.0
+    sum_of_losses = 0.0 * share  # NaN, if it is a mean of nothing
     for i in range(n):
         row, slopes, own = scores[i], derivative[i], classes[i]
         if own == ignored:
             losses[i] = 0.0
             slopes[:] = 0.0
             continue
-        if own < 0 or own >= width:
-            return -1
         largest = row[0]
         for j in range(1, width):
             largest = max(largest, row[j])
@@ -47,9 +55,9 @@ def cross_entropy(scores, classes, ignored, losses, derivative):
         for j in range(width):
             slopes[j] = exp(float(row[j]) - largest)
             total += slopes[j]
-        losses[i] = math.log(total) - (row[own] - largest)
+        losses[i] = share * (math.log(total) - (row[own] - largest))
+        sum_of_losses += losses[i]
         for j in range(width):
-            slopes[j] /= total
-        slopes[own] -= 1.0
-        counted += 1
-    return counted
+            slopes[j] *= share / total
+        slopes[own] -= share
+    return sum_of_losses, True

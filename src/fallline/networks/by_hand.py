@@ -50,8 +50,9 @@ def forward(x: Tensor, activation: str, layers: Sequence[tuple[Tensor, Tensor]])
     activate, _ = IN_PLACE[activation]
     outputs = [x]
     for weight, bias in layers[:-1]:
-        outputs.append(activate(_product(outputs[-1], weight, bias)))
-    return [*outputs, _product(outputs[-1], *layers[-1])]
+        outputs.append(activate(_product(outputs[-1], weight.t(), bias)))
+    weight, bias = layers[-1]
+    return [*outputs, _product(outputs[-1], weight.t(), bias)]
 
 
 def backward(
@@ -79,12 +80,12 @@ def backward(
     for place in range(len(weights) - 1, -1, -1):
         yield d, outputs[place]
         if place > 0:
-            d = derive(_product(d, weights[place].t()), outputs[place])  # 2
+            d = derive(_product(d, weights[place]), outputs[place])  # 2
 
 
 def weight_gradient(d: Tensor, h: Tensor) -> Tensor:
     """The gradient of a layer's W, of shape (units, inputs), from what `backward` yields."""
-    return _product(d.t(), h.t())  # 1
+    return _product(d.t(), h)  # 1
 
 
 class DenseLayers(torch.autograd.Function):
@@ -108,14 +109,14 @@ class DenseLayers(torch.autograd.Function):
         gradients: list[Tensor] = []
         for d, h in backward(derivatives[0], outputs, ctx.activation, weights):
             gradients += [d.sum(0), weight_gradient(d, h)]  # 1
-        by_rows = _product(d, weights[0].t()) if ctx.needs_input_grad[0] else None
+        by_rows = _product(d, weights[0]) if ctx.needs_input_grad[0] else None
         return by_rows, None, *reversed(gradients)
 
 
 def _is_large(a, b):
-    """Whether a product a b' is one for oneDNN."""
+    """Whether a product a b is one for oneDNN."""
     return (
-        a.shape[0] * a.shape[1] * b.shape[0] >= _LARGE
+        a.shape[0] * a.shape[1] * b.shape[1] >= _LARGE
         and a.dtype == torch.float32
         and a.device.type == "cpu"
         and torch.backends.mkldnn.is_available()
@@ -123,7 +124,7 @@ def _is_large(a, b):
 
 
 def _product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
-    """a b' + bias, of shapes (n, k), (m, k) and (m,)."""
+    """a b + bias, of shapes (n, k), (k, m) and (m,)."""
     if _is_large(a, b):
-        return torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
-    return a @ b.t() if bias is None else torch.addmm(bias, a, b.t())
+        return torch.ops.mkldnn._linear_pointwise(a, b.t(), bias, "none", [], "")
+    return a @ b if bias is None else torch.addmm(bias, a, b)

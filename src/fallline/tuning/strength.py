@@ -74,7 +74,9 @@ def choose_strength(
     taken = min(_ROWS, source.n_rows)
     judged = taken // _JUDGED_SHARE
     divisions = min(_DIVISIONS, math.ceil(_JUDGED / max(judged, 1)))
-    rows = [drawn(penalised(0.0)(rate, batch_size, 1), source, seed + place, taken) for place in range(divisions)]
+    rows = [
+        drawn(penalised(0.0)(rate, batch_size, 1), source, seed + place, taken) for place in range(divisions)
+    ]
     lose = partial(_loss, penalised, state, rows, judged, Order(seed), rate, batch_size, epochs)
     tried: dict[float, float] = {}
     best = strength = 1.0
@@ -95,7 +97,8 @@ def choose_strength(
 def _loss(penalised, state, divisions, judged, order, rate, batch_size, epochs, strength):
     """The mean loss on rows held out, after training on the others; infinite where that diverged."""
     return sum(
-        _held_out(penalised, state, rows, judged, order, rate, batch_size, epochs, strength) for rows in divisions
+        _held_out(penalised, state, rows, judged, order, rate, batch_size, epochs, strength)
+        for rows in divisions
     ) / len(divisions)
 
 

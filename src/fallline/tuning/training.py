@@ -113,12 +113,19 @@ def train_tuned(
             },
         )
     if penalised is not None:
-        if ALPHA not in notes:
-            highest = notes[LEARNING_RATE]["value"] if rate is None else rate
-            weigh = partial(choose_strength, penalised, run.state, source, seed, rate=highest)
-            notes[ALPHA] = told_by_first(run.processes, partial(weigh, batch_size=size, epochs=run.epochs))
-        engine_for = penalised(notes[ALPHA]["value"])
+        highest = notes[LEARNING_RATE]["value"] if rate is None else rate
+        engine_for = penalised(_strength(run, penalised, source, highest, size))
     if rate is not None:
         run.engine = joined(engine_for(rate, size, updates))
         return train(run, monitors)
     return train_recovering(run, lambda rate: joined(engine_for(rate, size, updates)), monitors)
+
+
+def _strength(run, penalised, source, rate, batch_size):
+    """The strength of the penalty, looked for unless the state has a note of it."""
+    notes = run.state.notes
+    if ALPHA not in notes:
+        settings = {"rate": rate, "batch_size": batch_size, "epochs": run.epochs}
+        weigh = partial(choose_strength, penalised, run.state, source, run.order.seed, **settings)
+        notes[ALPHA] = told_by_first(run.processes, weigh)
+    return notes[ALPHA]["value"]

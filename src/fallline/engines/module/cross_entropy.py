@@ -16,8 +16,8 @@ _TYPES = {torch.float32, torch.float64}
 
 
 def with_derivative(
-    scores: Tensor, classes: Tensor, ignored: int = IGNORED
-) -> tuple[Tensor, Tensor, int] | None:
+    scores: Tensor, classes: Tensor, ignored: int = IGNORED, *, mean: bool = False
+) -> tuple[Tensor, Tensor] | None:
     """The losses of rows and their derivatives by the scores.
 
     Parameters
@@ -26,13 +26,13 @@ def with_derivative(
     classes : int64 tensor of shape (n,)
     ignored : int
         The class of rows that count for nothing.
+    mean : bool
+        Whether the mean over the rows that count is wanted, not each row's loss.
 
     Returns
     -------
-    losses : tensor of shape (n,)
+    losses : tensor of shape (n,), or their mean
     derivative : tensor of shape (n, classes)
-    counted : int
-        How many rows count.
 
     None instead where this is not for the kernel: other types, another device, very many scores, a class that none is of.
     """
@@ -46,5 +46,7 @@ def with_derivative(
         return None
     losses, derivative = scores.new_empty(len(scores)), torch.empty_like(scores)
     arrays = losses.numpy(), derivative.numpy()
-    counted = cross_entropy(scores.detach().numpy(), classes.numpy(), ignored, *arrays)
-    return None if counted < 0 else (losses, derivative, counted)
+    total, known = cross_entropy(scores.detach().numpy(), classes.numpy(), ignored, *arrays, mean)
+    if not known:
+        return None
+    return losses.new_tensor(total) if mean else losses, derivative

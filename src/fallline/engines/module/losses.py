@@ -238,10 +238,9 @@ class _Counted(Objective):
             and not own.label_smoothing
         )
         if plain and weight is None and outputs.ndim == 2 and targets.ndim == 1:
-            found = cross_entropy.with_derivative(outputs, targets, own.ignore_index)
+            found = cross_entropy.with_derivative(outputs, targets, own.ignore_index, mean=True)
             if found is not None:
-                losses, derivative, counted = found
-                return losses.sum() / counted, derivative.div_(counted)
+                return found
         return super().derivative(outputs, targets, weight, rows)
 
     def first(self, outputs, targets, weight, rows):

@@ -53,8 +53,9 @@ class _FusedAdam:
         if any(gradient is None or gradient.is_sparse for own in gradients for gradient in own):
             self._step()
             return
-        for group, own in zip(self._groups, gradients, strict=True):
-            group.step(own)
+        with torch.no_grad():
+            for group, own in zip(self._groups, gradients, strict=True):
+                group.step(own)
 
 
 class _Group:

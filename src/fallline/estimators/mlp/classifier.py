@@ -21,13 +21,14 @@ __all__ = ["MLPClassifier"]
 class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     r"""Classification by a multi-layer perceptron, trained by PyTorch.
 
-    Takes the parameters of :class:`sklearn.neural_network.MLPClassifier` with the same meanings and defaults, and adds dropout,
-    batch normalisation, embeddings of categories, batches in fractions, and devices. Columns of numbers should be on one scale:
-    standardise them first.
+    Takes the parameters of :class:`sklearn.neural_network.MLPClassifier` with the same meanings and, but for the width of the
+    hidden layer, the same defaults, and adds dropout, batch normalisation, embeddings of categories, batches in fractions, and
+    devices. Columns of numbers should be on one
+    scale: standardise them first.
 
     Parameters
     ----------
-    hidden_layer_sizes : int or sequence of int, default=(100,)
+    hidden_layer_sizes : int or sequence of int, default=(256,)
         Units of each hidden layer; with none, a linear model.
     activation : {'identity', 'logistic', 'tanh', 'relu', 'gelu', 'silu'}, default='relu'
         What hidden layers do to their sums.
@@ -147,7 +148,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
 
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
+        hidden_layer_sizes=(256,),
         activation="relu",
         *,
         solver="adam",

@@ -22,15 +22,16 @@ __all__ = ["MLPRegressor"]
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     r"""Regression by a multi-layer perceptron, trained by PyTorch.
 
-    Takes the parameters of :class:`sklearn.neural_network.MLPRegressor` with the same meanings and defaults, and adds dropout,
-    batch normalisation, embeddings of categories, batches in fractions, and devices. Columns of numbers and targets should be on
-    scales of about 1: standardise them first.
+    Takes the parameters of :class:`sklearn.neural_network.MLPRegressor` with the same meanings and, but for the width of the
+    hidden layer, the same defaults, and adds dropout, batch normalisation, embeddings of categories, batches in fractions, and
+    devices. Columns of numbers and targets
+    should be on scales of about 1: standardise them first.
 
     Parameters
     ----------
     loss : {'squared_error', 'poisson'}, default='squared_error'
         Half the squared error, or half the Poisson deviance; the latter for counts: predictions are e to the network's score.
-    hidden_layer_sizes : int or sequence of int, default=(100,)
+    hidden_layer_sizes : int or sequence of int, default=(256,)
         Units of each hidden layer; with none, a linear model.
     activation : {'identity', 'logistic', 'tanh', 'relu', 'gelu', 'silu'}, default='relu'
         What hidden layers do to their sums.
@@ -149,7 +150,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     def __init__(
         self,
         loss="squared_error",
-        hidden_layer_sizes=(100,),
+        hidden_layer_sizes=(256,),
         activation="relu",
         *,
         solver="adam",

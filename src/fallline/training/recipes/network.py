@@ -224,7 +224,11 @@ class NetworkRecipe(NamedTuple):
     def _weighs(self, rows, module):
         """Whether the strength of the penalty is looked for, which takes several runs of some of the rows."""
         usual = self._is_mlp and self.penalty == "l2" and self.alpha is None
-        return usual and rows <= _WEIGHED and self._moves(rows, module) * self._epochs_for(rows, module) < _MOVES / 4
+        return (
+            usual
+            and rows <= _WEIGHED
+            and self._moves(rows, module) * self._epochs_for(rows, module) < _MOVES / 4
+        )
 
     @property
     def _schedule(self):

@@ -37,7 +37,7 @@ def _softmax(scores, classes):
 def _softmax_with(scores, classes):
     found = cross_entropy.with_derivative(scores, classes)
     if found is not None:
-        losses, derivative, _ = found
+        losses, derivative = found
         return losses.unsqueeze(1), derivative
     chances, places = functional.log_softmax(scores, 1), classes.unsqueeze(1)
     losses = chances.gather(1, places)
