@@ -87,8 +87,6 @@ class Sum(NamedTuple):
         its diagonal only.
     bend : float
         The curvatures by the score.
-    largest : ndarray of shape (columns,)
-        The largest magnitude of each column.
     line : ndarray of shape (steps,)
         Losses along the line; all those at its end if it has no length.
     """
@@ -100,7 +98,6 @@ class Sum(NamedTuple):
     bent: np.ndarray | None
     diagonal: np.ndarray | None
     bend: float
-    largest: np.ndarray
     line: np.ndarray
 
 
@@ -122,7 +119,6 @@ def ask(question: Question, chunk: Chunk, *, curve: bool) -> Sum:
         _curvature(chunk, curvatures, coupled=question.coupled) if curve else None,
         None if curve else _diagonal(chunk, curvatures, coupled=question.coupled),
         float(curvatures.sum(dtype=np.float64)),
-        np.abs(chunk.z[:, :-1]).max(axis=0) if curve else np.zeros(chunk.z.shape[1] - 1),
         line,
     )
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from itertools import chain
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -53,12 +53,18 @@ def on_threads(number: int | None) -> Iterator[None]:
         _asked.reset(token)
 
 
-def single_threaded() -> Any:
+@contextmanager
+def single_threaded() -> Iterator[None]:
     """While this is entered, a matrix product runs on one thread: its sums have one order on every machine."""
-    libraries = _libraries()
-    if all(library.num_threads == 1 for library in libraries.lib_controllers):
-        return nullcontext()  # to limit what is limited takes longer than some products
-    return libraries.limit(limits=1, user_api="blas")
+    # As threadpoolctl's own `limit` does, which takes longer than small products.
+    before = [(library, library.num_threads) for library in _libraries()]
+    try:
+        for library, _ in before:
+            library.set_num_threads(1)
+        yield
+    finally:
+        for library, threads in before:
+            library.set_num_threads(threads)
 
 
 def _threads():
@@ -75,4 +81,4 @@ def _pool(threads):
 
 @cache
 def _libraries():
-    return ThreadpoolController().select(user_api="blas")
+    return ThreadpoolController().select(user_api="blas").lib_controllers

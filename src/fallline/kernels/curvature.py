@@ -14,7 +14,7 @@ from fallline.kernels.blocks import CsrBlock, DenseBlock
 from fallline.kernels.compile import generic, inlined, kernel
 from fallline.kernels.verbs import curve, differentiate, distances
 
-__all__ = ["NewtonMemory", "examine", "measure_bends", "search", "standardise"]
+__all__ = ["NewtonMemory", "enlarge", "examine", "measure_bends", "search", "standardise"]
 
 # Rows handled together: their scores, slopes and losses stay in the first-level cache.
 _CHUNK = 64
@@ -109,6 +109,14 @@ def standardise(block, start, shift, inverse, out, targets, weight):
             targets[t, i] = block.y[row, t]
             bad += 0 if abs(targets[t, i]) < infinity else 1
     return bad
+
+
+@kernel
+def enlarge(largest, rows):
+    """Raise the largest magnitudes of columns (columns + 1,) to those of rows (rows, columns + 1); the last column is left out."""
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1] - 1):
+            largest[j] = max(largest[j], np.float64(abs(rows[i, j])))
 
 
 @generic

@@ -163,7 +163,6 @@ class Batch:
         if found.bent is not None:
             note["curved"] += rows
             memory.bent[0] += found.bent
-            np.maximum(memory.largest[:-1], found.largest, out=memory.largest[:-1])
         if found.diagonal is not None:
             memory.diagonal[...] += found.diagonal.reshape(memory.diagonal.shape)
         if not self.engine.fit_intercept:

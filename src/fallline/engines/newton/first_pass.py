@@ -14,6 +14,7 @@ from fallline.engines.newton.model import solved
 from fallline.engines.newton.sizes import first_batch
 from fallline.engines.summing import STEPS, Question, examined, losses_along
 from fallline.engines.threads import each
+from fallline.kernels.curvature import enlarge
 from fallline.objective.losses import is_coupled
 
 __all__ = ["choose", "end_batch", "grow", "let_go_by"]
@@ -83,8 +84,11 @@ def grow(batch: Batch, count: int) -> None:
     """Sum up rows of a batch; at its end, propose."""
     note = batch.note
     question = Question(batch.loss, is_coupled(batch.engine.loss), batch.memory.points[CURRENT])
-    for found in batch.sum_up(question, batch.chunks(count)):
+    chunks = batch.chunks(count)
+    for (chunk, curved), found in zip(chunks, batch.sum_up(question, chunks), strict=True):
         batch.loss_sum += found.loss
+        if curved:
+            enlarge(batch.memory.largest, chunk.z)
     if note["taken"] == note["batch"]:
         end_batch(batch)
 

@@ -14,6 +14,7 @@ from fallline.engines.newton.full_passes import begin_passes, take_in
 from fallline.engines.newton.intercepts import intercepts_alone
 from fallline.engines.newton.model import minimum_of
 from fallline.engines.summing import STEPS, Question, ask, losses_along
+from fallline.kernels.curvature import enlarge
 from fallline.objective.losses import is_coupled
 
 __all__ = ["begin"]
@@ -47,6 +48,7 @@ def begin(batch: Batch, count: int) -> None:
         return
     note["batch"] = count
     batch.clear()
+    enlarge(memory.largest, memory.rows[:count])
     _iterate(batch, count)
     end_batch(batch)
 
