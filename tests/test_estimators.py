@@ -493,8 +493,8 @@ def test_a_failed_fit_changes_nothing():
 def test_the_number_of_threads_changes_no_bit(monkeypatch):
     """n_jobs is how many threads sum, and the model is the same for any number of them."""
     generator, pool, taken = np.random.default_rng(0), threads._pool, []
-    X = generator.standard_normal((30_000, 5))
-    y = (X @ generator.standard_normal((5, 4))).argmax(axis=1)
+    X = generator.standard_normal((30_000, 80))
+    y = (X @ generator.standard_normal((80, 4))).argmax(axis=1)
     monkeypatch.setattr(threads, "_pool", lambda number: taken.append(number) or pool(number))
     one, three = (
         SGDClassifier(loss="log_loss", n_jobs=n_jobs, random_state=0, solver="newton").fit(X, y)

@@ -18,8 +18,8 @@ from threadpoolctl import ThreadpoolController
 
 __all__ = ["each", "on_threads", "single_threaded"]
 
-# Items that a thread is worth its while for.
-_STRETCH = 3
+# Items, and numbers in all of them, that threads are worth their while for: with fewer they wait for each other (measured).
+_STRETCH, _NUMBERS = 3, 2**19
 
 _asked: ContextVar[int | None] = ContextVar("threads", default=None)
 
@@ -27,14 +27,15 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def each(function: Callable[[Item], Result], items: list[Item]) -> Iterable[Result]:
+def each(function: Callable[[Item], Result], items: list[Item], numbers: int) -> Iterable[Result]:
     """`map(function, items)`, on as many threads as `on_threads` says, or as there are cores to use.
 
-    Each thread takes a stretch of the items: to hand them out one by one takes longer than some are worth.
+    Each thread takes a stretch of the items: to hand them out one by one takes longer than some are worth. Where there are few
+    `numbers` in all items together, one thread takes them all.
     """
     threads = _asked.get() or _threads()
     used = min(threads, len(items) // _STRETCH)
-    if used < 2:
+    if used < 2 or numbers < _NUMBERS:
         return map(function, items)
     size = -(-len(items) // used)
     stretches = [items[first : first + size] for first in range(0, len(items), size)]

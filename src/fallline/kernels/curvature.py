@@ -113,7 +113,7 @@ def standardise(block, start, shift, inverse, out, targets, weight):
 
 @kernel
 def enlarge(largest, rows):
-    """Raise the largest magnitudes of columns (columns + 1,) to those of rows (rows, columns + 1); the last column is left out."""
+    """Raise the largest magnitudes of columns (columns + 1,) to those of rows (rows, columns + 1), the last column left out."""
     for i in range(rows.shape[0]):
         for j in range(rows.shape[1] - 1):
             largest[j] = max(largest[j], np.float64(abs(rows[i, j])))

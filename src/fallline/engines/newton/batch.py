@@ -99,7 +99,7 @@ class Batch:
             out = memory.rows[rows], memory.targets[:, rows], memory.row_weight[rows]
             return standardise(block, place + first, self.shift, self.inverse, *out)
 
-        return sum(each(copy, list(range(0, count, _COPIED)))) == 0
+        return sum(each(copy, list(range(0, count, _COPIED)), count * memory.rows.shape[1])) == 0
 
     def chunk(self, rows: slice) -> Chunk:
         """Rows that wait."""
@@ -147,9 +147,9 @@ class Batch:
 
     def sum_up(self, question: Question, chunks: list[tuple[Chunk, bool]]) -> Iterator[Sum]:
         """Add what is asked about chunks to the sums of the batch under way; and say what it was."""
-        for (chunk, _), found in zip(
-            chunks, each(lambda one: ask(question, one[0], curve=one[1]), chunks), strict=True
-        ):
+        numbers = sum(chunk.z.size for chunk, _ in chunks)
+        sums = each(lambda one: ask(question, one[0], curve=one[1]), chunks, numbers)
+        for (chunk, _), found in zip(chunks, sums, strict=True):
             self.add(found, len(chunk.weight))
             yield found
 

@@ -13,7 +13,6 @@ from fallline.engines.newton.intercepts import intercepts_alone
 from fallline.engines.newton.model import solved
 from fallline.engines.newton.sizes import first_batch
 from fallline.engines.summing import STEPS, Question, examined, losses_along
-from fallline.engines.threads import each
 from fallline.kernels.curvature import enlarge
 from fallline.objective.losses import is_coupled
 
@@ -29,7 +28,7 @@ def choose(batch: Batch, count: int) -> None:
     """Choose among the proposals, and how far to go, on rows that have seen none of them: (4). Then begin to sum up."""
     memory, note, chunk = batch.memory, batch.note, batch.chunk(slice(0, count))
     begin = memory.points[ACCEPTED]
-    values = list(each(lambda candidate: examined(batch.loss, candidate, chunk)[1], list(memory.candidates)))
+    values = [examined(batch.loss, candidate, chunk)[1] for candidate in memory.candidates]
     way = 0
     for other in range(1, len(values)):
         if _clearly_less(values[other], values[way]):
