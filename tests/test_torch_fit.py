@@ -20,7 +20,14 @@ from torch.optim import lr_scheduler  # noqa: E402
 from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
 
 import fallline.torch  # noqa: E402
-from fallline.errors import DivergenceError, InputError, InterruptedWarning, ParameterError, StateError  # noqa: E402
+from fallline.errors import (  # noqa: E402
+    DivergenceError,
+    InputError,
+    InterruptedWarning,
+    ModelError,
+    ParameterError,
+    StateError,
+)
 from fallline.monitors.base import Monitor, Stop  # noqa: E402
 
 ROWS = 600
@@ -411,6 +418,44 @@ def test_further_files_are_predicted_with_what_encoded_those_trained_on(tmp_path
         fallline.torch.predict(module, tmp_path / "new.csv")
     with pytest.raises(ParameterError, match="for files and tables"):
         fallline.torch.predict(module, torch.ones(3, 4), encoder=history.encoder)
+
+
+def test_an_encoder_comes_back_from_a_file(tmp_path):
+    """By itself, from a model file, and not from what is damaged; a model is not made of it."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"number": rng.normal(size=300), "word": rng.choice(list("abc"), 300)})
+    frame["y"] = frame.number + (frame.word == "a")
+    module = torch.nn.LazyLinear(1)
+    history = fallline.torch.fit(module, frame, target="y", loss="mse", epochs=2)
+    outputs = fallline.torch.predict(module, frame, encoder=history.encoder)
+    path = tmp_path / "columns.enc"
+    fallline.torch.save_encoder(history.encoder, path)
+    again = fallline.torch.load_encoder(path)
+    assert fallline.torch.predict(module, frame, encoder=again).equal(outputs)
+    with pytest.raises(ModelError, match=r"an encoder alone.*load_encoder"):
+        fallline.load(path)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="damaged"):
+        fallline.torch.load_encoder(path)
+    model = fallline.train(frame, "y", cache=False, epochs=1)
+    model.save(tmp_path / "model.fall")
+    assert fallline.torch.load_encoder(tmp_path / "model.fall").plan == model.encoder.plan
+    with pytest.raises(ParameterError, match=r"history\.encoder"):
+        fallline.torch.save_encoder(history, path)
+
+
+def test_numbers_are_not_taken_raw_by_a_module_that_was_trained_on_encoded_ones():
+    """Of a table of numbers only, nothing but the module's own past tells that they were standardised."""
+    frame = pd.DataFrame(np.random.default_rng(0).normal(5, 3, (300, 3)), columns=list("abc"))
+    module = torch.nn.Linear(3, 1)
+    history = fallline.torch.fit(module, frame.assign(y=frame.a), target="y", loss="mse", epochs=1)
+    with pytest.raises(ParameterError, match="Give encoder="):
+        fallline.torch.predict(module, frame)
+    assert fallline.torch.predict(module, frame, encoder=history.encoder).shape == (300, 1)
+    fallline.torch.fit(module, (frame.to_numpy("f4"), frame[["a"]].to_numpy("f4")), loss="mse", epochs=1)
+    assert fallline.torch.predict(module, frame).shape == (300, 1)
 
 
 def test_rows_are_predicted_as_those_trained_on_were_given():

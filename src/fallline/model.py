@@ -26,7 +26,7 @@ from fallline.errors import InputError, ParameterError
 from fallline.files import require_writable
 from fallline.kernels.blocks import Block
 from fallline.metrics import ClassMetrics, NumberMetrics
-from fallline.modelfile import reading_model, write_model
+from fallline.modelfile import encoder_tensors, reading_model, write_model
 from fallline.names import listed
 from fallline.networks.factories import factory_named, name_of_factory
 from fallline.objective.links import highest
@@ -385,14 +385,9 @@ def load(path: str | os.PathLike, model: str | Callable | None = None) -> Model:
         If it is a network and PyTorch is not installed.
     """
     with reading_model(path) as (tensors, document):
-        encoder = {
-            name.removeprefix("encoder."): tensor
-            for name, tensor in tensors.items()
-            if name.startswith("encoder.")
-        }
         kind: Any = NetworkScorer if "network" in document else LinearScorer
         found = Model(
-            encoder=Encoder.from_tensors(encoder, document["encoder"]),
+            encoder=Encoder.from_tensors(encoder_tensors(tensors), document["encoder"]),
             scorer=kind.from_file(tensors, document),
             loss=loss_from_json(document["loss"]),
             summary=document["summary"],

@@ -10,6 +10,7 @@ all else               metadata "fallline": eight hexadecimal digits, a space, a
 - the digits           CRC-32 of the JSON text and of every tensor's name, type, shape and bytes
 - in the JSON          "format": "fallline-model-1", or "-2" of a network; "version": that of fallline; loss, encoder,
                        summary, history; network: what it is made from again ("mlp"), or who made it
+an encoder alone       the same without weights; "format": "fallline-encoder-1"; "version" and encoder
 =====================  ===========================================================================================
 
 Nothing in it is ever executed: safetensors holds numbers and text only.
@@ -30,20 +31,41 @@ import fallline
 from fallline.errors import ModelError
 from fallline.files import checksum_of, written_whole
 
-__all__ = ["is_model", "reading_model", "write_model"]
+__all__ = ["encoder_tensors", "is_model", "reading_encoder", "reading_model", "write_encoder", "write_model"]
 
 # Of linear models, and of networks, which versions before them cannot read.
 _LINEAR, _NETWORK = "fallline-model-1", "fallline-model-2"
+_ENCODER = "fallline-encoder-1"
+_PREFIX = "encoder."
 
 
 def write_model(
     path: str | os.PathLike, tensors: Mapping[str, np.ndarray], document: Mapping[str, Any]
 ) -> None:
     """Write arrays and a document of plain values, whole or not at all."""
+    _write(path, _NETWORK if "network" in document else _LINEAR, tensors, document)
+
+
+def write_encoder(
+    path: str | os.PathLike, tensors: Mapping[str, np.ndarray], document: Mapping[str, Any]
+) -> None:
+    """Write what `Encoder.to_tensors` gives, whole or not at all."""
+    _write(
+        path, _ENCODER, {_PREFIX + name: tensor for name, tensor in tensors.items()}, {"encoder": document}
+    )
+
+
+def encoder_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Those of the encoder, by the names that it knows them by."""
+    return {
+        name.removeprefix(_PREFIX): tensor for name, tensor in tensors.items() if name.startswith(_PREFIX)
+    }
+
+
+def _write(path, format_, tensors, document):
     from safetensors.numpy import save
 
     tensors = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-    format_ = _NETWORK if "network" in document else _LINEAR
     text = json.dumps({"format": format_, "version": fallline.__version__, **document})
     content = save(tensors, {"fallline": f"{checksum_of(text, tensors)} {text}"})
     with written_whole(path) as file:
@@ -60,8 +82,35 @@ def reading_model(path: str | os.PathLike) -> Iterator[tuple[dict[str, np.ndarra
         If the file is missing, damaged, no model, or of another format; also if what is made of it inside the `with` fails for
         what is missing in it.
     """
+    with _explaining(path):
+        tensors, document = _read(path)
+        if document["format"] == _ENCODER:
+            raise ModelError(
+                f"{str(path)!r} holds an encoder alone, no model. Read it by fallline.torch.load_encoder, or give a file that "
+                "`fallline train` wrote."
+            )
+        yield tensors, document
+
+
+@contextmanager
+def reading_encoder(path: str | os.PathLike) -> Iterator[tuple[dict[str, np.ndarray], dict[str, Any]]]:
+    """Arrays and document of an encoder's file, or of the encoder in a model file; as `Encoder.from_tensors` takes them.
+
+    Raises
+    ------
+    ModelError
+        See `reading_model`.
+    """
+    with _explaining(path):
+        tensors, document = _read(path)
+        yield encoder_tensors(tensors), document["encoder"]
+
+
+@contextmanager
+def _explaining(path):
+    """Of what is not as expected in a file, say that the file is damaged."""
     try:
-        yield _read(path)
+        yield
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         if isinstance(error, ModelError):
             raise
@@ -87,7 +136,7 @@ def _read(path):
     checksum, _, text = metadata["fallline"].partition(" ")
     document = json.loads(text)
     found, version = document["format"], document["version"]
-    if found not in {_LINEAR, _NETWORK}:
+    if found not in {_LINEAR, _NETWORK, _ENCODER}:
         raise ModelError(
             f"{str(path)!r} has format {found!r}, written by fallline {version}, but this version reads {_LINEAR!r} and "
             f"{_NETWORK!r}. Install that version, or train again."

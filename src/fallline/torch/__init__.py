@@ -18,17 +18,20 @@ from fallline.networks.factories import require_torch
 if TYPE_CHECKING:
     from fallline.engines.module.losses import per_row
     from fallline.torch.batching import Batches, batches
+    from fallline.torch.encoders import load_encoder, save_encoder
     from fallline.torch.fitting import fit
     from fallline.torch.predicting import predict
 
-__all__ = ["Batches", "batches", "fit", "per_row", "predict"]
+__all__ = ["Batches", "batches", "fit", "load_encoder", "per_row", "predict", "save_encoder"]
 
 _HOMES = {
     "Batches": "fallline.torch.batching",
     "batches": "fallline.torch.batching",
     "fit": "fallline.torch.fitting",
+    "load_encoder": "fallline.torch.encoders",
     "per_row": "fallline.engines.module.losses",
     "predict": "fallline.torch.predicting",
+    "save_encoder": "fallline.torch.encoders",
 }
 
 

@@ -26,6 +26,7 @@ from fallline.optim.schedules import SCHEDULES
 from fallline.parallel import find, told_by_first
 from fallline.settings import flag, integer, is_auto, make_schedule, number, seed_from
 from fallline.torch.data import Data, as_source
+from fallline.torch.encoders import trained_on
 from fallline.torch.looking import dtype_of, materialise, require_enough
 from fallline.torch.marks import marks_of_data, marks_of_engine
 from fallline.torch.running import ended, trained, watching
@@ -262,6 +263,7 @@ def fit(
         for used in (source, judging):
             if used is not None:
                 used.close()
+    trained_on(module, source.encoder)
     run.state.history = processes.broadcast(run.state.history)
     return ended(run, stop, patience, source.encoder)
 

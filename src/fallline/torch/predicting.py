@@ -18,6 +18,7 @@ from fallline.engines.module.trees import joined
 from fallline.errors import ParameterError
 from fallline.settings import integer
 from fallline.torch.data import as_source
+from fallline.torch.encoders import encoder_of, require_encoder
 from fallline.torch.looking import dtype_of
 from fallline.torch.sources.kinds import kind_of
 
@@ -46,7 +47,8 @@ def predict(
         Rows that go through the module together. A `DataLoader` has its own.
     encoder : Encoder, optional
         What made numbers of the columns of the files or the table trained on, `history.encoder`; needed wherever `fit` was given
-        the name of a target. A data frame without it is taken as the numbers that it holds, as `fit` takes one without a name.
+        the name of a target; see `save_encoder`. Without it, a data frame is taken as the numbers that it holds, as `fit` takes
+        one without a name; unless the module was trained on encoded columns in this process.
     sparse : bool
         As for `fit`: whether the module takes sparse rows as sparse CSR tensors.
 
@@ -60,18 +62,16 @@ def predict(
     InputError
         If the data cannot be read, or lack a column.
     ParameterError
-        If files are given, but no encoder; or an encoder, but neither files nor a table.
+        If files are given, or a table to a module that was trained on one, but no encoder; or an encoder, but neither files nor a
+        table.
     """
     batch_size = integer("batch_size", batch_size)
     if not isinstance(module, torch.nn.Module):
         raise ParameterError(
             f"module={module!r} is a {type(module).__name__}, but a torch.nn.Module is wanted. Give one."
         )
-    if not isinstance(encoder, Encoder | None):
-        raise ParameterError(
-            f"encoder is a {type(encoder).__name__}. Give the encoder of what fit returned, history.encoder."
-        )
     if encoder is not None:
+        require_encoder(encoder)
         if kind_of(data, "") != "table":
             raise ParameterError(
                 "encoder= is for files and tables, whose columns have names, but data are neither. Leave it out."
@@ -81,7 +81,8 @@ def predict(
             for rows in _encoded(data, encoder, sparse)
         ]
         return joined(parts)
-    if kind_of(data, None) == "table":
+    unnamed = encoder_of(module) is not None and kind_of(data, "") == "table"
+    if unnamed or kind_of(data, None) == "table":
         raise ParameterError(
             "The columns of files and tables are to become the numbers that the module was trained on. Give "
             "encoder=history.encoder, from what fit returned."
