@@ -81,7 +81,7 @@ def test_what_is_written_is_found_again(kind, shuffle, tmp_path):
     write(tmp_path, KEY, [ROWS[kind]], header={"a": [1, None, "é"]}, tensors=tensors, shuffle=shuffle).close()
     assert find(tmp_path, cache_key("source", "another plan")) is None
     with find(tmp_path, KEY) as cache:
-        same(by_number(cache.load()) if shuffle else cache.load(), ROWS[kind])
+        same(by_number(cache.read()) if shuffle else cache.read(), ROWS[kind])
         assert cache.header == {"a": [1, None, "é"]}
         assert (cache.n_rows, cache.n_columns, cache.n_targets) == (
             ROWS[kind].n_rows,
@@ -146,7 +146,7 @@ def test_the_same_rows_make_the_same_bytes(kind, tmp_path, monkeypatch):
         parts = [rows.take(np.arange(i, min(i + size, rows.n_rows))) for i in range(0, rows.n_rows, size)]
         with write(tmp_path, KEY, iter(parts)) as cache:
             assert cache.n_blocks > 10
-            same(by_number(cache.load()), rows)
+            same(by_number(cache.read()), rows)
         contents.add((tmp_path / f"{KEY}.fallcache").read_bytes())
     assert len(contents) == 1
 
@@ -174,7 +174,7 @@ def test_every_damaged_byte_is_noticed(tmp_path):
         assert in_block == (cache is not None)
         if cache is not None:
             with cache, pytest.raises(CacheError, match="written anew"):
-                cache.load()
+                cache.read()
         assert not path.exists()
 
 
@@ -206,7 +206,7 @@ def test_a_file_cut_short_while_it_is_read(tmp_path):
     with write(tmp_path, KEY, [dense()]) as cache:
         os.truncate(tmp_path / f"{KEY}.fallcache", 5000)
         with pytest.raises(CacheError, match=r"damaged \(block 0\).*written anew"):
-            cache.load()
+            cache.read()
 
 
 def test_an_error_in_the_rows_leaves_nothing(tmp_path):
@@ -287,7 +287,7 @@ def test_two_processes_may_write_the_same_file(tmp_path):
     processes = [writing(tmp_path, 100) for _ in range(2)]
     assert [process.communicate()[0] for process in processes] == [b"done\n"] * 2
     with find(tmp_path, KEY) as cache:
-        assert cache.load().n_rows == 100_000
+        assert cache.read().n_rows == 100_000
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -300,7 +300,7 @@ def test_threads_may_read_at_once(tmp_path, monkeypatch):
             monkeypatch.delattr("os.preadv", raising=False)
             monkeypatch.delattr("os.RWF_NOWAIT", raising=False)
         with write(tmp_path, KEY, [rows]) as cache, ThreadPoolExecutor(4) as pool:
-            for result in pool.map(lambda _: cache.load(), range(8)):
+            for result in pool.map(lambda _: cache.read(), range(8)):
                 same(by_number(result), rows)
 
 
@@ -354,7 +354,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
 def test_a_temporary_file_has_no_name(tmp_path):
     """It works as any other, and no folder shows it."""
     with write(tmp_path, KEY, [dense()], temporary=True) as cache:
-        same(by_number(cache.load()), dense())
+        same(by_number(cache.read()), dense())
         assert list(tmp_path.iterdir()) == []
 
 

@@ -212,7 +212,7 @@ def test_gathered_rows_are_those_of_the_file(rows, room, tmp_path, monkeypatch):
             if room < 1:
                 assert gathered.rows() is None
             else:
-                same(gathered.rows(), cache.load())
+                same(gathered.rows(), cache.read())
 
 
 def test_more_rows_than_expected_are_not_gathered():

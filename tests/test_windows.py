@@ -72,7 +72,7 @@ def test_every_row_once_an_epoch(cache, windows, part):
     assert set(first) == set(second) == set(in_order)
     assert (first != second).any()
     np.testing.assert_array_equal(
-        in_order, visited(ArraySource(cache.load(), subset=part.numbers(cache.rows)), IN_ORDER)
+        in_order, visited(ArraySource(cache.read(), subset=part.numbers(cache.rows)), IN_ORDER)
     )
     np.testing.assert_array_equal(in_order, source.targets()[0][:, 0])
 

@@ -110,7 +110,7 @@ class Prepared:
         """Those of a cache, in memory too if they are to be and fit: as they were gathered there already, or read."""
         rows = None
         if how.in_memory and how.budget.holds(cache.nbytes):
-            rows = cache.load() if gathered is None else gathered
+            rows = cache.read() if gathered is None else gathered
         return cls(encoder, cache.rows, rows, cache, found, cache.key)
 
     @property

@@ -149,7 +149,7 @@ def shared(prepared: Prepared, part: Part, budget: Budget, processes: Alone) -> 
     rank, size, sizes = processes.rank, processes.size, prepared.block_rows
     cache = prepared.cache
     if cache is None or fits_whole(sizes, prepared.nbytes, budget, size):
-        rows = cache.load() if cache is not None and prepared.rows is None else prepared.rows
+        rows = cache.read() if cache is not None and prepared.rows is None else prepared.rows
         assert rows is not None  # noqa: S101 (they are in memory or in a file)
         counts = divided(int(part.counts(sizes).sum()), size)
         own = _in_memory(prepared, rows, part.numbers(sizes)[rank::size])

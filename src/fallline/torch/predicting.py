@@ -13,6 +13,7 @@ from fallline.data.further import open_further, require_columns
 from fallline.data.rows import ArraySource
 from fallline.data.sources.options import ReadOptions
 from fallline.engines.module.evaluating import predict as predict_source
+from fallline.engines.module.optimizers import require_module
 from fallline.engines.module.tensors import tensors_of
 from fallline.engines.module.trees import joined
 from fallline.errors import ParameterError
@@ -66,10 +67,7 @@ def predict(
         table.
     """
     batch_size = integer("batch_size", batch_size)
-    if not isinstance(module, torch.nn.Module):
-        raise ParameterError(
-            f"module={module!r} is a {type(module).__name__}, but a torch.nn.Module is wanted. Give one."
-        )
+    require_module(module)
     if encoder is not None:
         require_encoder(encoder)
         if kind_of(data, "") != "table":

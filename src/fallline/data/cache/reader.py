@@ -261,10 +261,6 @@ class Cache:
             f"The cache file {str(self.path)!r} is damaged (block {block}). It has been removed, to be written anew."
         )
 
-    def load(self) -> Rows:
-        """All rows, in memory."""
-        return self.read()
-
     def close(self) -> None:
         """Close the file; a temporary one is gone then."""
         self._file.close()

@@ -12,13 +12,21 @@ from torch import nn
 from fallline.errors import ParameterError
 from fallline.names import did_you_mean
 
-__all__ = ["make_optimizer", "make_scheduler", "needs_closure", "steps_each_update", "trainable"]
+__all__ = ["make_optimizer", "make_scheduler", "needs_closure", "require_module", "steps_each_update", "trainable"]
 
 _NAMES = {
     name.lower(): kind
     for name, kind in vars(torch.optim).items()
     if inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer) and kind is not torch.optim.Optimizer
 }
+
+
+def require_module(module: Any) -> None:
+    """Raise `ParameterError` for what is no module."""
+    if not isinstance(module, nn.Module):
+        raise ParameterError(
+            f"module={module!r} is a {type(module).__name__}, but a torch.nn.Module is wanted. Give one."
+        )
 
 
 def trainable(module: Any) -> list[nn.Parameter]:
@@ -29,10 +37,7 @@ def trainable(module: Any) -> list[nn.Parameter]:
     ParameterError
         If there are none, or it is no module.
     """
-    if not isinstance(module, nn.Module):
-        raise ParameterError(
-            f"module={module!r} is a {type(module).__name__}, but a torch.nn.Module is wanted. Give one."
-        )
+    require_module(module)
     parameters = list(module.parameters())
     found = [parameter for parameter in parameters if parameter.requires_grad]
     if not found:
