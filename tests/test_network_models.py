@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import fallline  # noqa: E402 (after what may be missing)
-from fallline.errors import MissingDependencyError, ModelError, ParameterError  # noqa: E402
+from fallline.errors import DivergenceError, MissingDependencyError, ModelError, ParameterError  # noqa: E402
 from fallline.objective.losses import LOSSES  # noqa: E402
 from fallline.scorers import NetworkScorer  # noqa: E402
 
@@ -251,16 +251,14 @@ def test_a_rate_is_found(frame):
 
 def test_a_strength_is_found():
     """Of targets that have nothing to do with the columns, a penalty that says so; to give it gives the same bits."""
-    rng = np.random.default_rng(0)
-    data = {**{f"x{place}": rng.normal(size=1200) for place in range(20)}, "y": rng.integers(0, 2, 1200)}
-    settings = {"model": "mlp", "epochs": 10, "cache": False, "device": "cpu"}
+    data, settings = _noise(800), {"model": "mlp", "epochs": 8, "cache": False, "device": "cpu"}
     models = [fallline.train(data, "y", **settings) for _ in range(2)]
     assert _parameters(models[0]) == _parameters(models[1])
     told = models[0].summary["training"]
     note = told["found"]["alpha"]
-    assert told["alpha"] == note["value"] > 10 / 1200
+    assert told["alpha"] == note["value"] > 10 / 800
     losses = {one["alpha"]: one["loss"] for one in note["tried"]}
-    assert losses[note["value"]] == min(losses.values()) < losses[1 / 1200]
+    assert losses[note["value"]] == min(losses.values()) < losses[1 / 800]
     assert "Found: alpha" in models[0].report()
     given = fallline.train(
         data, "y", learning_rate=told["found"]["learning_rate"]["value"], alpha=note["value"], **settings
@@ -269,12 +267,45 @@ def test_a_strength_is_found():
     assert "alpha" not in given.summary["training"]["found"]
 
 
-@pytest.mark.parametrize("setting", [{"penalty": "none"}, {"alpha": 0.0}, {"model": FACTORY, "hidden": None}])
+def _noise(n):
+    """Twenty columns, and a target that has nothing to do with them."""
+    rng = np.random.default_rng(0)
+    return {**{f"x{place}": rng.normal(size=n) for place in range(20)}, "y": rng.integers(0, 2, n)}
+
+
+@pytest.mark.parametrize(
+    "setting", [{"penalty": "none"}, {"alpha": 0.0}, {"time_limit": 60.0}, {"model": FACTORY, "hidden": None}]
+)
 @pytest.mark.usefixtures("factories")
 def test_no_strength_is_looked_for(frame, setting):
-    """Where there is no penalty, where its strength is given, and for networks of other people's making."""
+    """Where there is no penalty, where its strength is given, where time is short, and for networks of other people's making."""
     model = fallline.train(_only(frame, "number"), "number", **(QUICK | setting))
     assert model.summary["training"]["found"] == {}
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 99])
+def test_few_rows_say_nothing_of_a_strength(n):
+    """They train with the usual one."""
+    model = fallline.train({"x": np.arange(n), "y": np.arange(n) % 2}, "y", **QUICK)
+    assert model.summary["training"]["alpha"] == 1 / n
+
+
+def test_a_quarter_of_the_rows_judges_strengths():
+    """Also where rows are so wide that few of them are taken; of few rows, two divisions do."""
+    generator = np.random.default_rng(0)
+    for rows, columns, judging in ((400, 3, 200), (2400, 3, 600), (4200, 2100, 1024)):
+        X = generator.normal(size=(rows, columns)).astype(np.float32)
+        settings = {"hidden": (2,), "epochs": 1, "learning_rate": 0.003, "cache": False, "device": "cpu"}
+        model = fallline.train(X, X[:, 0], model="mlp", **settings)
+        assert f" {judging:,} of them" in model.summary["training"]["found"]["alpha"]["reason"]
+
+
+def test_strengths_at_which_training_diverges_are_left_out():
+    """Such are infinitely bad; if all are, the weakest is taken, and training begins anew with a lower rate or says so."""
+    data = _noise(300)
+    settings = QUICK | {"learning_rate": 1e20, "optimizer": "sgd", "hidden": (16, 16)}
+    with pytest.raises(DivergenceError):
+        fallline.train(data, "y", **settings)
 
 
 def test_training_goes_on_from_a_checkpoint(frame, tmp_path):

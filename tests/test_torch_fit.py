@@ -432,6 +432,10 @@ def test_an_encoder_comes_back_from_a_file(tmp_path):
     fallline.torch.save_encoder(history.encoder, path)
     again = fallline.torch.load_encoder(path)
     assert fallline.torch.predict(module, frame, encoder=again).equal(outputs)
+    further = fallline.torch.fit(module, frame[:50], target="y", loss="mse", epochs=1, encoder=again)
+    assert further.encoder is again
+    with pytest.raises(ParameterError, match="plan= and encoder="):
+        fallline.torch.fit(module, frame, target="y", loss="mse", epochs=1, encoder=again, plan=again.plan)
     with pytest.raises(ModelError, match=r"an encoder alone.*load_encoder"):
         fallline.load(path)
     content = bytearray(path.read_bytes())

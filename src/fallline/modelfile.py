@@ -138,8 +138,8 @@ def _read(path):
     found, version = document["format"], document["version"]
     if found not in {_LINEAR, _NETWORK, _ENCODER}:
         raise ModelError(
-            f"{str(path)!r} has format {found!r}, written by fallline {version}, but this version reads {_LINEAR!r} and "
-            f"{_NETWORK!r}. Install that version, or train again."
+            f"{str(path)!r} has format {found!r}, written by fallline {version}, but this version reads {_LINEAR!r}, "
+            f"{_NETWORK!r} and {_ENCODER!r}. Install that version, or train again."
         )
     if checksum != checksum_of(text, tensors):
         raise _damaged(path, "its checksum does not match")
@@ -164,5 +164,5 @@ def _contents(path):
 
 def _damaged(path, reason):
     return ModelError(
-        f"{str(path)!r} is not a whole model ({reason}). It may be damaged: train again, or use a copy."
+        f"{str(path)!r} is not whole ({reason}). It may be damaged: use a copy, or train again."
     )

@@ -78,8 +78,10 @@ def _solved(matrix, right):
     """The solution of a system of equations whose matrix may need more on its diagonal."""
     from scipy.linalg.lapack import dposv  # whose import other solvers need not wait for
 
+    if not len(right):
+        return right  # LAPACK takes no empty system
     ridge = _FIRST_RIDGE
-    while ridge < _LAST_RIDGE and len(right):
+    while ridge < _LAST_RIDGE:
         trial = matrix.copy()
         trial.flat[:: len(trial) + 1] += ridge
         _, x, failed = dposv(trial.T, right, overwrite_a=True)  # transposed, as LAPACK has it

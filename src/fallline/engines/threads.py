@@ -5,6 +5,7 @@ Pieces of work are done each by itself and on any thread, and come back in order
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -82,4 +83,6 @@ def _pool(threads):
 
 @cache
 def _libraries():
+    # SciPy has one of its own, which is known once it is loaded.
+    importlib.import_module("scipy.linalg.lapack")
     return ThreadpoolController().select(user_api="blas").lib_controllers

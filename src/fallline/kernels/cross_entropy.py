@@ -37,9 +37,11 @@ def cross_entropy(scores, classes, ignored, losses, derivative, mean):
     n, width = scores.shape
     counted = 0
     for i in range(n):
-        counted += classes[i] != ignored
-        if classes[i] != ignored and (classes[i] < 0 or classes[i] >= width):
+        if classes[i] == ignored:
+            continue
+        if classes[i] < 0 or classes[i] >= width:
             return math.nan, False
+        counted += 1
     share = 1.0 / counted if mean else 1.0
     sum_of_losses = 0.0 * share  # NaN, if it is a mean of nothing
     for i in range(n):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["IN_PLACE", "DenseLayers", "backward", "forward", "weight_gradient"]
+__all__ = ["IN_PLACE", "DenseLayers", "backward", "forward", "gradients"]
 
 # From so many multiplications on, oneDNN's kernels make up for what calling them costs. Measured on an AMD processor (Zen 5), on
 # which products by MKL, PyTorch's own, take twice as long.
@@ -83,9 +83,9 @@ def backward(
             d = derive(_product(d, weights[place]), outputs[place])  # 2
 
 
-def weight_gradient(d: Tensor, h: Tensor) -> Tensor:
-    """The gradient of a layer's W, of shape (units, inputs), from what `backward` yields."""
-    return _product(d.t(), h)  # 1
+def gradients(d: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+    """Those of a layer's W and b, from what `backward` yields: 1."""
+    return _product(d.t(), h), d.sum(0)
 
 
 class DenseLayers(torch.autograd.Function):
@@ -106,11 +106,11 @@ class DenseLayers(torch.autograd.Function):
         """The gradients of rows and parameters, given that of the scores."""
         saved = ctx.saved_tensors
         outputs, weights = saved[: len(saved) // 2], saved[len(saved) // 2 :]
-        gradients: list[Tensor] = []
+        found: list[Tensor] = []
         for d, h in backward(derivatives[0], outputs, ctx.activation, weights):
-            gradients += [d.sum(0), weight_gradient(d, h)]  # 1
+            found += reversed(gradients(d, h))
         by_rows = _product(d, weights[0]) if ctx.needs_input_grad[0] else None
-        return by_rows, None, *reversed(gradients)
+        return by_rows, None, *reversed(found)
 
 
 def _is_large(a, b):

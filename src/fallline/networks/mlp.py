@@ -86,7 +86,7 @@ class MLP(nn.Module):
         self,
         features: int,
         outputs: int,
-        hidden: Sequence[int] = (100,),
+        hidden: Sequence[int] = (256,),
         activation: str = "relu",
         *,
         dropout: float = 0.0,

@@ -184,7 +184,7 @@ def as_source(
     tell : callable, optional
         Of files and tables: told the share of the preparation that is done, and what is being done.
     encoder : Encoder, optional
-        Of further files and tables, to validate on say: what made numbers of the columns of those trained on.
+        Of further files and tables, to validate on or to go on with: what made numbers of the columns of those trained on.
 
     Raises
     ------
@@ -206,6 +206,8 @@ def as_source(
                 f"Rows of files and tables are float32, but the module computes in {dtype}. Use module.float(); for speed, "
                 "precision='bf16'."
             )
+        if encoder is not None and plan is not None:
+            raise ParameterError("plan= and encoder= both say what becomes of columns. Give one of them.")
         how = Reading(_name(sample_weight, "sample_weight"), task, plan, memory, cache, encoder=encoder)
         how = how if tell is None else how._replace(tell=tell)
         source: Any = TableSource.of(data, _name(target, "target"), how, sparse=sparse)

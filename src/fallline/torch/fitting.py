@@ -36,7 +36,7 @@ from fallline.tuning import train_tuned
 __all__ = ["fit"]
 
 # What `as_source` is told as well, of what users give.
-_READING = ("workers", "collate", "memory", "task", "plan", "cache", "dtype", "sparse")
+_READING = ("workers", "collate", "memory", "task", "plan", "cache", "dtype", "sparse", "encoder")
 # Schedules that ask a linear model's loss, or follow its curvature.
 _LINEAR_ONLY = ("optimal", "adaptive")
 
@@ -144,7 +144,8 @@ def fit(
         and what is being done.
     **reading
         More on data, each where it applies: `workers` and `collate` of a `Dataset`; `memory`, `task`, `plan` and `cache` of files
-        and tables; `dtype` of arrays; `sparse` rows. See `fallline.torch.data.as_source`.
+        and tables, and `encoder` of further ones, to go on with the same numbers; `dtype` of arrays; `sparse` rows. See
+        `fallline.torch.data.as_source`.
 
     Returns
     -------

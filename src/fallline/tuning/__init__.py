@@ -13,11 +13,11 @@ depends on the rows, the seed and the settings, never on a clock: the same seed 
 
 from __future__ import annotations
 
+from fallline.tuning.alpha import choose_alpha
 from fallline.tuning.batch import choose_batch_size
 from fallline.tuning.methods import Method, descending, plain, rated, solve
 from fallline.tuning.passes import passes_for
 from fallline.tuning.rate import probe_rate
-from fallline.tuning.strength import choose_strength
 from fallline.tuning.training import ALPHA, BATCH_SIZE, LEARNING_RATE, train_tuned
 from fallline.tuning.trials import EngineFor, Found
 
@@ -28,8 +28,8 @@ __all__ = [
     "EngineFor",
     "Found",
     "Method",
+    "choose_alpha",
     "choose_batch_size",
-    "choose_strength",
     "descending",
     "passes_for",
     "plain",

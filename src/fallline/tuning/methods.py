@@ -23,7 +23,7 @@ from fallline.loop import train
 from fallline.monitors.base import Monitor, Run
 from fallline.parallel.alone import Alone
 from fallline.state import State, Stop
-from fallline.tuning.strength import Penalised
+from fallline.tuning.alpha import Penalised
 from fallline.tuning.training import train_tuned
 from fallline.tuning.trials import EngineFor
 

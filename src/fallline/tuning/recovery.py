@@ -20,7 +20,7 @@ BATCH_SIZE = "batch_size"
 """The note of the state that `choose_batch_size` leaves; see `LEARNING_RATE`."""
 
 ALPHA = "alpha"
-"""The note of the state that `choose_strength` leaves; see `LEARNING_RATE`."""
+"""The note of the state that `choose_alpha` leaves; see `LEARNING_RATE`."""
 
 _FOUND = ("choice", BATCH_SIZE, LEARNING_RATE, ALPHA)
 

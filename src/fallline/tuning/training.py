@@ -10,13 +10,14 @@ from fallline.engines.together import rows_from, rows_in_turn
 from fallline.errors import ParameterError
 from fallline.loop import train
 from fallline.monitors.base import Monitor, Run
+from fallline.monitors.time_limit import TimeLimit
 from fallline.objective.losses import is_least_at_zero
 from fallline.parallel.agreeing import told_by_first
 from fallline.state import Stop
+from fallline.tuning.alpha import Penalised, choose_alpha
 from fallline.tuning.batch import choose_batch_size
 from fallline.tuning.rate import probe_rate
 from fallline.tuning.recovery import ALPHA, BATCH_SIZE, LEARNING_RATE, train_recovering
-from fallline.tuning.strength import Penalised, choose_strength
 from fallline.tuning.trials import EngineFor
 
 __all__ = ["ALPHA", "BATCH_SIZE", "LEARNING_RATE", "train_tuned"]
@@ -49,10 +50,11 @@ def train_tuned(
     penalised: Penalised | None = None,
     joined: Callable[[Any], Any] = _as_it_is,
 ) -> Stop:
-    """Find the batch size, the rate and the strength of the penalty where they are not given, note them in the state, and train.
+    """Find the batch size, the rate and alpha where they are not given, note them in the state, and train.
 
     A state that has these notes is gone on with: nothing is looked for again, and the bits are those of a run that was never
-    stopped. To give the values found as `rate` and `batch_size` gives the same bits, too, unless training began anew.
+    stopped. To give the values found, as `rate`, `batch_size` and the penalty's strength, gives the same bits, too, unless
+    training began anew.
 
     Parameters
     ----------
@@ -67,8 +69,8 @@ def train_tuned(
     cost : callable, optional
         What a row costs in batches of so many rows, where a size is looked for; see `choose_batch_size`.
     penalised : callable, optional
-        Where the strength of the penalty is looked for: from it to what makes the engines to train with. The rate is looked for
-        with those of `engine_for`.
+        Where alpha, the strength of the penalty, is looked for: from it to what makes the engines to train with. The rate is
+        looked for with those of `engine_for`; and where time is limited, training is with those, too.
     joined : callable
         Makes of an engine the one that many processes train with together. What they look for, the first finds alone.
 
@@ -112,20 +114,21 @@ def train_tuned(
                 "restarts": [],
             },
         )
-    if penalised is not None:
+    hurried = any(isinstance(monitor, TimeLimit) for monitor in monitors) and ALPHA not in notes
+    if penalised is not None and not hurried:
         highest = notes[LEARNING_RATE]["value"] if rate is None else rate
-        engine_for = penalised(_strength(run, penalised, source, highest, size))
+        engine_for = penalised(_alpha(run, penalised, source, highest, size))
     if rate is not None:
         run.engine = joined(engine_for(rate, size, updates))
         return train(run, monitors)
     return train_recovering(run, lambda rate: joined(engine_for(rate, size, updates)), monitors)
 
 
-def _strength(run, penalised, source, rate, batch_size):
+def _alpha(run, penalised, source, rate, batch_size):
     """The strength of the penalty, looked for unless the state has a note of it."""
     notes = run.state.notes
     if ALPHA not in notes:
         settings = {"rate": rate, "batch_size": batch_size, "epochs": run.epochs}
-        weigh = partial(choose_strength, penalised, run.state, source, run.order.seed, **settings)
-        notes[ALPHA] = told_by_first(run.processes, weigh)
+        look = partial(choose_alpha, penalised, run.state, source, run.order.seed, **settings)
+        notes[ALPHA] = told_by_first(run.processes, look)
     return notes[ALPHA]["value"]

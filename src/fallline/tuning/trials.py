@@ -19,7 +19,17 @@ from fallline.loop import train
 from fallline.monitors.base import Run
 from fallline.state import State
 
-__all__ = ["EPOCH", "EngineFor", "Found", "Trial", "Trials", "most_visits"]
+__all__ = [
+    "EPOCH",
+    "EngineFor",
+    "Found",
+    "Trial",
+    "Trials",
+    "descended",
+    "drawn",
+    "most_visits",
+    "whole_batches",
+]
 
 # The epoch whose order trials visit the rows in: a shuffled one that no training comes to.
 EPOCH = 2**40
@@ -63,6 +73,30 @@ def drawn(engine: Engine, source: TrainingSource, seed: int, most: int) -> Any:
                 break
 
     return engine.collected(blocks())
+
+
+def whole_batches(rows: int, batch_size: int, least_rows: int) -> int:
+    """How many of some rows to train on, so that the last batch has rows enough; see `Engine`."""
+    left = rows % batch_size
+    return rows - left if rows > batch_size and left < least_rows else rows
+
+
+def descended(
+    engine: Engine,
+    state: State,
+    source: TrainingSource,
+    order: Order,
+    epochs: int,
+    updates: int | None = None,
+) -> tuple[State, bool]:
+    """A copy of a state after so many epochs, or updates if these are fewer; and whether it did not diverge."""
+    copied = engine.branched(state)
+    most = None if updates is None else copied.updates + updates
+    try:
+        train(Run(engine, source, order, copied, epochs, most))
+    except DivergenceError:
+        return copied, False
+    return copied, True
 
 
 class Trial(NamedTuple):
@@ -200,19 +234,11 @@ class Trials:
     def _descend(self, engine, batch_size, updates, state, place=0):
         """The state that so many updates lead to; None if they diverge."""
         wanted, first = updates * batch_size, self._first + place * batch_size
-        rows = min(wanted, self._rows.n_rows - first)
-        if rows > batch_size and 0 < rows % batch_size < self.least_rows:
-            rows -= rows % batch_size
+        rows = whole_batches(min(wanted, self._rows.n_rows - first), batch_size, self.least_rows)
         stretch = self._stretch(first, first + rows)
-        copied = engine.branched(state)
-        epochs, most = math.ceil(wanted / rows), copied.updates + updates
-        try:
-            train(Run(engine, stretch, IN_ORDER, copied, epochs, most))
-        except DivergenceError:
-            return None
-        finally:
-            self.visits += copied.rows
-        return copied
+        copied, finite = descended(engine, state, stretch, IN_ORDER, math.ceil(wanted / rows), updates)
+        self.visits += copied.rows
+        return copied if finite else None
 
     def _stretch(self, begin, end):
         """Some of the rows, as a source."""

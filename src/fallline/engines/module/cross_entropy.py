@@ -39,7 +39,9 @@ def with_derivative(
     if (
         scores.dtype not in _TYPES
         or classes.dtype != torch.int64
-        or scores.device.type != "cpu"
+        or scores.ndim != 2
+        or classes.shape != scores.shape[:1]
+        or {scores.device.type, classes.device.type} != {"cpu"}
         or not (scores.is_contiguous() and classes.is_contiguous())
         or not 0 < scores.numel() <= _MOST
     ):

@@ -11,7 +11,7 @@ from torch.nn.modules.module import _has_any_global_hook
 
 from fallline.engines.module.losses import Objective
 from fallline.engines.module.pieces import Piece
-from fallline.networks.by_hand import backward, forward, weight_gradient
+from fallline.networks.by_hand import backward, forward, gradients
 
 __all__ = ["DenseNetwork"]
 
@@ -87,8 +87,8 @@ class DenseNetwork:
             *outputs, scores = forward(rows, self._activation, self._parameters)
             value, d = objective.derivative(scores, piece.targets, piece.weight, piece.rows)
             backwards = backward(d, outputs, self._activation, [weight for weight, _ in self._parameters])
-            for (weight, bias), (by_outputs, h) in zip(reversed(self._parameters), backwards, strict=True):
-                weight.grad, bias.grad = weight_gradient(by_outputs, h), by_outputs.sum(0)
+            for (weight, bias), (d, h) in zip(reversed(self._parameters), backwards, strict=True):
+                weight.grad, bias.grad = gradients(d, h)
         return value
 
 

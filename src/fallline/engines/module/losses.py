@@ -237,7 +237,7 @@ class _Counted(Objective):
             and own.reduction == "mean"
             and not own.label_smoothing
         )
-        if plain and weight is None and outputs.ndim == 2 and targets.ndim == 1:
+        if plain and weight is None:
             found = cross_entropy.with_derivative(outputs, targets, own.ignore_index, mean=True)
             if found is not None:
                 return found

@@ -12,7 +12,14 @@ from torch import nn
 from fallline.errors import ParameterError
 from fallline.names import did_you_mean
 
-__all__ = ["make_optimizer", "make_scheduler", "needs_closure", "require_module", "steps_each_update", "trainable"]
+__all__ = [
+    "make_optimizer",
+    "make_scheduler",
+    "needs_closure",
+    "require_module",
+    "steps_each_update",
+    "trainable",
+]
 
 _NAMES = {
     name.lower(): kind

@@ -23,8 +23,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
 
     Takes the parameters of :class:`sklearn.neural_network.MLPClassifier` with the same meanings and, but for the width of the
     hidden layer, the same defaults, and adds dropout, batch normalisation, embeddings of categories, batches in fractions, and
-    devices. Columns of numbers should be on one
-    scale: standardise them first.
+    devices. Columns of numbers should be on one scale: standardise them first.
 
     Parameters
     ----------

@@ -24,8 +24,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
 
     Takes the parameters of :class:`sklearn.neural_network.MLPRegressor` with the same meanings and, but for the width of the
     hidden layer, the same defaults, and adds dropout, batch normalisation, embeddings of categories, batches in fractions, and
-    devices. Columns of numbers and targets
-    should be on scales of about 1: standardise them first.
+    devices. Columns of numbers and targets should be on scales of about 1: standardise them first.
 
     Parameters
     ----------

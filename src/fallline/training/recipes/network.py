@@ -41,14 +41,14 @@ from fallline.tuning import ALPHA, LEARNING_RATE, rated
 __all__ = ["NetworkRecipe"]
 
 _HIDDEN = (128, 64)
-# Rows that an update sees, and updates of an epoch at the least, where there are few rows.
+# Rows that an update sees; fewer, down to the second number, where an epoch would not have as many updates as the third.
 _BATCH, _SMALLEST_BATCH, _BATCHES_AN_EPOCH = 128, 32, 1024
 # Visits to rows, passes and updates: what was enough on the tables of `docs/tables.md`.
 _VISITS, _FEWEST, _MANY, _MOST, _UPDATES = 4_000_000, 5, 10, 200, 2000
 # Weights that all updates together may move: with some ten thousand words, an update moves millions of them.
 _MOVES = 5_000_000_000
-# Rows up to which the strength of the penalty is looked for: more than that speak for themselves.
-_WEIGHED = 100_000
+# Rows of tables on which alpha is looked for: fewer say too little, more speak for themselves. And what training may move.
+_SEARCHED, _SEARCHED_MOVES = (100, 100_000), _MOVES / 4
 # Groups of fewer features stay as they are: an embedding would hardly be smaller.
 _EMBEDDED = 5
 _CHOICE = {"solver": "descent", "reason": "a network has no other"}
@@ -106,7 +106,7 @@ class NetworkRecipe(NamedTuple):
             self._rate(),
             self._batch_size_for(rows_in_all),
             self.processes,
-            penalised if self._weighs(rows_in_all, module) else None,
+            penalised if self._seeks_alpha(rows_in_all, module) else None,
         )
         rows = partial(
             tensors_of,
@@ -193,7 +193,7 @@ class NetworkRecipe(NamedTuple):
     # --------------------------------------------------------------------------------------------- how it is trained
 
     def _penalised(self, module, loss, rows, seed):
-        """What makes the engines for a module and so many rows: from a strength of the penalty; and then rate, size, updates."""
+        """What makes the engines for a module and so many rows: from alpha; and then from rate, size and updates."""
         from fallline.engines.module.engine import ModuleEngine
         from fallline.engines.module.penalties import SquaredWeights
 
@@ -201,8 +201,8 @@ class NetworkRecipe(NamedTuple):
         heavy = [weight for weight in module.parameters() if weight.requires_grad and weight.ndim > 1]
         epochs = self._epochs_for(rows, module)
 
-        def engine(strength, rate, batch_size, updates):
-            alpha = strength if self.penalty == "l2" else 0.0
+        def engine(alpha, rate, batch_size, updates):
+            alpha = alpha if self.penalty == "l2" else 0.0
             given = {"alpha": alpha, "eta0": rate}
             return ModuleEngine(
                 module,
@@ -219,16 +219,14 @@ class NetworkRecipe(NamedTuple):
                 seed=seed,
             )
 
-        return lambda strength: partial(engine, strength)
+        return lambda alpha: partial(engine, alpha)
 
-    def _weighs(self, rows, module):
-        """Whether the strength of the penalty is looked for, which takes several runs of some of the rows."""
-        usual = self._is_mlp and self.penalty == "l2" and self.alpha is None
-        return (
-            usual
-            and rows <= _WEIGHED
-            and self._moves(rows, module) * self._epochs_for(rows, module) < _MOVES / 4
-        )
+    def _seeks_alpha(self, rows, module):
+        """Whether alpha is looked for, which takes several runs on some of the rows."""
+        if not self._is_mlp or self.penalty != "l2" or self.alpha is not None:
+            return False
+        moves = self._moves(rows, module) * self._epochs_for(rows, module)
+        return _SEARCHED[0] <= rows <= _SEARCHED[1] and moves <= _SEARCHED_MOVES
 
     @property
     def _schedule(self):

@@ -14,7 +14,7 @@ from fallline.engines.module.penalties import SquaredWeights
 from fallline.engines.module.pieces import Piece
 from fallline.engines.module.scikit.flat import Flat
 from fallline.engines.module.scikit.losses import LOSSES
-from fallline.networks.by_hand import IN_PLACE, backward, forward, weight_gradient
+from fallline.networks.by_hand import IN_PLACE, backward, forward, gradients
 from fallline.networks.mlp import MLP
 
 __all__ = ["Penalty", "WeightedMean"]
@@ -92,14 +92,11 @@ class WeightedMean(PerRow):
             count = float(_counted(weight))
             losses.mul_(weight.unsqueeze(1))
             d.mul_(weight.unsqueeze(1))
-        backwards = backward(
-            d.div_(count), outputs, module.activation, [weight for weight, _ in self._layers]
-        )
-        for place, (by_outputs, h) in zip(reversed(range(len(self._layers))), backwards, strict=True):
-            (weight, _), (into_weight, into_bias) = self._layers[place], self._gradients[place]
-            torch.add(weight_gradient(by_outputs, h), weight, alpha=self.alpha / count, out=into_weight)
-            torch.sum(by_outputs, 0, out=into_bias)
-            self._parameters[place][0].grad, self._parameters[place][1].grad = into_weight, into_bias
+        backwards = backward(d.div_(count), outputs, module.activation, [W for W, _ in self._layers])
+        for place, (d, h) in zip(reversed(range(len(self._layers))), backwards, strict=True):
+            (of_W, of_b), (into_W, into_b) = gradients(d, h), self._gradients[place]
+            torch.add(of_W, self._layers[place][0], alpha=self.alpha / count, out=into_W)
+            self._parameters[place][0].grad, self._parameters[place][1].grad = into_W, into_b.copy_(of_b)
         self.penalised = True
         return losses.sum() / count
 

@@ -1,0 +1,121 @@
+"""The strength of a penalty, alpha, by what becomes of rows that are held out.
+
+A network can follow the rows that it is trained on further than is good for others, and their objective does not tell. How
+strong a penalty has to be against that differs from one table to another by a factor of hundreds.
+
+1. Of at most 10,000 rows, a quarter judges, and the others train: as many passes as the run to come makes. Where fewer than 500
+   rows would judge, there are two such divisions, and their mean counts.
+2. Alpha goes up from 1 / rows, by a factor of five: three times at the least, and on for as long as the loss on the rows held out
+   falls.
+3. The best is scaled to the rows of the run to come: a penalty weighs against the sum over the rows, not against their mean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from fallline.data.order import Order
+from fallline.data.rows import TrainingSource
+from fallline.engines.base import Engine
+from fallline.state import State
+from fallline.tuning.trials import EngineFor, descended, drawn, whole_batches
+
+__all__ = ["Penalised", "choose_alpha"]
+
+Penalised = Callable[[float], EngineFor]
+"""From alpha to what makes the engines."""
+
+_ROWS, _PARTS = 10_000, 4
+# Rows that should judge, in all divisions together.
+_JUDGED = 500
+_STRIDE, _FEWEST, _MOST = 5.0, 3, 5
+
+
+class _Division(NamedTuple):
+    """Some rows in two parts."""
+
+    training: Any
+    judging: Any
+    order: Order
+
+
+def choose_alpha(
+    penalised: Penalised,
+    state: State,
+    source: TrainingSource,
+    seed: int,
+    *,
+    rate: float,
+    batch_size: int,
+    epochs: int,
+) -> dict[str, Any]:
+    """The alpha to train with, as a note for the state.
+
+    Parameters
+    ----------
+    penalised : callable
+    state : State
+        Where training will begin; it is left as it is.
+    source : TrainingSource
+        Of at least `_PARTS` rows.
+    seed : int
+        Chooses the rows, and the orders they are visited in.
+    rate : float
+    batch_size, epochs : int
+        Those of the run to come.
+
+    Returns
+    -------
+    dict
+        "value", "reason", and "tried": what came of each. The same for the same data, state, seed and settings.
+
+    Raises
+    ------
+    NonFiniteError
+        If the data hold NaN or infinity.
+    """
+    divisions = _divisions(penalised(0.0)(rate, batch_size, 1), source, seed, batch_size)
+
+    def loss(factor):
+        """With alpha as so many times 1 / rows; infinite where training diverged."""
+        found = [_held_out(penalised, state, part, factor, rate, batch_size, epochs) for part in divisions]
+        return sum(found) / len(found)
+
+    tried: dict[float, float] = {}
+    best = factor = 1.0
+    while len(tried) < _FEWEST or (len(tried) < _MOST and best == factor):  # (2)
+        factor = _STRIDE ** len(tried)
+        tried[factor] = loss(factor)
+        best = min(tried, key=tried.__getitem__)
+    judged = sum(part.judging.n_rows for part in divisions)
+    return {
+        "value": best / source.n_rows,  # (3)
+        "reason": f"the loss on rows held out, {judged:,} of them, after training with {len(tried)} values",
+        "tried": [
+            {"alpha": factor / source.n_rows, "loss": loss if math.isfinite(loss) else None}
+            for factor, loss in tried.items()
+        ],
+    }
+
+
+def _divisions(engine: Engine, source: TrainingSource, seed: int, batch_size: int) -> list[_Division]:
+    """(1), given an engine of the kind that will train."""
+    divisions: list[_Division] = []
+    while len(divisions) < 2 and sum(part.judging.n_rows for part in divisions) < _JUDGED:
+        number = seed + len(divisions)
+        rows = drawn(engine, source, number, min(_ROWS, source.n_rows))
+        judged = rows.n_rows // _PARTS
+        end = judged + whole_batches(rows.n_rows - judged, batch_size, engine.least_rows)
+        divisions.append(_Division(rows.part(judged, end), rows.part(0, judged), Order(number)))
+    return divisions
+
+
+def _held_out(penalised, state, division, factor, rate, batch_size, epochs):
+    """The loss on the rows that judge, after training on the others."""
+    n = division.training.n_rows
+    size = min(batch_size, n)
+    engine: Engine = penalised(factor / n)(rate, size, epochs * math.ceil(n / size)).replica()
+    copied, finite = descended(engine, state, division.training, division.order, epochs)
+    return engine.measure(division.judging, engine.weights(copied)) if finite else math.inf
