@@ -29,7 +29,7 @@ import numpy as np
 
 import fallline
 from fallline.errors import ModelError
-from fallline.files import checksum_of, written_whole
+from fallline.files import checksum_of, require_writable, written_whole
 
 __all__ = ["encoder_tensors", "is_model", "reading_encoder", "reading_model", "write_encoder", "write_model"]
 
@@ -65,6 +65,7 @@ def encoder_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _write(path, format_, tensors, document):
     from safetensors.numpy import save
 
+    path = require_writable(path, "path")
     tensors = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     text = json.dumps({"format": format_, "version": fallline.__version__, **document})
     content = save(tensors, {"fallline": f"{checksum_of(text, tensors)} {text}"})

@@ -61,7 +61,10 @@ def _kept(training):
 
 
 def _method(training):
-    penalty = f"penalty {training['penalty']} with alpha {training['alpha']:.3g}"
+    penalised = training["penalty"] not in (None, "none")
+    penalty = (
+        f"penalty {training['penalty']} with alpha {training['alpha']:.3g}" if penalised else "no penalty"
+    )
     begin = f"{training['loss']}, {penalty}; "
     if "optimizer" not in training:
         return begin + _solver(training)

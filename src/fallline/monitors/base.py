@@ -39,6 +39,8 @@ class Run:
         What training began with, where the state is from later: what to go back to should it diverge.
     ended : Stop, optional
         Why training ended, where the state is that of a run which has.
+    tuning_seconds : float
+        How long was looked for rates and the like before training.
     """
 
     engine: Engine
@@ -50,6 +52,7 @@ class Run:
     processes: Alone = field(default_factory=Alone)
     begun: State | None = None
     ended: Stop | None = None
+    tuning_seconds: float = 0.0
 
     @property
     def updates_left(self) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,15 +18,18 @@ _encoders: WeakKeyDictionary[Any, Encoder] = WeakKeyDictionary()
 
 def trained_on(module: Any, encoder: Encoder | None) -> None:
     """Note what made the numbers that a module was trained on; None where they were numbers before."""
-    if encoder is None:
-        _encoders.pop(module, None)
-    else:
-        _encoders[module] = encoder
+    with suppress(TypeError):  # a module that has no hash cannot be known again
+        if encoder is None:
+            _encoders.pop(module, None)
+        else:
+            _encoders[module] = encoder
 
 
 def encoder_of(module: Any) -> Encoder | None:
-    """What this process has noted of a module."""
-    return _encoders.get(module)
+    """What this process has noted of a module; of its copies, nothing."""
+    with suppress(TypeError):
+        return _encoders.get(module)
+    return None
 
 
 def require_encoder(encoder: Any) -> Encoder:
@@ -49,7 +53,7 @@ def save_encoder(encoder: Encoder, path: str | os.PathLike) -> None:
     Raises
     ------
     ParameterError
-        If it is no encoder.
+        If it is no encoder, or no file can be written there.
     """
     write_encoder(path, *require_encoder(encoder).to_tensors())
 

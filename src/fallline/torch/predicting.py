@@ -79,8 +79,8 @@ def predict(
             for rows in _encoded(data, encoder, sparse)
         ]
         return joined(parts)
-    unnamed = encoder_of(module) is not None and kind_of(data, "") == "table"
-    if unnamed or kind_of(data, None) == "table":
+    named = hasattr(data, "columns") or hasattr(data, "__arrow_c_stream__")
+    if (named and encoder_of(module) is not None) or kind_of(data, None) == "table":
         raise ParameterError(
             "The columns of files and tables are to become the numbers that the module was trained on. Give "
             "encoder=history.encoder, from what fit returned."

@@ -3,8 +3,8 @@
 A network can follow the rows that it is trained on further than is good for others, and their objective does not tell. How
 strong a penalty has to be against that differs from one table to another by a factor of hundreds.
 
-1. Of at most 10,000 rows, a quarter judges, and the others train: as many passes as the run to come makes. Where fewer than 500
-   rows would judge, there are two such divisions, and their mean counts.
+1. Of at most 10,000 rows, a quarter judges, and the others train: as many passes as the run to come makes; of fewer rows where
+   it makes very many. Where fewer than 500 rows would judge, there are two such divisions, and their mean counts.
 2. Alpha goes up from 1 / rows, by a factor of five: three times at the least, and on for as long as the loss on the rows held out
    falls.
 3. The best is scaled to the rows of the run to come: a penalty weighs against the sum over the rows, not against their mean.
@@ -28,6 +28,8 @@ Penalised = Callable[[float], EngineFor]
 """From alpha to what makes the engines."""
 
 _ROWS, _PARTS = 10_000, 4
+# Visits to rows after which no more rows are taken, unless there would be very few.
+_VISITS, _FEW = 1_000_000, 1000
 # Rows that should judge, in all divisions together.
 _JUDGED = 500
 _STRIDE, _FEWEST, _MOST = 5.0, 3, 5
@@ -76,7 +78,8 @@ def choose_alpha(
     NonFiniteError
         If the data hold NaN or infinity.
     """
-    divisions = _divisions(penalised(0.0)(rate, batch_size, 1), source, seed, batch_size)
+    most = min(_ROWS, max(_VISITS // epochs, _FEW), source.n_rows)
+    divisions = _divisions(penalised(0.0)(rate, batch_size, 1), source, seed, most, batch_size)
 
     def loss(factor):
         """With alpha as so many times 1 / rows; infinite where training diverged."""
@@ -100,12 +103,14 @@ def choose_alpha(
     }
 
 
-def _divisions(engine: Engine, source: TrainingSource, seed: int, batch_size: int) -> list[_Division]:
-    """(1), given an engine of the kind that will train."""
+def _divisions(
+    engine: Engine, source: TrainingSource, seed: int, most: int, batch_size: int
+) -> list[_Division]:
+    """(1), of so many rows at most, given an engine of the kind that will train."""
     divisions: list[_Division] = []
     while len(divisions) < 2 and sum(part.judging.n_rows for part in divisions) < _JUDGED:
         number = seed + len(divisions)
-        rows = drawn(engine, source, number, min(_ROWS, source.n_rows))
+        rows = drawn(engine, source, number, most)
         judged = rows.n_rows // _PARTS
         end = judged + whole_batches(rows.n_rows - judged, batch_size, engine.least_rows)
         divisions.append(_Division(rows.part(judged, end), rows.part(0, judged), Order(number)))

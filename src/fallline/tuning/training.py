@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -86,6 +87,7 @@ def train_tuned(
     DivergenceError
         If training diverged at the rate given, or at each that was tried.
     """
+    began = time.perf_counter()
     source, rows, notes, seed = (
         rows_from(run.source),
         rows_in_turn(run.source),
@@ -118,6 +120,7 @@ def train_tuned(
     if penalised is not None and not hurried:
         highest = notes[LEARNING_RATE]["value"] if rate is None else rate
         engine_for = penalised(_alpha(run, penalised, source, highest, size))
+    run.tuning_seconds = time.perf_counter() - began
     if rate is not None:
         run.engine = joined(engine_for(rate, size, updates))
         return train(run, monitors)
