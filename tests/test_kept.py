@@ -102,7 +102,9 @@ def test_files_that_fit_are_parsed_once_and_all_else_is_the_same(path, tmp_path,
 
 def test_rows_that_were_gathered_are_not_read_back(path, tmp_path, monkeypatch):
     """What lies in memory already is not loaded from the cache that was written."""
-    monkeypatch.setattr("fallline.data.cache.reader.Cache.load", lambda _: pytest.fail("rows were read back"))
+    monkeypatch.setattr(
+        "fallline.data.cache.reader.Cache.read", lambda *_: pytest.fail("rows were read back")
+    )
     assert prepared(path, tmp_path / "cache", Budget(10**9)).rows.n_rows > 0.9 * ROWS
 
 

@@ -318,7 +318,7 @@ def test_a_single_image_is_normalised():
         ),
         ({"foo": 3}, "foo=3 is not a parameter of fit"),
         ({"epoch": 3}, "Did you mean 'epochs'"),
-        ({"encoder": 3}, "encoder=3 is not a parameter of fit"),
+        ({"encoder": 3}, "encoder is a int"),
     ],
 )
 def test_settings_that_there_are_not(settings, words):

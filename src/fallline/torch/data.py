@@ -25,6 +25,7 @@ from fallline.engines.module.tensors import TensorSource
 from fallline.errors import InputError, ParameterError
 from fallline.names import which_one
 from fallline.settings import integer, rows_per_batch
+from fallline.torch.encoders import require_encoder
 from fallline.torch.sources.dataset import DatasetSource
 from fallline.torch.sources.kinds import kind_of, require_suits
 from fallline.torch.sources.loader import LoaderSource
@@ -195,6 +196,12 @@ def as_source(
     """
     asked = USUAL_BATCH if batch_size is None else batch_size
     kind = kind_of(data, target)
+    if encoder is not None:
+        require_encoder(encoder)
+        if kind != "table":
+            raise ParameterError(
+                f"encoder= is for files, or a table with a named target, but data is a {type(data).__name__}. Leave it out."
+            )
     require_suits(kind, memory=memory, workers=workers or None, collate=collate, task=task, plan=plan)
     if kind == "DataLoader":
         return _of_loader(data, target, sample_weight, batch_size, shuffle)

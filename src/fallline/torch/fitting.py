@@ -30,6 +30,7 @@ from fallline.torch.encoders import trained_on
 from fallline.torch.looking import dtype_of, materialise, require_enough
 from fallline.torch.marks import marks_of_data, marks_of_engine
 from fallline.torch.running import ended, trained, watching
+from fallline.torch.sources.kinds import kind_of
 from fallline.torch.together import in_turn, reading_alike, require_alike, require_same_settings
 from fallline.tuning import train_tuned
 
@@ -299,8 +300,9 @@ def _held_out(
     if isinstance(validation, (int, float)):
         return source.split(number("validation", validation, above=0, below=1), seed)
     target, weight = (value if isinstance(value, str) else None for value in named)
-    if source.encoder is not None:
-        told = told | {"encoder": source.encoder, "plan": None}
+    told = told | {"encoder": None}
+    if source.encoder is not None and kind_of(validation, target) == "table":
+        told |= {"encoder": source.encoder, "plan": None}
     return source, as_source(validation, target, sample_weight=weight, **(told | {"shuffle": False}))
 
 
