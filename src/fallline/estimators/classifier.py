@@ -80,7 +80,8 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         Where 'huber' turns linear; the tolerance of the epsilon-insensitive losses.
     n_jobs : int or None, default=None
         Threads that `solver` 'newton' sums on; None takes as many as there are cores, or as OMP_NUM_THREADS says, and -1 all.
-        The model is the same, bit for bit. Descent makes one update after another, of all classes at once, on one.
+        Rows of fewer than some sixty columns take one, which is faster. The model is the same, bit for bit. Descent makes one
+        update after another, of all classes at once, on one.
     random_state : int, RandomState instance or None, default=None
         Chooses the orders of the rows and those held out. The same integer gives the same model, bit for bit.
     learning_rate : str or schedule, default='auto'
