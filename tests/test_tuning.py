@@ -9,7 +9,7 @@ import pytest
 
 import fallline
 from fallline import SGDClassifier
-from fallline.data.order import Order
+from fallline.data.order import NO_EPOCH, Order
 from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.descent import DescentEngine
 from fallline.engines.work import work_a_row
@@ -21,7 +21,7 @@ from fallline.optim.optimizers import OPTIMIZERS
 from fallline.optim.schedules import Cosine
 from fallline.state import State
 from fallline.tuning import BATCH_SIZE, LEARNING_RATE, choose_batch_size, passes_for, probe_rate, train_tuned
-from fallline.tuning.trials import EPOCH, most_visits
+from fallline.tuning.trials import most_visits
 from reference import LAYOUTS, data_for
 
 ROWS, EPOCHS = 4000, 20
@@ -191,7 +191,7 @@ def test_columns_of_scales_over_six_decades_are_trained_on(loss, optimizer):
 def with_outliers():
     """Rows of which two, that short runs do not see, are a thousand times as large as the others."""
     X, y = data_for("squared_error", n=20_000)
-    unseen = Order(0).rows(20_000, EPOCH, 17_000, 17_002)
+    unseen = Order(0).rows(20_000, NO_EPOCH, 17_000, 17_002)
     X[unseen] *= 1000
     return ArraySource(as_rows(X, y))
 
@@ -213,7 +213,7 @@ def test_training_that_diverges_begins_anew_with_a_tenth():
 def test_heavy_rows_are_not_taken_for_divergence():
     """Where the rows that the probe saw weigh less than the others, nothing begins anew: the losses of all rows decide."""
     X, y = data_for("squared_error", n=20_000)
-    y[Order(0).rows(20_000, EPOCH, 17_000, 17_100)] *= 1000
+    y[Order(0).rows(20_000, NO_EPOCH, 17_000, 17_100)] *= 1000
     run, _ = tuned(engine_for("squared_error"), ArraySource(as_rows(X, y)), batch_size=32, epochs=3)
     note = run.state.notes[LEARNING_RATE]
     assert run.state.history[-1]["loss"] > 2 * note["start"]

@@ -9,7 +9,10 @@ import numpy as np
 
 from fallline.kernels.order import ROUNDS, permute
 
-__all__ = ["Order"]
+__all__ = ["NO_EPOCH", "Order"]
+
+NO_EPOCH = 2**40
+"""An epoch that no training comes to: its order is for drawing rows, to try things on or to hold out."""
 
 _MASK = 2**64 - 1
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from fallline.data.order import Order
+from fallline.data.order import NO_EPOCH, Order
 from fallline.data.rows import TrainingSource
 from fallline.engines.base import IN_ORDER, Engine
 from fallline.errors import DivergenceError
@@ -20,7 +20,6 @@ from fallline.monitors.base import Run
 from fallline.state import State
 
 __all__ = [
-    "EPOCH",
     "EngineFor",
     "Found",
     "Trial",
@@ -31,8 +30,6 @@ __all__ = [
     "whole_batches",
 ]
 
-# The epoch whose order trials visit the rows in: a shuffled one that no training comes to.
-EPOCH = 2**40
 # Numbers of rows that are held for trials, at most, but so many rows at the least.
 _HELD, _HELD_ROWS = 2**23, 2**12
 # Rows to judge on, at most: the difference of two trials on the same rows is certain enough; and how many times a budget should
@@ -66,7 +63,7 @@ def drawn(engine: Engine, source: TrainingSource, seed: int, most: int) -> Any:
     most = min(most, source.n_rows, max(int(_HELD / max(source.numbers_a_row, 1.0)), _HELD_ROWS))
 
     def blocks():
-        for block, end in source.blocks(Order(seed), EPOCH, 0, lambda: most):
+        for block, end in source.blocks(Order(seed), NO_EPOCH, 0, lambda: most):
             source.require_finite(block.rows)
             yield block
             if end >= most:

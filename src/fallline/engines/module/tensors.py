@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fallline.data.order import Order
+from fallline.data.order import NO_EPOCH, Order
 from fallline.data.rows import ArraySource, TrainingSource
 from fallline.engines.base import IN_ORDER
 from fallline.engines.module.blocks import TensorBlock
@@ -22,8 +22,6 @@ __all__ = ["TensorSource", "held_out", "in_rows", "numbers_of", "require_finite_
 
 # Rows that are looked at together when a number that is not finite is searched for.
 _LOOK = 4096
-# An epoch that nobody comes to: its order chooses the rows held out.
-_SPLITTING = 2**40
 
 
 class TensorSource:
@@ -125,7 +123,7 @@ def tensors_of(
 def held_out(n: int, subset: np.ndarray | None, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Numbers (uint64) of the rows to train on and of those held out: a fraction of n, or of a subset of so many."""
     n_held = round(fraction * n)
-    numbers = Order(seed).rows(n, _SPLITTING, 0, n)
+    numbers = Order(seed).rows(n, NO_EPOCH, 0, n)
     parts = np.sort(numbers[n_held:]), np.sort(numbers[:n_held])
     if subset is not None:
         for part in parts:
