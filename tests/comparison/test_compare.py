@@ -10,6 +10,7 @@ import pytest
 
 import fallline
 from fallline.comparison import Comparison
+from fallline.comparison.charts import _log_axis
 from fallline.comparison.experiment import _crossing
 from fallline.comparison.method import first_notes
 from fallline.comparison.verdict import _size_to_use_it_on
@@ -199,3 +200,15 @@ def test_the_verdict_does_not_recommend_for_all_what_holds_for_a_part(told):
     assert "100 rows" in advice
     assert "396" in advice
     assert "memory" in advice
+
+
+@pytest.mark.parametrize("width", [0.2, 0.23, 0.5, 0.6, 1.9, 2.5, 14.0])
+def test_every_logarithmic_axis_has_numbers(width):
+    """However near each other the values are: from one number to eight."""
+    for place in np.linspace(-3, 3, 61):
+        values = 10.0 ** np.array([place + 0.1, place + width - 0.1])
+        axis = _log_axis("seconds", values)
+        low, high = axis["range"]
+        assert 1 <= len(axis["tickvals"]) <= 8
+        assert all(low <= math.log10(tick) <= high for tick in axis["tickvals"])
+        assert len(axis["ticktext"]) == len(axis["tickvals"])

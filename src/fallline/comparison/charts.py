@@ -201,11 +201,11 @@ def _log_axis(title: str, values: np.ndarray, write: Callable[[float], str] = wo
 
 
 def _ticks(low, high):
-    """Powers of ten, every other one where they are many; where they are few, 2 and 5 times them as well."""
-    steps = (1, 2, 5) if high - low < 2 else (1,)
+    """Powers of ten, every other one where they are many; where few, numbers between them; where none, the middle of the axis."""
+    steps = (1,) if high - low >= 2 else (1, 2, 5) if high - low >= 0.5 else range(1, 10)
     ticks = [step * 10.0**power for power in range(math.floor(low), math.ceil(high)) for step in steps]
     ticks = [tick for tick in [*ticks, 10.0 ** math.ceil(high)] if low <= math.log10(tick) <= high]
-    return ticks[:: math.ceil(len(ticks) / 6)]
+    return ticks[:: max(math.ceil(len(ticks) / 6), 1)] or [10.0 ** ((low + high) / 2)]
 
 
 def _layout(x, y, height=330):
