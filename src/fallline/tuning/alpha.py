@@ -78,7 +78,7 @@ def choose_alpha(
     NonFiniteError
         If the data hold NaN or infinity.
     """
-    most = min(_ROWS, max(_VISITS // epochs, _FEW), source.n_rows)
+    most = min(_ROWS, max(_VISITS // epochs, _FEW))
     divisions = _divisions(penalised(0.0)(rate, batch_size, 1), source, seed, most, batch_size)
 
     def loss(factor):

@@ -253,14 +253,17 @@ class NetworkRecipe(NamedTuple):
         if self.epochs is not None:
             return integer("epochs", self.epochs)
         passes = min(max(math.ceil(_VISITS / rows), _FEWEST), _MANY)
-        updates = math.ceil(rows / self._batch_size_for(rows))
+        updates = self._updates_for(rows)
         affordable = _MOVES / self._moves(rows, module)
         return max(_FEWEST, min(max(passes, math.ceil(_UPDATES / updates)), _MOST, math.ceil(affordable)))
 
     def _moves(self, rows, module):
         """How many weights the updates of a pass move, each as often as it is moved."""
-        updates = math.ceil(rows / self._batch_size_for(rows))
-        return updates * sum(weight.numel() for weight in module.parameters())
+        return self._updates_for(rows) * sum(weight.numel() for weight in module.parameters())
+
+    def _updates_for(self, rows):
+        """Updates of a pass."""
+        return math.ceil(rows / self._batch_size_for(rows))
 
 
 def _embedded(encoder):
