@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fallline.errors import ParameterError
-from fallline.estimators.base import LinearSGD, copy_attributes, dense
+from fallline.estimators.base import LinearSGD
 from fallline.estimators.classifier import SGDClassifier
+from fallline.estimators.coefficients import copy_attributes, dense
 from fallline.estimators.one_class import SGDOneClassSVM
 from fallline.estimators.regressor import SGDRegressor
 from fallline.settings import integer, number

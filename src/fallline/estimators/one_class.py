@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.threads import single_threaded
 from fallline.errors import ParameterError
-from fallline.estimators.base import LinearSGD, initial_values
+from fallline.estimators.base import LinearSGD
+from fallline.estimators.coefficients import initial_values
 from fallline.estimators.common import all_or_nothing
 from fallline.objective.losses.hinge import Hinge
 from fallline.objective.losses.quantile import Quantile

@@ -9,7 +9,8 @@ import numpy as np
 from sklearn import linear_model
 
 from fallline.errors import ParameterError
-from fallline.estimators.base import LinearSGD, copy_attributes, dense
+from fallline.estimators.base import LinearSGD
+from fallline.estimators.coefficients import copy_attributes, dense
 from fallline.objective.losses import name_of
 from fallline.settings import integer
 
