@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from fallline.data.ahead import THREADS, mapped_ahead
 from fallline.data.budget import memory_budget
 from fallline.data.encoder import Effects, Encoder
-from fallline.data.further import open_further, require_columns, warn_of_skipped
+from fallline.data.further import encoded_ahead
 from fallline.data.rows import ArraySource, Rows
 from fallline.data.sinks import SINKS, writing
 from fallline.data.sources.base import Batch
@@ -294,37 +292,27 @@ class Model:
         truth: bool = False,
     ) -> Iterator[_Scored]:
         """Every row of the data, part by part, in order."""
-        encoder, in_flight = self.encoder, memory_budget(memory).in_flight(BATCH_BYTES)
-        source = open_further(data, encoder.plan, options)
-        columns = encoder.reads if truth else encoder.reads_features
-        if truth:
-            require_columns(
-                source, [encoder.target.name], "the target that predictions are to be compared with"
-            )
-        require_columns(source, columns, "which the model was trained on")
-        require_columns(source, keep, "which is to be kept")
-        encode = partial(encoder.encode, unseen="nan") if truth else encoder.encode_features
+        encoder = self.encoder
 
-        def score(batch):
-            rows = encode(batch)
+        def score(rows):
             everything = np.arange(rows.n_rows, dtype=np.uint64)
             scores = self.scorer.score(rows.block(everything), offset=self._offset)
             if not np.isfinite(scores).all():
                 ArraySource(rows, columns=encoder.feature_names).require_finite(everything)
-            return _Scored(batch, rows, scores)
+            return rows, scores
 
-        read, skipped = 0, []
-        with (
-            closing(source.batches(list(dict.fromkeys([*columns, *keep])), in_flight=in_flight)) as batches,
-            closing(mapped_ahead(score, batches, THREADS, in_flight)) as scored,
+        in_flight = memory_budget(memory).in_flight(BATCH_BYTES)
+        for batch, (rows, scores) in encoded_ahead(
+            data,
+            encoder,
+            score,
+            options=options,
+            in_flight=in_flight,
+            keep=keep,
+            truth=truth,
+            progress=progress,
         ):
-            for found in scored:
-                read += found.batch.rows.num_rows
-                skipped += found.batch.skipped
-                if progress is not None:
-                    progress(found.batch.done / max(source.size, 1), f"{read:,} rows")
-                yield found
-        warn_of_skipped(skipped)
+            yield _Scored(batch, rows, scores)
 
     def _write(self, output, keep, scored):
         """Write predictions to a file; return how many."""

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from typing import Any, TypeVar
 
-from fallline.data.encoder import Plan
+from fallline.data.ahead import THREADS, mapped_ahead
+from fallline.data.encoder import Encoder, Plan
+from fallline.data.rows import Rows
 from fallline.data.sources import open_source
-from fallline.data.sources.base import Skipped, Source
+from fallline.data.sources.base import Batch, Skipped, Source
 from fallline.data.sources.options import Known, ReadOptions
 from fallline.errors import FalllineWarning, InputError
 from fallline.names import which_one
 
-__all__ = ["known_columns", "open_further", "require_columns", "text_columns"]
+__all__ = [
+    "encoded_ahead",
+    "known_columns",
+    "open_further",
+    "require_columns",
+    "text_columns",
+    "warn_of_skipped",
+]
+
+Result = TypeVar("Result")
 
 # Arrow's names of types that text can be read as.
 _NUMBER = re.compile(r"u?int\d+|halffloat|float|double|decimal")
@@ -24,6 +37,63 @@ _WRITTEN = re.compile(r"bool|date32|timestamp|time32")
 def open_further(data: Any, plan: Plan, options: ReadOptions) -> Source:
     """More data with the columns of a plan: those that were text stay text, whatever they look like here."""
     return open_source(data, options=options.as_text(text_columns(plan)).with_known(known_columns(plan)))
+
+
+def encoded_ahead(
+    data: Any,
+    encoder: Encoder,
+    function: Callable[[Rows], Result],
+    *,
+    options: ReadOptions = ReadOptions(),
+    in_flight: int = 2,
+    keep: Sequence[str] = (),
+    truth: bool = False,
+    progress: Callable[[float, str], None] | None = None,
+) -> Iterator[tuple[Batch, Result]]:
+    """Every row of more data, in order, batch by batch: each with what a function makes of its encoded rows, on threads.
+
+    Parameters
+    ----------
+    data : path, list of paths, data frame, table, array or sparse matrix
+    encoder : Encoder
+    function : callable
+    options : ReadOptions
+    in_flight : int
+        Batches under way or waiting.
+    keep : sequence of str
+        Columns that batches are to hold beside those that are encoded.
+    truth : bool
+        Whether the target is to be read, too; rows without one are not encoded.
+    progress : callable, optional
+        Told the share of the work that is done, and what is being done.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or does not hold what it held in training.
+    """
+    source = open_further(data, encoder.plan, options)
+    columns = encoder.reads if truth else encoder.reads_features
+    if truth:
+        require_columns(source, [encoder.target.name], "the target that predictions are to be compared with")
+    require_columns(source, columns, "which the model was trained on")
+    require_columns(source, keep, "which is to be kept")
+    encode = partial(encoder.encode, unseen="nan") if truth else encoder.encode_features
+    read = 0
+    skipped: list[Skipped] = []
+    with (
+        closing(source.batches(list(dict.fromkeys([*columns, *keep])), in_flight=in_flight)) as batches,
+        closing(
+            mapped_ahead(lambda batch: (batch, function(encode(batch))), batches, THREADS, in_flight)
+        ) as ahead,
+    ):
+        for batch, result in ahead:
+            read += batch.rows.num_rows
+            skipped += batch.skipped
+            if progress is not None:
+                progress(batch.done / max(source.size, 1), f"{read:,} rows")
+            yield batch, result
+    warn_of_skipped(skipped)
 
 
 def text_columns(plan: Plan) -> list[str]:

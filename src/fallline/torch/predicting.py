@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from typing import Any
 
 import torch
 
 from fallline.data.encoder import Encoder
-from fallline.data.further import open_further, require_columns
+from fallline.data.further import encoded_ahead
 from fallline.data.rows import ArraySource
-from fallline.data.sources.options import ReadOptions
 from fallline.engines.module.evaluating import predict as predict_source
 from fallline.engines.module.optimizers import require_module
 from fallline.engines.module.tensors import tensors_of
@@ -74,9 +71,14 @@ def predict(
             raise ParameterError(
                 "encoder= is for files and tables, whose columns have names, but data are neither. Leave it out."
             )
+
+        def tensors(rows):
+            source = ArraySource(rows, columns=encoder.feature_names)
+            return tensors_of(source, weighted=False, sparse=sparse)
+
         parts = [
             predict_source(module, rows, device=device, rows=batch_size)
-            for rows in _encoded(data, encoder, sparse)
+            for _, rows in encoded_ahead(data, encoder, tensors)
         ]
         return joined(parts)
     named = hasattr(data, "columns") or hasattr(data, "__arrow_c_stream__")
@@ -91,13 +93,3 @@ def predict(
         return predict_source(module, source, device=device, rows=batch_size)
     finally:
         source.close()
-
-
-def _encoded(data: Any, encoder: Encoder, sparse: bool) -> Iterator[Any]:
-    """The rows of files or of a table, batch by batch."""
-    source = open_further(data, encoder.plan, ReadOptions())
-    require_columns(source, encoder.reads_features, "which the module was trained on")
-    with closing(source.batches(encoder.reads_features, in_flight=2)) as batches:
-        for batch in batches:
-            rows = ArraySource(encoder.encode_features(batch), columns=encoder.feature_names)
-            yield tensors_of(rows, weighted=False, sparse=sparse)
