@@ -30,12 +30,15 @@ class Engine:
         What is to fall.
     ease : float
         How many visits to rows cost as much as one by a small model; at most 1.
+    horizon : float
+        With which power of the number of updates the best rate falls, where noise limits it: see `fallline.tuning.rate`.
     least_rows : int
         How many rows batches that are looked for, or looked with, have at the least.
     """
 
     loss: Any
     ease: float = 1.0
+    horizon: float = 0.4
     least_rows: int = 1
 
     def require(self, state: State, source: TrainingSource) -> None:

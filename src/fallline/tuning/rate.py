@@ -15,9 +15,10 @@ short-horizon bias, 2018).
 4. **Horizon.** Where curvature limits the rate, the best one does not depend on the number of updates; where noise does, it falls
    like its square root (Nemirovski et al., Robust stochastic approximation, 2009). With u updates tried and U to come,
 
-   .. math:: \eta = \eta_m (u / U)^{2/5},
+   .. math:: \eta = \eta_m (u / U)^h,
 
-   a middle course that was measured on the data sets of `benchmarks/rates.py`. If four times :math:`\eta_m` is worse than no
+   with h = 2/5 for linear models and 1/5 for networks, middle courses that were measured on the data sets of
+   `benchmarks/rates.py` and `benchmarks/mlp_defaults.py`. If four times :math:`\eta_m` is worse than no
    update at all, curvature is what limits it, and :math:`\eta = \eta_m / 2`, to be safe on rows not yet seen.
 5. The rate is rounded to a power of two: short to write down, and no more exact than the probe is.
 
@@ -39,7 +40,6 @@ __all__ = ["climb", "probe_rate"]
 _FIRST = 2.0**-4
 _STRIDE = 4.0
 _SHORT, _FEWEST = 64, 32
-_HORIZON = 0.4
 # Better by less than this share of what was gained is chance.
 _CLEARLY = 0.005
 # Worse by less than this share, the objective is as low as at the start: where that is the optimum, none is lower.
@@ -96,7 +96,7 @@ def probe_rate(
     if seen.get(_STRIDE * rate, 0.0) >= trials.start:  # (4)
         value, why = rate / 2, "half of the largest that lowers it, for curvature limits it"
     else:
-        value = best * min(1.0, tried / updates) ** _HORIZON
+        value = best * min(1.0, tried / updates) ** trials.horizon
         why = f"the best of runs of {tried:,} updates, lowered for {updates:,} of them"
     value = 2.0 ** round(math.log2(value))  # (5)
     reason = f"{len(trials.made)} short runs on {trials.visits:,} visits to rows: {why}"

@@ -178,7 +178,7 @@ class Trials:
     ----------
     budget : int
         Visits that trials may take in all.
-    least_rows : int
+    least_rows, horizon
         See `Engine`.
     judged, trained : int
         Rows that trials are judged on, and that they can train on before they meet the same again.
@@ -193,7 +193,7 @@ class Trials:
         self.engine_for = engine_for
         first = engine_for(1.0, 1, 1).replica()
         self.budget = most_visits(visits, int(_FEW_VISITS * first.ease))
-        self.least_rows = first.least_rows
+        self.least_rows, self.horizon = first.least_rows, first.horizon
         self._state, self._rows = state, drawn(first, source, seed, self.budget)
         n = self._rows.n_rows
         self.judged = min(n, _JUDGED, self.budget // _JUDGINGS)

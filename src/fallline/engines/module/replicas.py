@@ -37,6 +37,7 @@ class Replicated(Engine):
     module: torch.nn.Module
     optimizer: torch.optim.Optimizer
     settings: dict[str, Any]
+    horizon = 0.2
     least_rows = 2  # of a single one, batch normalisation knows no variance
 
     @property
