@@ -304,8 +304,8 @@ def test_threads_may_read_at_once(tmp_path, monkeypatch):
                 same(by_number(result), rows)
 
 
-def test_a_disk_that_fills_up(tmp_path):
-    """A full disk is an error in a sentence, and leaves nothing behind."""
+def test_a_file_that_may_not_grow(tmp_path):
+    """A limit on the size of files is an error in a sentence, and leaves nothing behind."""
     code = (
         textwrap.dedent(WRITER)
         .replace("import sys", "import resource, sys", 1)
@@ -313,7 +313,7 @@ def test_a_disk_that_fills_up(tmp_path):
     )
     command = [sys.executable, "-c", code, tmp_path, KEY, "100"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "CacheError: The disk filled up (File too large" in result.stderr
+    assert "CacheError: The system allows no file as large (File too large)" in result.stderr
     assert "--cache DIR" in result.stderr
     assert list(tmp_path.iterdir()) == []
 

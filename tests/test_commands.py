@@ -433,7 +433,7 @@ def test_a_full_disk_while_the_cache_is_written(cache, capsys, monkeypatch):
 @pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
 @pytest.mark.parametrize("what", ["train", "predict"])
 def test_files_may_not_grow(what, model, tmp_path):
-    """A limit of the system on the size of files is as a full disk: one sentence, nothing left."""
+    """A limit of the system on the size of files: one sentence, nothing left."""
     _table(100_000).to_csv("big.csv", index=False)
     arguments = {"train": _train(data="big.csv"), "predict": ["predict", model, "big.csv", "-o", "p.csv"]}[
         what

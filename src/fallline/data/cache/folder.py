@@ -33,7 +33,7 @@ _SHARE = 0.25
 _MARGIN = 2**26
 
 _ELSEWHERE = "Choose another folder with --cache DIR, or do without with --no-cache."
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def default_folder() -> Path:
@@ -132,6 +132,8 @@ def explained(folder: Path) -> Iterator[None]:
             reason = (
                 f"The disk filled up ({error.strerror}{_left(folder)}) while encoded rows were written to"
             )
+        elif error.errno == errno.EFBIG:
+            reason = f"The system allows no file as large ({error.strerror}) as that of the encoded rows in"
         else:
             reason = f"Encoded rows cannot be written ({error.strerror or error}) to"
         raise CacheError(
