@@ -389,6 +389,12 @@ def test_models_that_are_none(model, capsys):
         (["predict", "MODEL", "d.csv", "-o", "p.csv", "--keep", "idd"], "Did you mean 'id'"),
         (["predict", "MODEL", "*.csv", "-o", "./d.csv"], "would be overwritten"),
         (["train", "d.csv", "--target", "y", "-o", "d.csv"], "would be overwritten"),
+        (_train("--json", "d.csv"), "json='d.csv' is one of the files that are read"),
+        (_train("--checkpoint", "./m.fall"), "are the same file"),
+        (["evaluate", "MODEL", "d.csv", "--json", "d.csv"], "would be overwritten"),
+        (["evaluate", "MODEL", "d.csv", "--json", "MODEL"], "would be overwritten"),
+        (["inspect", "d.csv", "--target", "y", "-o", "d.csv"], "would be overwritten"),
+        (["inspect", "d.csv", "--target", "y", "-o", "p.json", "--json", "p.json"], "are the same file"),
     ],
 )
 def test_mistakes_end_with_2_and_a_sentence(arguments, message, model, capsys):

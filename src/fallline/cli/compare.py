@@ -21,6 +21,7 @@ from fallline.cli.parsing import (
     add_reading,
     decimal,
     reading_options,
+    require_apart,
     some_number,
     whole,
 )
@@ -101,6 +102,7 @@ def run(options: argparse.Namespace) -> None:
     from fallline.comparison.outputs import Outputs
 
     outputs = Outputs.checked(options.output, options.json)
+    require_apart(options.data, output=str(outputs.page), json=str(outputs.numbers))
     passed_on = (
         "target",
         "demo",

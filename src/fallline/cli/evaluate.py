@@ -13,6 +13,7 @@ from fallline.cli.parsing import (
     add_reading,
     load_model,
     reading_options,
+    require_apart,
     require_json_writable,
     write_json,
 )
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Evaluate, and print the metrics."""
     require_json_writable(options.json)
+    require_apart([options.model, *options.data], json=options.json)
     model = load_model(options, options.model)
     with progress_shown(lines=options.verbose) as progress:
         metrics = model.evaluate(

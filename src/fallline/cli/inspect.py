@@ -20,6 +20,7 @@ from fallline.cli.parsing import (
     add_roles,
     load_model,
     reading_options,
+    require_apart,
     require_json_writable,
     whole,
     write_json,
@@ -67,6 +68,7 @@ def run(options: argparse.Namespace) -> None:
     from fallline.modelfile import is_model
 
     require_json_writable(options.json)
+    require_apart(options.data, output=options.output, json=options.json)
     if len(options.data) == 1 and is_model(options.data[0]):
         _show_model(load_model(options, options.data[0]), options)
     else:

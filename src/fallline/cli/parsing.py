@@ -30,8 +30,8 @@ __all__ = [
     "importable_here",
     "load_model",
     "reading_options",
+    "require_apart",
     "require_json_writable",
-    "require_not_read",
     "some_number",
     "whole",
     "write_json",
@@ -169,15 +169,32 @@ def reading_options(options: argparse.Namespace) -> ReadOptions:
     ).checked()
 
 
-def require_not_read(output: str, places: Sequence[str]) -> None:
-    """Raise `ParameterError` if what is written would take the place of a file that is read."""
-    path = Path(output)
-    for place in places:
-        for found in glob.iglob(place, recursive=True) if path.exists() else ():  # noqa: PTH207 (Path.glob takes no absolute pattern)
-            if path.samefile(found):
-                raise ParameterError(
-                    f"output={output!r} is one of the files that are read, and would be overwritten. Choose another name."
-                )
+def require_apart(read: Sequence[Any], **written: str | None) -> None:
+    """Raise `ParameterError` if a file to be written is one that is read, or if two of them are the same.
+
+    Parameters
+    ----------
+    read : sequence
+        Paths and patterns; what is no text is no file.
+    **written : str or None
+        By the name of the option; nothing is written for None, nor to a file for "-".
+    """
+    names: dict[Path, str] = {}
+    for name, place in written.items():
+        if place in {None, "-"}:
+            continue
+        path = Path(str(place))
+        other = names.setdefault(path.resolve(), name)
+        if other != name:
+            raise ParameterError(
+                f"{other}= and {name}={place!r} are the same file. Choose another name for one."
+            )
+        for pattern in filter(lambda one: isinstance(one, str), read):
+            for found in glob.iglob(pattern, recursive=True) if path.exists() else ():  # noqa: PTH207 (Path.glob takes no absolute pattern)
+                if path.samefile(found):
+                    raise ParameterError(
+                        f"{name}={place!r} is one of the files that are read, and would be overwritten. Choose another name."
+                    )
 
 
 def require_json_writable(path: str | None) -> None:

@@ -16,7 +16,7 @@ from fallline.cli.parsing import (
     add_reading,
     load_model,
     reading_options,
-    require_not_read,
+    require_apart,
 )
 from fallline.cli.screen import console, progress_shown, say
 
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Predict, and say how many rows were written."""
-    require_not_read(options.output, [options.model, *options.data])
+    require_apart([options.model, *options.data], output=options.output)
     model = load_model(options, options.model)
     with progress_shown(lines=options.verbose) as progress:
         written = model.predict(

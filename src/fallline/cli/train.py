@@ -23,8 +23,8 @@ from fallline.cli.parsing import (
     decimal,
     importable_here,
     reading_options,
+    require_apart,
     require_json_writable,
-    require_not_read,
     some_number,
     whole,
     write_json,
@@ -194,7 +194,8 @@ def run(options: argparse.Namespace) -> int:
 def _output(options):
     """Where the model goes, if everything can be written."""
     output = require_writable(options.output, "output")
-    require_not_read(options.output, options.data)
+    read = [*options.data, options.plan, options.validation]
+    require_apart(read, output=options.output, json=options.json, checkpoint=options.checkpoint)
     require_json_writable(options.json)
     return output
 
