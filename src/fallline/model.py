@@ -272,8 +272,8 @@ class Model:
         return pa.array(self.classes)
 
     def _original(self, y):
-        """Numbers in the units of the target."""
-        return y * self.encoder.target_scale + self.encoder.target_mean
+        """Numbers in the units of the target, float64: a year is of little account beside a mean of seconds since 1970."""
+        return y.astype(np.float64) * self.encoder.target_scale + self.encoder.target_mean
 
     def _predicted(self, scores):
         """Classes or numbers, (rows,)."""
