@@ -430,6 +430,19 @@ def test_optimality_says_how_far_the_optimum_is(name, tolerance):
 # ---------------------------------------------------------------------------------------------- interruptions
 
 
+@pytest.mark.parametrize("decades", [0, 3])
+@pytest.mark.parametrize("loss", ["squared_epsilon_insensitive", "squared_hinge", "modified_huber", "huber"])
+def test_where_curvature_jumps_a_model_is_looked_at_before_it_is_published(loss, decades):
+    """More columns than rows, hardly a penalty: rows that did not bend before do so after a step, which then leads too far."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(20, 40)) * 10.0 ** rng.uniform(-decades, decades, 40)
+        y = np.sign(rng.normal(size=20))
+        w, state = fitted(LOSSES[loss](), X, y, L2(1e-8))
+        met = state.history[-1]["objective"]
+        assert optima.objective(loss, X, y, w, 1e-8) == pytest.approx(met, rel=1e-3, abs=1e-9)
+
+
 def everything(state):
     """All of a state except how long it took."""
     history = [{k: v for k, v in record.items() if k != "seconds"} for record in state.history]

@@ -338,6 +338,21 @@ def test_a_check_finds_about_what_is_left(loss, monkeypatch):
     assert 0.5 * (reached - least) <= note["found"] <= 20 * (reached - least) + 1e-6
 
 
+@pytest.mark.parametrize("alike", [0, 12], ids=["", "the first alike"])
+@pytest.mark.parametrize("n", [2, 3, 9, 31])
+@pytest.mark.parametrize("penalty", [NoPenalty(), L1(0.01)], ids=name)
+def test_few_rows(penalty, n, alike):
+    """The metric is measured on the first rows; without a squared penalty, nothing else would do where they show no spread."""
+    rng = np.random.default_rng(n)
+    X = rng.normal(size=(n, 4))
+    X[:alike] = X[0]
+    y = np.where(np.arange(n) % 2, 1.0, -1.0)
+    engine, source, state, _ = fitted(LOG, penalty, X, y, order=Order(0, shuffle=False))
+    weights = engine.weights(state)
+    assert np.isfinite(weights).all()
+    assert objective(engine, source, weights) <= np.log(2.0) + 1e-9
+
+
 def test_to_ask_whether_a_state_fits_does_not_change_it():
     """`require` reads; what begins training is done by its first sweep."""
     X, y, weight = problem(losses.Poisson())

@@ -12,7 +12,7 @@ from fallline.engines.newton.model import minimum_of
 from fallline.engines.summing import STEPS, Question
 from fallline.kernels.verbs import lean
 from fallline.objective.links import Log
-from fallline.objective.losses import innermost, is_coupled
+from fallline.objective.losses import innermost, is_coupled, is_pieced
 
 __all__ = ["begin_passes", "take_in"]
 
@@ -152,7 +152,8 @@ def _accept(batch, objective, *, stalled):
     note["left"] = max(share, note["left"] or 1.0) if blind else share
     memory.points[CURRENT] = proposed
     if not note["band"]:
-        likely = note["left"] < _NEAR or not _is_logarithmic(batch)
+        # Where curvature jumps, a step may lead anywhere: the model that was looked at is what training has come to.
+        likely = not is_pieced(engine.loss) and (note["left"] < _NEAR or not _is_logarithmic(batch))
         batch.publish(proposed if likely and note["damping"] == 0.0 else model)
     elif plain < note["lowest"]:
         note["idle"] = 0 if plain < note["lowest"] - 1e-6 * abs(note["lowest"]) else note["idle"] + 1

@@ -63,11 +63,12 @@ class DualPass(Pass):
             self.memory.null[0] = first_guess(self.engine.loss, y, weight, self.memory.null.shape[1])
 
     def _measure_if_due(self):
-        """Set the metric when the rows seen have doubled; leave the intercepts alone where the first look left them."""
+        """Set the metric when the rows seen have doubled, or at the end of them where all before were alike."""
         note, first = self.note, only_looked_at(self.n)
         if note["seen"] == first and self.engine.fit_intercept:
             self._settle_in()
-        if note["seen"] % first == 0 and (note["seen"] // first).bit_count() == 1 and note["seen"] < self.n:
+        doubled = note["seen"] % first == 0 and (note["seen"] // first).bit_count() == 1
+        if (doubled and note["seen"] < self.n) or (note["seen"] == self.n and not note["radius"] > 0.0):
             measure(self)
 
     def _settle_in(self):

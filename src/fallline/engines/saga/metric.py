@@ -16,15 +16,15 @@ _TAU = 0.3
 _FALL = 0.4
 # The curvature is taken to be no less than this share of the most.
 _FLAT = 1e-3
-# Rows that are only looked at, and of how many.
-_FIRST, _OF = 256, 16
+# Rows that are only looked at, and of how many; of few rows, so many all the same.
+_FIRST, _OF, _FEWEST = 256, 16, 8
 # An intercept is pulled to its centre as if it had this share of a row's pull, but no more than this share of its curvature.
 _INTERCEPT_PULL, _INTERCEPT_SHARE = 0.01, 0.1
 
 
 def only_looked_at(n: int) -> int:
     """Of n rows, how many are looked at before any is learned from."""
-    return max(1, min(_FIRST, n // _OF))
+    return max(1, min(n - 1, _FEWEST), min(_FIRST, n // _OF))
 
 
 def until_measured(here: Pass) -> int:
@@ -64,7 +64,7 @@ def measure(here: Pass) -> None:
     seen = min(note["seen"], here.n)
     metric = np.sqrt(memory.columns[1]) * np.sqrt(memory.columns[2] * (here.n / seen))
     metric = np.maximum(least + note["share"] * metric, TINY)
-    pull = note["free"] / (least + note["share"] * note["free"] / max(note["radius"], TINY))
+    pull = note["free"] / max(least + note["share"] * note["free"] / max(note["radius"], TINY), TINY)
     weak = note["intercept_ease"] / (_INTERCEPT_PULL * pull) if pull > 0.0 else math.inf
     metric[-1] = min(weak, _INTERCEPT_SHARE * bend * here.n)
     before = memory.columns[3]

@@ -53,6 +53,7 @@ __all__ = [
     "innermost_of_one",
     "is_coupled",
     "is_least_at_zero",
+    "is_pieced",
     "loss_from_json",
     "loss_to_json",
     "n_targets",
@@ -103,6 +104,11 @@ def has_curvature(loss: Any) -> bool:
 def is_coupled(loss: Any) -> bool:
     """Whether the curvature by the score of one output depends on those of the others."""
     return getattr(innermost(loss), "coupled", False)
+
+
+def is_pieced(loss: Any) -> bool:
+    """Whether a loss is made of parabolas and lines: where they meet, its curvature jumps."""
+    return isinstance(innermost_of_one(loss), (Huber, ModifiedHuber, SquaredEpsilonInsensitive, SquaredHinge))
 
 
 def is_least_at_zero(loss: Any) -> bool:
