@@ -470,10 +470,21 @@ _SLOW = {
 
 
 def _stopped(phase, number, model, then=0.05):
-    """Send a signal to a command in this phase; the exit code and standard error."""
+    """Send a signal to a command in this phase; the exit code and standard error. Training would go on for hours."""
     words = " rows" if phase == "predicting" else f"{phase}:"
     arguments = {
-        "train": ["train", "big.csv", "--target", "y", "-o", "m.fall", "--epochs", "100000"],
+        "train": [
+            "train",
+            "big.csv",
+            "--target",
+            "y",
+            "-o",
+            "m.fall",
+            "--epochs",
+            "100000",
+            "--optimizer",
+            "adam",
+        ],
         "predict": ["predict", model, "big.csv", "-o", "p.csv", "--memory", "128MB"],
     }[_SLOW[phase]]
     command = [sys.executable, "-m", "fallline", *arguments, "--verbose"]

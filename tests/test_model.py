@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -289,8 +290,14 @@ def test_missing_and_unknown_things_predict(frame, two):
     data = frame[["day", "on", "colour", "x", "id"]].astype({"on": "boolean"})
     data["colour"] = "violet"
     data.loc[:4, ["x", "on", "day"]] = None
-    found = two.predict_proba(data)
+    with pytest.warns(
+        FalllineWarning, match=r"'colour': no value .* \('violet'\) was met in training \('green'"
+    ):
+        found = two.predict_proba(data)
     assert np.isfinite(found).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a few rows say nothing
+        two.predict_proba(data[:20])
 
 
 def test_a_column_that_is_missing_is_named(frame, two, tmp_path):

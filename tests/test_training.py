@@ -174,6 +174,17 @@ def test_a_plan_and_what_contradicts_it_are_refused(frame):
 # --------------------------------------------------------------------------------------------- weights, offsets, losses
 
 
+def test_what_weights_add_up_to_does_not_matter(frame):
+    """Those of a survey may add up to 1: the penalty is by default as much weaker as they are."""
+    times = np.random.default_rng(0).integers(1, 4, len(frame))
+    one, other = (
+        fallline.train(frame.assign(times=times * factor), "price", weight="times", cache=False, seed=0)
+        for factor in (1.0, 1.0 / times.sum())
+    )
+    assert other.weights == pytest.approx(one.weights, rel=1e-3, abs=1e-4)
+    assert other.summary["training"]["alpha"] == pytest.approx(1.0 / len(frame) ** 2)
+
+
 def test_weights_are_rows_that_repeat(frame):
     """Full batches, so that an update sees the same either way."""
     data = _only(frame, "price").assign(times=np.arange(len(frame)) % 3)

@@ -16,7 +16,7 @@ from fallline.data.sources import open_source
 from fallline.data.sources.base import Batch, Skipped, Source
 from fallline.data.sources.options import Known, ReadOptions
 from fallline.errors import FalllineWarning, InputError
-from fallline.names import which_one
+from fallline.names import listed, which_one
 
 __all__ = [
     "encoded_ahead",
@@ -34,9 +34,10 @@ _NUMBER = re.compile(r"u?int\d+|halffloat|float|double|decimal")
 _WRITTEN = re.compile(r"bool|date32|timestamp|time32")
 
 
-def open_further(data: Any, plan: Plan, options: ReadOptions) -> Source:
-    """More data with the columns of a plan: those that were text stay text, whatever they look like here."""
-    return open_source(data, options=options.as_text(text_columns(plan)).with_known(known_columns(plan)))
+def open_further(data: Any, plan: Plan, options: ReadOptions, keep: Sequence[str] = ()) -> Source:
+    """More data with the columns of a plan: those that were text stay text, and others that are kept stay as they are written."""
+    options = options.as_text(text_columns(plan)).with_known(known_columns(plan))
+    return open_source(data, options=options._replace(verbatim=tuple(keep)))
 
 
 def encoded_ahead(
@@ -72,7 +73,7 @@ def encoded_ahead(
     InputError
         If a column is missing or does not hold what it held in training.
     """
-    source = open_further(data, encoder.plan, options)
+    source = open_further(data, encoder.plan, options, keep)
     columns = encoder.reads if truth else encoder.reads_features
     if truth:
         require_columns(source, [encoder.target.name], "the target that predictions are to be compared with")
@@ -88,6 +89,8 @@ def encoded_ahead(
         ) as ahead,
     ):
         for batch, result in ahead:
+            if not read:
+                _warn_of_strangers(batch, encoder)
             read += batch.rows.num_rows
             skipped += batch.skipped
             if progress is not None:
@@ -122,6 +125,17 @@ def require_columns(source: Source, names: Iterable[str | None], why: str) -> No
     for name in names:
         if name is not None and name not in known:
             raise InputError(f"{source.name!r} has no column {name!r}, {why}.{which_one(name, known)}")
+
+
+def _warn_of_strangers(batch, encoder):
+    """Warn of columns of which no value among the first rows was met in training: they may be written in another way."""
+    for name, (here, there) in encoder.strangers(batch).items():
+        warnings.warn(
+            f"Column {name!r}: no value in the first {batch.rows.num_rows:,} rows of {batch.file!r} ({listed(here, 3)}) was "
+            f"met in training ({listed(there, 3)}), so it says nothing about them. Check how they are written.",
+            FalllineWarning,
+            stacklevel=4,
+        )
 
 
 def warn_of_skipped(skipped: Sequence[Skipped]) -> None:

@@ -26,7 +26,7 @@ from fallline.errors import InputError, StateError
 from fallline.kernels.encode import count, fill, one_hot, scatter, standardise
 from fallline.names import did_you_mean
 
-__all__ = ["Counted", "Encoder", "Profile"]
+__all__ = ["Counted", "Encoder", "Profile", "plain_numbers"]
 
 _FORMAT = 1
 
@@ -42,11 +42,19 @@ class Counted(NamedTuple):
         How many of them were left out, having no target.
     skipped : int
         Rows that could not be read and were left out, as asked for.
+    weight : float
+        The sum of the weights of the rows to train on, where there are weights.
     """
 
     read: int
     without_target: int
     skipped: int
+    weight: float = 0.0
+
+    def plus(self, other: Counted) -> Counted:
+        """These and others."""
+        read, without_target, skipped, weight = (a + b for a, b in zip(self, other, strict=True))
+        return Counted(int(read), int(without_target), int(skipped), weight)
 
     @property
     def used(self) -> int:
@@ -177,6 +185,16 @@ class Encoder:
         except BadValue as error:
             raise refused(batch, None, error) from error
 
+    @property
+    def mean_weight(self) -> float:
+        """Of the rows of the pass; 1 where they have no weights."""
+        return self.counts.weight / self.counts.used if self.counts.weight else 1.0
+
+    def strangers(self, batch: Batch) -> dict[str, tuple[list[str], list[str]]]:
+        """Columns of which no value in a batch was met in the pass: its values, and those of the pass."""
+        found = {column.name: column.strangers(batch.rows.column(column.name)) for column in self.columns}
+        return {name: values for name, values in found.items() if values is not None}
+
     def original_units(self, weights: np.ndarray) -> list[Effects]:
         """What the weights (outputs, n_columns + 1) mean in units of the columns, one `Effects` an output.
 
@@ -258,7 +276,7 @@ class Encoder:
         name = self.plan.weight
         if name is None:
             return np.ones(len(rows), np.float32)
-        weight = _plain_numbers(rows.column(name), name)
+        weight = plain_numbers(rows.column(name), name)
         if (weight < 0).any():
             row = int(np.argmax(weight < 0))
             raise BadValue(row, f"the weight {name!r} is {weight[row]:g}. Give 0 or more")
@@ -268,7 +286,7 @@ class Encoder:
         """The offset, in units of y, in a list; empty where there is none."""
         name = self.plan.offset
         return (
-            [] if name is None else [_plain_numbers(rows.column(name), name) / np.float32(self.target_scale)]
+            [] if name is None else [plain_numbers(rows.column(name), name) / np.float32(self.target_scale)]
         )
 
     def _rows(self, rows, y, weight):
@@ -352,7 +370,7 @@ def _require_type(file, name, type_, kind):
         )
 
 
-def _plain_numbers(array, name):
+def plain_numbers(array: pa.Array, name: str) -> np.ndarray:
     """A column of numbers (n,) float32 that may be neither missing nor infinite."""
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         raise InputError(f"Column {name!r} holds {array.type}, but numbers are wanted.")

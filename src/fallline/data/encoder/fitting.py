@@ -13,7 +13,7 @@ import pyarrow as pa
 from fallline.data.ahead import THREADS, mapped_ahead
 from fallline.data.encoder.arrow import NumberColumns, is_number, is_plain_text, missing
 from fallline.data.encoder.batch import refused, too_large, without_missing_target
-from fallline.data.encoder.encoder import Counted, Encoder, Profile
+from fallline.data.encoder.encoder import Counted, Encoder, Profile, plain_numbers
 from fallline.data.encoder.kinds import KINDS
 from fallline.data.encoder.kinds.base import BadValue, Found
 from fallline.data.encoder.plan import ColumnPlan, Plan
@@ -119,7 +119,7 @@ class _Seen:
 
     def merge(self, other: _Seen) -> None:
         """Add what is known of the batch that follows."""
-        self.counts = Counted(*(a + b for a, b in zip(self.counts, other.counts, strict=True)))
+        self.counts = self.counts.plus(other.counts)
         self.absent = self.absent + other.absent
         if other.target is None:
             return
@@ -195,6 +195,9 @@ class _Pass:
         if kept is not None:
             numbered = numbered[kept]
         try:
+            if self._plan.weight is not None:
+                weight = plain_numbers(rows.column(self._plan.weight), self._plan.weight)
+                counts = counts._replace(weight=float(weight.sum(dtype=np.float64)))
             return self._look(rows, counts, numbered, first + n, batch.done)
         except BadValue as error:
             raise refused(batch, kept, error) from error

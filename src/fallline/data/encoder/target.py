@@ -17,6 +17,7 @@ from fallline.data.encoder.kinds.base import BadValue
 from fallline.data.encoder.kinds.number import as_number
 from fallline.data.encoder.statistics import Counts, Moments
 from fallline.errors import TargetError
+from fallline.names import listed
 
 __all__ = ["TASKS", "Target", "TargetSeen", "fit_target", "infer_task", "require_target_type"]
 
@@ -24,6 +25,8 @@ TASKS = ("binary", "multiclass", "regression")
 
 # Distinct whole numbers up to which they are taken for classes, if each comes a few times.
 _FEW_NUMBERS, _A_FEW_TIMES = 20, 5
+# Of fewer rows, every one may well be another class.
+_FEW_ROWS = 50
 # Weights are kept for every class, and they all have to be told apart.
 _MOST_CLASSES = 10_000
 _NO_SHIFT = np.zeros(1)
@@ -131,7 +134,7 @@ class Target:
         """
         if not self.texts:
             return self._numbers(array)
-        places = positions_in(array, self._vocabulary)
+        places = positions_in(as_number(array) if self.sort == "number" else array, self._vocabulary)
         y = (2 * places - 1 if self.task == "binary" else places).astype(np.float32)
         unknown = places < 0
         if unknown.any():
@@ -271,6 +274,11 @@ def _classes(name, seen):
             "Check which column it is; for numbers use task='regression'."
         )
     texts, _ = seen.counts.most_common()
+    if seen.sort == "text" and seen.counts.total >= _FEW_ROWS and 2 * distinct > seen.counts.total:
+        raise TargetError(
+            f"The target {name!r} is text with {distinct:,} distinct values in {seen.counts.total:,} rows ({listed(texts, 3)}), "
+            "so hardly any class is met again. Check which column it is; numbers are to be written as 1234.5."
+        )
     if len(texts) < 2:
         raise TargetError(
             f"The target {name!r} is {texts[0]!r} in every row, so there is nothing to tell apart. Check which column it is, or "

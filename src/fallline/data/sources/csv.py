@@ -33,7 +33,7 @@ from fallline.data.sources.look import Head, look_at_head, look_at_rows
 from fallline.data.sources.options import ReadOptions
 from fallline.data.sources.parsed import Parsed, all_but, misfit, not_utf8, parsed_in_order
 from fallline.data.sources.text import Chunk, chunks, open_text
-from fallline.data.sources.typed import DASHES, convert, guess_type, is_missing, known_guesses, trimmed
+from fallline.data.sources.typed import DASHES, Guess, convert, guess_type, is_missing, known_guesses, trimmed
 
 __all__ = ["Delimited"]
 
@@ -89,7 +89,7 @@ def _guess_types(head, table, whole, options):
     missing = (*options.missing, *DASHES)
     present = [column.filter(pc.invert(is_missing(column, missing))) for column in columns]
     decimal = _decimal(head, present, whole)
-    known = known_guesses(options)
+    known = {name: Guess(pa.string()) for name in options.verbatim} | known_guesses(options)
     guesses = [
         known.get(name) or guess_type(column, decimal, whole)
         for name, column in zip(head.names, present, strict=True)

@@ -55,6 +55,8 @@ class ReadOptions(NamedTuple):
         quote is a character like any other.
     text_columns : tuple of str
         Columns of tables to read as text, whatever they look like: codes with leading zeros, say.
+    verbatim : tuple of str
+        Columns of delimited text to leave as they are written, unless something else is known of them.
     known : tuple of Known
         Columns of text formats whose types are given.
     """
@@ -67,6 +69,7 @@ class ReadOptions(NamedTuple):
     missing: tuple[str, ...] = MISSING
     quotes: bool = True
     text_columns: tuple[str, ...] = ()
+    verbatim: tuple[str, ...] = ()
     known: tuple[Known, ...] = ()
 
     def as_text(self, columns: Iterable[str]) -> ReadOptions:

@@ -64,8 +64,11 @@ class LinearRecipe(NamedTuple):
         if solver.name == "descent":
             self._engine_for(loss, 1000, solver)(self._rate or 1.0, self._batch_size_for(1000) or 1, 1)
 
-    def begin(self, loss: Any, encoder: Encoder, source: TrainingSource, seed: int) -> Begun:  # noqa: ARG002 (see `Recipe`)
+    def begin(self, loss: Any, encoder: Encoder, source: TrainingSource, seed: int) -> Begun:
         """See `Recipe.begin`."""
+        if self.alpha is None:
+            # A penalty weighs against the sum of the losses, each as much as its row.
+            return self._replace(alpha=encoder.mean_weight / source.n_rows).begin(loss, encoder, source, seed)
         outputs = n_outputs(encoder)
         method = self._method(loss, source, outputs)
         state = method.engine.start(source.n_columns, outputs, np.float32)

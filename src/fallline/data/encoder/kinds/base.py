@@ -209,6 +209,10 @@ class Column(ABC):
     def encode(self, array: pa.Array) -> Encoded:
         """The column of a batch; of a type that the kind takes, not always the one of the pass."""
 
+    def strangers(self, array: pa.Array) -> tuple[list[str], list[str]] | None:  # noqa: ARG002
+        """Values of a batch and those of the pass, where that is worth a word: not one is in both."""
+        return None
+
 
 class Kind(ABC):
     """What can be done with a column."""

@@ -109,6 +109,13 @@ class CategoryColumn(Column):
             codes[other] = self._codes_of_others(array.take(pa.array(other)))
         return Encoded(codes=[codes])
 
+    def strangers(self, array: pa.Array) -> tuple[list[str], list[str]] | None:
+        """See `Column`. Of a few rows, or where most values have no feature of their own, it means nothing."""
+        there = array.filter(pa.array(~missing(array)))
+        if self.buckets or len(there) < _FEW_ROWS or (positions_in(there, self._vocabulary) >= 0).any():
+            return None
+        return as_strings(there).unique().to_pylist(), self.values
+
     def _codes_of_others(self, array):
         """For values without a feature of their own."""
         known = len(self.values)
