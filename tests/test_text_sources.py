@@ -329,6 +329,59 @@ def test_each_column_of_dates_has_a_notation_of_its_own(opened):
     assert "row 100,001: column 'b': '1/31/2020' is not a date and time" in said
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """To be called with the contents of files by their names: the folder that they lie in."""
+
+    def folder_(**contents):
+        for name, content in contents.items():
+            (tmp_path / name.replace("_", ".")).write_text(content)
+        return str(tmp_path)
+
+    return folder_
+
+
+DAY_FIRST = {
+    f"day{day:02}_csv": f"when,x\n{day:02}/03/2023,{day}\n{day:02}/03/2023,1\n" for day in range(1, 32)
+}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        DAY_FIRST,
+        {
+            name.replace("csv", "jsonl"): json.dumps({"when": text[7:17]}) + "\n"
+            for name, text in DAY_FIRST.items()
+        },
+        {
+            "a_csv": "when,x\n05/03/2023,1\n",
+            "b_csv": "when,x\n2023-03-05,1\n",
+            "c_csv": "when,x\n,1\n",
+            "d_csv": "when,x\n25/03/2023,1\n",
+        },
+    ],
+)
+def test_dates_are_written_alike_in_all_files(files, folder):
+    """A file whose days may be months is read as the others are, by which it is told; what was found holds for further files."""
+    source = open_source(folder(**files))
+    assert source.notations == {"when": "%d/%m/%Y"}
+    for found in (rows_of(source), source.sample()):
+        assert {each.month for each in found["when"].to_pylist() if each} == {3}
+
+
+def test_dates_that_contradict_each_other(folder):
+    """Files of which one has the month first and another the day are named; as text they can be read; years keep their digits."""
+    place = folder(a_csv="d\n01/02/2023\n", b_csv="d\n13/02/2023\n", c_csv="d\n02/13/2023\n")
+    with pytest.raises(
+        InputError, match=r"'d' of '.*c.csv' has dates written '%m/%d/%Y', and of '.*b.csv' '%d/%m/%Y'. Write"
+    ):
+        open_source(place)
+    assert len(rows_of(open_source(place, options=ReadOptions(text_columns=("d",))))) == 3
+    with pytest.raises(InputError, match="has dates written '%Y/%m/%d', and of"):
+        open_source(folder(a_csv="d\n01/02/23\n", b_csv="d\n2001/02/03\n", c_csv="d\n2001/02/03\n"))
+
+
 # What cannot be read
 
 

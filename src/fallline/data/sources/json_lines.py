@@ -7,7 +7,7 @@ in Python, so that every row that cannot be read is found and the others are not
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -60,13 +60,9 @@ class JSONLines(FileFormat):
             )
         fields = find_fields(objects)
         guesses = {name: guess_field(name, field, objects, whole, options) for name, field in fields.items()}
-        schema = pa.schema([(name, type_) for name, (type_, _) in guesses.items()])
-        told = {name: fields[name]._replace(format=format_) for name, (_, format_) in guesses.items()}
-        return Probe(schema, None, len(objects), (head, told))
-
-    def notations(self, probe: Probe) -> dict[str, str]:
-        """See `FileFormat.notations`."""
-        return {name: field.format for name, field in probe.details[1].items() if field.format}
+        schema = pa.schema([(name, guess.type) for name, guess in guesses.items()])
+        notations = {name: guess.notations for name, guess in guesses.items() if guess.notations}
+        return Probe(schema, None, len(objects), (head, fields), notations)
 
     def sample(
         self, file: File, probe: Probe, schema: pa.Schema, options: ReadOptions, rows: int
@@ -74,13 +70,14 @@ class JSONLines(FileFormat):
         """About so many rows; those that do not fit the schema left out."""
         head, fields = probe.details
         lines, _ = look_at_lines(file, head, rows)
-        found, _ = Reader(fields, schema, schema.names, options).read_lines(lines)
+        found, _ = Reader(fields, probe.notations, schema, schema.names, options).read_lines(lines)
         return pa.Table.from_batches([found])
 
     def pieces(self, reading: Reading) -> Iterator[Piece]:
         """The rows, parsed on several threads, in order."""
         head, fields = reading.probe.details
-        reader = Reader(fields, reading.schema, reading.columns, reading.options)
+        notations = reading.probe.notations
+        reader = Reader(fields, notations, reading.schema, reading.columns, reading.options)
         with open_text(reading.file, head.dialect.encoding) as text:
             begin = max(reading.offset, head.dialect.begin)
             stretches = chunks(text, _lines, begin, formats.BATCH_BYTES)
@@ -121,6 +118,8 @@ class Reader:
     ----------
     fields : dict
         Of the file.
+    notations : mapping
+        How the dates of columns may be written.
     schema : Schema
         The types wanted.
     columns : sequence of str
@@ -129,8 +128,14 @@ class Reader:
     """
 
     def __init__(
-        self, fields: dict[str, Field], schema: pa.Schema, columns: Sequence[str], options: ReadOptions
+        self,
+        fields: dict[str, Field],
+        notations: Mapping[str, tuple[str, ...]],
+        schema: pa.Schema,
+        columns: Sequence[str],
+        options: ReadOptions,
     ):
+        self._notations = notations
         self._schema = pa.schema([schema.field(column) for column in columns])
         self._columns = list(columns)
         self._fields = {column: fields[column] for column in columns}
@@ -215,8 +220,7 @@ class Reader:
             return array.cast(field.type, safe=False), np.zeros(len(array), bool)
         texts = trimmed(array)
         texts = pc.if_else(is_missing(texts, self._missing), None, texts)
-        format_ = self._fields[field.name].format
-        return convert(texts, field.type, ".", (format_,) if format_ else ())
+        return convert(texts, field.type, ".", self._notations.get(field.name, ()))
 
     def _column(self, objects, field):
         """A column of parsed objects, and the rows whose value does not fit."""

@@ -196,7 +196,7 @@ def _is_header(dialect, first, body, usual, options):
     for value, column in zip(first, columns, strict=False):
         guess = guess_type(column.filter(_present(column, options)), ".", whole=True)
         if not (is_.is_string(guess.type) or is_.is_null(guess.type)) and value not in options.missing:
-            strange.append(not _fits(value, guess.type, (guess.format,) if guess.format else (), dialect))
+            strange.append(not _fits(value, guess.type, guess.notations[:1], dialect))
     if strange:
         return sum(strange) * 2 > len(strange)
     once = len(set(first)) == len(first) and not any(value in options.missing for value in first)

@@ -46,7 +46,7 @@ _PATTERNS = (
     (pa.time32("s"), (_OF_DAY,)),
 )
 
-# The day after the month only where the other way round does not fit; two digits of a year before four, which take two as well.
+# The day after the month only where the other way round does not fit.
 _DATES = (
     *(
         "%m/%d/%y",
@@ -61,6 +61,7 @@ _DATES = (
     ),
     *("%m-%d-%Y", "%d-%b-%y", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%B %d, %Y"),
 )
+_FIRST_YEAR = 1000
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 
 
@@ -71,17 +72,20 @@ class Guess(NamedTuple):
     ----------
     type : DataType
         null if there is nothing but missing values.
-    format : str
-        For dates and times: how they are written, unless as in ISO 8601.
+    notations : tuple of str
+        For dates and times: how they may be written, unless as in ISO 8601, the likeliest first.
     """
 
     type: pa.DataType
-    format: str = ""
+    notations: tuple[str, ...] = ()
 
 
 def known_guesses(options: ReadOptions) -> dict[str, Guess]:
     """What is known of columns before looking at them."""
-    known = {name: Guess(_type_called(type_), notation) for name, type_, notation in options.known}
+    known = {
+        name: Guess(_type_called(type_), (notation,) if notation else ())
+        for name, type_, notation in options.known
+    }
     return known | {name: Guess(pa.string()) for name in options.text_columns}
 
 
@@ -128,7 +132,8 @@ def guess_type(values: pa.Array, decimal: str, whole: bool) -> Guess:
         if usual(*patterns):
             fine = is_.is_timestamp(type_) and _weight(distinct, counts, _NANOSECONDS)
             return Guess(pa.timestamp("ns", type_.tz) if fine else type_)
-    return _guess_format(distinct, counts, decimal) if usual(_LIKE_A_DATE) else Guess(pa.string())
+    notations = _fitting_notations(distinct, counts, decimal) if usual(_LIKE_A_DATE) else ()
+    return Guess(pa.timestamp("us"), notations) if notations else Guess(pa.string())
 
 
 def is_usual(some: int, of: int) -> bool:
@@ -150,19 +155,22 @@ def _number_type(distinct, n, all_whole, whole):
     return pa.int64() if whole or repeated or largest > _EXACT_IN_FLOAT else pa.float64()
 
 
-def _guess_format(distinct, counts, decimal):
-    """The format that fits most; where several do, the first: month before day, unless decimal commas tell of another country."""
-    best, fits = "", 0
+def _fitting_notations(distinct, counts, decimal):
+    """The notations that fit, a few mistakes aside: those that fit most first; of several, those with the month before the day.
+
+    Decimal commas tell of a country where the day comes first.
+    """
+    fits = {}
     dates = sorted(_DATES, key=lambda date: date.startswith("%m")) if decimal == "," else _DATES
     few = distinct[:20]
-    for format_ in (date + time for date in dates for time in _TIMES):
-        if _parsed(few, format_).null_count * 2 > len(few):
+    for notation in (date + time for date in dates for time in _TIMES):
+        if _parsed(few, notation).null_count * 2 > len(few):
             continue
-        parsed = _parsed(distinct, format_).is_valid().to_numpy(zero_copy_only=False)
-        fit = int(counts[parsed].sum())
-        if fit > fits:
-            best, fits = format_, fit
-    return Guess(pa.timestamp("us"), best) if is_usual(fits, int(counts.sum())) else Guess(pa.string())
+        # A year of two digits is one of the first century to a notation with four.
+        modern = pc.greater_equal(pc.year(_parsed(distinct, notation)), _FIRST_YEAR)
+        fits[notation] = int(counts[modern.fill_null(False).to_numpy(zero_copy_only=False)].sum())
+    usual = [notation for notation, fit in fits.items() if is_usual(fit, int(counts.sum()))]
+    return tuple(sorted(usual, key=lambda notation: -fits[notation]))
 
 
 def _parsed(values, format_):
