@@ -241,7 +241,33 @@ def test_decimal_commas(opened):
         "b": ["x,y", "z", None],
         "c": [1, 2, 3],
     }
-    assert read(opened, "a;b\n1,5;1.5\n2,5;2.5\n")["b"] == [1.5, 2.5]
+    assert read(opened, "a;b;c\n1.5;1.2.3;x\n2.5;2.123.456;y\n")["a"] == [1.5, 2.5]
+
+
+def test_dots_set_thousands_apart_where_commas_are_decimal(opened):
+    """A dot beside decimal commas parts groups of three digits, seen in the sample or not; elsewhere it is a mistake."""
+    assert read(opened, "a;b;c\n6.864;2,81;-1.234.567,5\n864;,5;3708,57\n1.000;3;-\n") == {
+        "a": [6864, 864, 1000],
+        "b": [2.81, 0.5, 3],
+        "c": [-1234567.5, 3708.57, None],
+    }
+    lines = [f"{i},5;t\n" for i in range(300_000)]
+    lines[100_000] = "1.234;t\n"
+    assert rows_of(opened("a;b\n" + "".join(lines)))["a"][100_000].as_py() == 1234
+    lines[100_000] = "1.5;t\n"
+    assert "row 100,001: column 'a': '1.5' is not a number" in error(opened, "a;b\n" + "".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("row", "read_", "text"),
+    [("1,5;0.125;t", "1,5", "0.125"), ("1,5;1.5;2.5", "1.5", "1,5"), ("1,5;1.5;2,5", "1,5", "1.5")],
+)
+def test_commas_beside_points_are_said(row, read_, text, opened):
+    """Where some columns have decimal commas and others points, those that are more are numbers, and the others are named."""
+    with pytest.warns(FalllineWarning, match=f"as in '{read_}'; '[abc]' and others like it are read as text"):
+        found = read(opened, f"a;b;c\n{row}\n{row}\n")
+    assert [text] * 2 in found.values()
+    assert [float(read_.replace(",", "."))] * 2 in found.values()
 
 
 def test_blanks_and_missing_values_of_text(opened):

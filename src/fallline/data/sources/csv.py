@@ -7,6 +7,7 @@ value is converted alone, so that every row that cannot be read is found, and al
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import ClassVar
@@ -33,7 +34,16 @@ from fallline.data.sources.look import Head, look_at_head, look_at_rows
 from fallline.data.sources.options import ReadOptions
 from fallline.data.sources.parsed import Parsed, all_but, misfit, not_utf8, parsed_in_order
 from fallline.data.sources.text import Chunk, chunks, open_text
-from fallline.data.sources.typed import DASHES, convert, guess_type, is_missing, known_guesses, trimmed
+from fallline.data.sources.typed import (
+    DASHES,
+    are_grouped,
+    convert,
+    guess_type,
+    is_missing,
+    known_guesses,
+    trimmed,
+)
+from fallline.errors import FalllineWarning
 
 __all__ = ["Delimited"]
 
@@ -54,7 +64,7 @@ class Delimited(FileFormat):
         """Names, and types from about so many rows."""
         head = look_at_head(file, options)
         table, whole = look_at_rows(file, head, rows)
-        schema, dialect, notations = _guess_types(head, table, whole, options)
+        schema, dialect, notations = _guess_types(file, head, table, whole, options)
         a_row = max(head.a_row, 8.0 * len(head.names))
         size = int(rows_a_batch(a_row) * max(head.a_row, 1.0))
         return Probe(schema, None, table.num_rows, (dialect._replace(size=size), head.a_row), notations)
@@ -79,12 +89,12 @@ class Delimited(FileFormat):
             yield from parsed_in_order(reading, stretches, reader.parse)
 
 
-def _guess_types(head, table, whole, options):
+def _guess_types(file, head, table, whole, options):
     """The schema of a table of text, the dialect with what else has to be known to read it under that, and notations."""
     columns = [trimmed(column) for column in table.columns]
     missing = (*options.missing, *DASHES)
     present = [column.filter(pc.invert(is_missing(column, missing))) for column in columns]
-    decimal = _decimal(head, present, whole)
+    decimal = _decimal(file, head, present, whole)
     known = known_guesses(options)
     guesses = [
         known.get(name) or guess_type(column, decimal, whole)
@@ -93,6 +103,11 @@ def _guess_types(head, table, whole, options):
     types = [guess.type for guess in guesses]
     dialect = head.dialect._replace(
         decimal=decimal,
+        grouped=tuple(
+            name
+            for name, type_, column in zip(head.names, types, present, strict=True)
+            if decimal == "," and is_.is_floating(type_) and are_grouped(column)
+        ),
         trim=any(
             is_.is_string(type_) and not column.equals(raw)
             for type_, column, raw in zip(types, columns, table.columns, strict=True)
@@ -108,16 +123,38 @@ def _guess_types(head, table, whole, options):
     return pa.schema(zip(head.names, types, strict=True)), dialect, notations
 
 
-def _decimal(head, columns, whole):
-    """A comma, if that makes numbers of columns of text and the other way round not of any."""
+def _decimal(file, head, columns, whole):
+    """A comma, if that makes numbers of columns of text, and of no more columns text."""
     if head.dialect.delimiter == ",":
         return "."
-    points = [guess_type(column, ".", whole).type for column in columns]
-    commas = [guess_type(column, ",", whole).type for column in columns]
-    pairs = list(zip(points, commas, strict=True))
-    gained = any(is_.is_string(point) and is_.is_floating(comma) for point, comma in pairs)
-    lost = any(is_.is_floating(point) and is_.is_string(comma) for point, comma in pairs)
-    return "," if gained and not lost else "."
+    points, commas = [], []
+    for name, column in zip(head.names, columns, strict=True):
+        point, comma = (guess_type(column, mark, whole).type for mark in ".,")
+        if is_.is_string(point) and is_.is_floating(comma):
+            commas += _with_mark(name, column, ",")
+        elif is_.is_floating(point) and is_.is_string(comma):
+            points += _with_mark(name, column, ".")
+    decimal = "," if commas and len(commas) >= len(points) else "."
+    if commas and points:
+        _warn_of_marks(file, commas[0], points[0], decimal)
+    return decimal
+
+
+def _with_mark(name, column, mark):
+    """A column and the first value with the mark, if there is one."""
+    found = column.filter(pc.match_substring(column, mark))
+    return [(name, found[0].as_py())] if len(found) else []
+
+
+def _warn_of_marks(file, comma, point, decimal):
+    read, text = (comma, point) if decimal == "," else (point, comma)
+    warnings.warn(
+        f"{file.name!r} has numbers with decimal commas in some columns, with points in others: {comma[1]!r} in {comma[0]!r}, "
+        f"{point[1]!r} in {point[0]!r}. They are read as in {read[1]!r}; {text[0]!r} and others like it are read as text. Write "
+        "all numbers in one way.",
+        FalllineWarning,
+        stacklevel=2,
+    )
 
 
 class Reader:
@@ -156,6 +193,7 @@ class Reader:
         # Arrow knows one list of missing values for all columns, and trims nothing.
         self._plain = not (dialect.dashes or dialect.trim)
         self._late = {name for name, notations in self._notations.items() if notations != self._main}
+        self._late.update(dialect.grouped)
         self._convert_options = self._options_for_arrow()
 
     def parse(self, chunk: Chunk) -> Parsed:

@@ -13,7 +13,17 @@ import pyarrow.types as is_
 
 from fallline.data.sources.options import ReadOptions
 
-__all__ = ["DASHES", "Guess", "convert", "guess_type", "is_missing", "is_usual", "known_guesses", "trimmed"]
+__all__ = [
+    "DASHES",
+    "Guess",
+    "are_grouped",
+    "convert",
+    "guess_type",
+    "is_missing",
+    "is_usual",
+    "known_guesses",
+    "trimmed",
+]
 
 DASHES = ("-", "--", ".", "\\N", "NaT", "nil")
 """What means a missing value among numbers and dates, and may mean something among texts."""
@@ -27,6 +37,8 @@ _EXACT_IN_FLOAT = 2**53
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity|nan)$"
 _COMMA_NUMBER = r"^[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?$"
+# Dots that set thousands apart, beside decimal commas: 0.125 has none.
+_GROUPED = r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?$"
 _WHOLE = r"^[+-]?\d{1,18}$"
 _TRUTH = r"^(?i:true|false)$"
 _DATE = r"^\d{4}-\d\d-\d\d$"
@@ -100,6 +112,11 @@ def trimmed(values: pa.Array) -> pa.Array:
     return pc.utf8_trim_whitespace(values)
 
 
+def are_grouped(values: pa.Array) -> bool:
+    """Whether there are numbers among these texts whose thousands are set apart by dots."""
+    return bool(pc.any(pc.match_substring_regex(values, _GROUPED)).as_py())
+
+
 def is_missing(values: pa.Array, texts: Sequence[str]) -> pa.Array:
     """Which values are one of these texts, or null."""
     return pc.is_in(values, value_set=pa.array([*texts, None], pa.string()))
@@ -125,7 +142,7 @@ def guess_type(values: pa.Array, decimal: str, whole: bool) -> Guess:
     def usual(*patterns):
         return is_usual(sum(_weight(distinct, counts, pattern) for pattern in patterns), len(values))
 
-    if usual(_COMMA_NUMBER if decimal == "," else _NUMBER):
+    if usual(_COMMA_NUMBER, _GROUPED) if decimal == "," else usual(_NUMBER):
         all_whole = _weight(distinct, counts, _WHOLE) == len(values)
         return Guess(_number_type(distinct, len(values), all_whole, whole))
     for type_, patterns in _PATTERNS:
@@ -196,10 +213,10 @@ def convert(
     array : Array
     bad : ndarray of bool
     """
-    if is_.is_floating(type_) and decimal == ",":
-        values = pc.replace_substring(values, ",", ".")
     if is_.is_null(type_):
         array = pa.nulls(len(values))
+    elif is_.is_floating(type_) and decimal == ",":
+        array = _attempt(_with_point(values), lambda some: some.cast(type_))
     elif is_.is_integer(type_):
         array = _whole_numbers(values, type_)
     elif is_.is_timestamp(type_):
@@ -209,6 +226,12 @@ def convert(
     else:
         array = _attempt(values, lambda some: some.cast(type_))
     return array, pc.and_(array.is_null(), values.is_valid()).to_numpy(zero_copy_only=False)
+
+
+def _with_point(values):
+    """Numbers with a decimal comma as they are with a point; null for those with dots that set no thousands apart."""
+    dots = pc.if_else(pc.match_substring_regex(values, _GROUPED), pc.replace_substring(values, ".", ""), None)
+    return pc.replace_substring(pc.if_else(pc.match_substring(values, "."), dots, values), ",", ".")
 
 
 def _times(values, type_, formats):
