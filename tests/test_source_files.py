@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyarrow import fs
+from pyarrow import feather, fs
 
 from fallline.data.encoder import fit, make_plan
 from fallline.data.further import warn_of_skipped
@@ -403,3 +404,19 @@ def test_two_columns_of_one_name_are_an_error(tmp_path):
         open_source(table)
     with pytest.raises(InputError, match=r"b\.parquet' has several columns called 'a'"):
         open_source(write(tmp_path / "b.parquet", table))
+
+
+def test_the_row_numbers_of_pandas_are_no_column(tmp_path):
+    """What pandas writes for the index of rows that were picked is no feature, and files with and without it go together."""
+    frame = pd.DataFrame({"a": np.arange(N), "b": 1.5})
+    picked = pa.Table.from_pandas(frame.loc[[1, 2, 5]])
+    assert "__index_level_0__" in picked.column_names
+    named = pa.Table.from_pandas(frame.loc[[3, 1, 7]].rename_axis("row"))
+    for write_, ending in ((pq.write_table, "parquet"), (feather.write_feather, "feather")):
+        write_(picked, tmp_path / f"a.{ending}")
+        write_(pa.Table.from_pandas(frame), tmp_path / f"b.{ending}")
+        assert read(f"{tmp_path}/*.{ending}").num_rows == N + 3
+        assert read(f"{tmp_path}/*.{ending}").column_names == ["a", "b"]
+        write_(named, tmp_path / f"named.{ending}")
+        assert read(tmp_path / f"named.{ending}").column_names == ["a", "b", "row"]
+    assert read(picked).column_names == ["a", "b"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -183,8 +184,13 @@ def _columns(names):
     return f"the column {listed}" if len(names) == 1 else f"the columns {listed}"
 
 
+# What pandas calls an index without a name: which rows of a larger table these were.
+_ROW_NUMBER = re.compile(r"__index_level_\d+__")
+
+
 def plain_schema(schema: pa.Schema, name: str) -> pa.Schema:
-    """The schema with `plain_type`s, if each of its columns has a name of its own."""
+    """The schema with `plain_type`s, if each of its columns has a name of its own; pandas' numbers of rows are none of them."""
+    schema = pa.schema([field for field in schema if not _ROW_NUMBER.fullmatch(field.name)])
     twice = sorted(column for column, count in Counter(schema.names).items() if count > 1)
     if twice:
         raise InputError(
