@@ -608,6 +608,15 @@ def test_json_of_mixed_types_is_text(opened):
     }
 
 
+@pytest.mark.parametrize("list_", [["q", 1], [1, "q"], [2**70], [[1], {}]])
+def test_json_lists_of_mixed_types_are_no_matter_for_other_columns(list_, opened):
+    """A list that no type of Arrow holds is text, and its rows are looked at as any others."""
+    line = json.dumps({"a": 1, "b": list_})
+    source = opened(f"{line}\n" * 3, "a.jsonl")
+    assert source.sample().to_pydict() == {"a": [1] * 3, "b": [json.dumps(list_)] * 3}
+    assert rows_of(source).equals(source.sample())
+
+
 # libsvm
 
 

@@ -76,8 +76,9 @@ def _written(values):
         if is_usual(sum(counts[kind] for kind in kinds), counts.total()):
             return _number_type(values) if int in kinds else type_
     if set(counts) <= {list, dict}:
-        with suppress(pa.ArrowInvalid, pa.ArrowTypeError):
-            return pa.infer_type(values)
+        # Arrow infers types that do not hold all of the values.
+        with suppress(pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            return pa.array(values).type
     return pa.string()
 
 

@@ -257,7 +257,7 @@ def _fits(value, written):
 def _holds(type_, value):
     try:
         pa.array([value], type_)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return False
     return True
 
