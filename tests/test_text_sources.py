@@ -581,13 +581,16 @@ def test_json_columns(opened):
         (b'{"a": "abc", "b": "x"}', "column 'a': 'abc' is not a number"),
         (b'{"a": 1, "b": ', "the line is not JSON"),
         (b"[1, 2]", "[1, 2] is not a JSON object"),
+        (rb'{"a": 1, "b": "\ud83d"}', r"'\ud83d' is half of a character"),
+        (rb'{"a": 1, "b": "x\uDC3d"}', r"'\udc3d' is half of a character"),
+        (b'{"a": 1, "b": "\xed\xa0\xbd"}', r"'\ud83d' is half of a character"),
         (b'{"a": 1, "b": "\xe9"}', "the byte 0xe9 at character 16 is not UTF-8"),
         (b'{"a": true, "b": "x"}', "column 'a': 'true' is not a number"),
     ],
 )
 def test_json_that_cannot_be_read(opened, line, message):
     """A line that is not JSON, or not like the others, is named, or left out alone."""
-    lines = [b'{"a": %d.5, "b": "x"}' % i for i in range(3000)]
+    lines = [rb'{"a": %d.5, "b": "\ud83d\uDE00"}' % i for i in range(3000)]
     lines[2500] = line
     content = b"\n".join(lines)
     assert f"row 2,501: {message}" in error(opened, content, "a.jsonl")

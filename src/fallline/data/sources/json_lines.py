@@ -7,6 +7,7 @@ in Python, so that every row that cannot be read is found and the others are not
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -103,12 +104,19 @@ def _split(data):
     return [line for line in bytes(data).split(b"\n") if line.strip()]
 
 
+# What may be half of a character: Python reads it, but it is no text.
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+
+
 def _loaded(line):
     """What a line holds, or the error."""
     try:
-        return json.loads(line)
+        value = json.loads(line)
+        if _HALF.search(line):
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         return error
+    return value
 
 
 class Reader:
@@ -276,6 +284,9 @@ def _plain(value, written):
 def _not_an_object(value):
     if isinstance(value, UnicodeDecodeError):
         return not_utf8(value)
+    if isinstance(value, UnicodeEncodeError):
+        half = value.object[value.start : value.end]
+        return f"{half!r} is half of a character, in two parts as UTF-16 has it, without the other"
     if isinstance(value, json.JSONDecodeError):
         return f"the line is not JSON: {value.msg.lower()} at character {value.pos + 1:,}"
     if isinstance(value, Exception):
