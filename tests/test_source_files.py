@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,16 @@ def test_a_tilde_is_a_home_folder(tmp_path, monkeypatch):
     assert names("~/a.parquet") == names("~/*.parquet") == names(["~/a.parquet"]) == ["a.parquet"]
     with pytest.raises(InputError, match=r"There is no file '~nobody-of-this-name/a.csv'"):
         names("~nobody-of-this-name/a.csv")
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no such names")
+def test_names_need_not_be_utf8(tmp_path):
+    """A file is read whatever bytes its name is of, given itself or found."""
+    path = tmp_path / os.fsdecode(b"\xff\xfe.parquet")
+    path.write_bytes(write(tmp_path / "_a.parquet").read_bytes())
+    for place in (path, tmp_path, f"{tmp_path}/*.parquet"):
+        assert read(place).num_rows == N
+        assert open_source(place).fingerprint
 
 
 def test_what_can_be_read_once_is_said(tmp_path):
