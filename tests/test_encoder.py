@@ -341,6 +341,29 @@ def test_unseen_classes():
     assert np.isnan(encoder.encode(later, unseen="nan").y[1, 0])
 
 
+def test_columns_that_nothing_can_be_made_of():
+    """Lists, objects and calendar intervals are left out, and the plan says why."""
+    values = {
+        "list": [[1]] * 30,
+        "struct": [{"a": 1}] * 30,
+        "interval": pa.array([(1, 2, 3)] * 30, pa.month_day_nano_interval()),
+    }
+    encoder = fitted(pa.table({"x": np.arange(30.0), "y": ["a", "b"] * 15, **values}))
+    assert encoder.feature_names == ["x"]
+    assert {column.note.partition(" of ")[0] for column in encoder.plan.columns[1:]} == {
+        "nothing can be made"
+    }
+
+
+def test_a_time_zone_that_is_not_known():
+    """It is named, where the parts of the clock cannot be told."""
+    times = pa.array(np.arange(30) * 10**6, pa.timestamp("s", "Mars/Olympus"))
+    with pytest.raises(
+        InputError, match=r"time zone 'Mars/Olympus' is not known here .* Convert such times to UTC"
+    ):
+        fitted(pa.table({"t": times, "y": ["a", "b"] * 15}))
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
