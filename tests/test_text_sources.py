@@ -175,6 +175,17 @@ def test_delimiter_and_header_are_found(opened, content, columns):
     assert len(rows_of(source)) == len(lines) - (not columns[0].startswith("x0"))
 
 
+@pytest.mark.parametrize(
+    ("line", "mark"), [("sep=;\n", ";"), ("\ufeffSEP=,\r\n", ","), ('"sep=\t"\r', "\t"), ("sep=:\n", ":")]
+)
+def test_a_first_line_may_say_the_delimiter(line, mark, opened):
+    """As Excel has it: it is no header and no row."""
+    source = opened(f"{line}a{mark}b\n1.5{mark}x\n2{mark}y\n")
+    assert source.schema.names == ["a", "b"]
+    assert rows_of(source)["a"].to_pylist() == [1.5, 2]
+    assert "row 2: it has 1 field" in error(opened, f"{line}a{mark}b\n1.5{mark}x\n2\n3{mark}z\n")
+
+
 def test_what_is_said_is_not_guessed(opened):
     """Header and delimiter can be given where the guess is wrong."""
     assert read(opened, "1990,1991\n1,2\n", header=True) == {"1990": [1], "1991": [2]}
