@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from sklearn.utils import murmurhash3_32
 
 from fallline.data.encoder import Encoder, Plan, describe, fit, make_plan
+from fallline.data.encoder.planning import aimed
 from fallline.data.rows import SparseRows
-from fallline.errors import InputError, ParameterError, StateError, TargetError
+from fallline.data.sources import open_source
+from fallline.errors import FalllineWarning, InputError, ParameterError, StateError, TargetError
 from tables import TableSource, batch_of
 
 
@@ -341,6 +343,29 @@ def test_unseen_classes():
     assert np.isnan(encoder.encode(later, unseen="nan").y[1, 0])
 
 
+def test_columns_that_nothing_can_be_made_of():
+    """Lists, objects and calendar intervals are left out, and the plan says why."""
+    values = {
+        "list": [[1]] * 30,
+        "struct": [{"a": 1}] * 30,
+        "interval": pa.array([(1, 2, 3)] * 30, pa.month_day_nano_interval()),
+    }
+    encoder = fitted(pa.table({"x": np.arange(30.0), "y": ["a", "b"] * 15, **values}))
+    assert encoder.feature_names == ["x"]
+    assert {column.note.partition(" of ")[0] for column in encoder.plan.columns[1:]} == {
+        "nothing can be made"
+    }
+
+
+def test_a_time_zone_that_is_not_known():
+    """It is named, where the parts of the clock cannot be told."""
+    times = pa.array(np.arange(30) * 10**6, pa.timestamp("s", "Mars/Olympus"))
+    with pytest.raises(
+        InputError, match=r"time zone 'Mars/Olympus' is not known here .* Convert such times to UTC"
+    ):
+        fitted(pa.table({"t": times, "y": ["a", "b"] * 15}))
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -428,6 +453,19 @@ def test_nothing_to_read():
     encoder = fit(plan, TableSource(data))
     empty = batch_of(data[:1])
     assert encoder.encode(empty._replace(rows=empty.rows[:0])).n_rows == 0
+
+
+def test_a_feature_named_as_a_second_target_is_said(tmp_path):
+    """Of two columns of the target's name, one would give it away; nothing is said of one that is left out."""
+    path = tmp_path / "twice.csv"
+    path.write_text("x,y,y\n" + "".join(f"{x},{x % 2},{x % 2}\n" for x in range(30)))
+    with pytest.warns(
+        FalllineWarning, match=r"twice.csv': the target is 'y', and 'y.1' is a feature.*--ignore y.1"
+    ):
+        make_plan(open_source(path), target="y")
+    with pytest.warns(FalllineWarning, match=r"'y.1' is a feature"):
+        aimed(make_plan(open_source(path)), open_source(path), "y", None)
+    make_plan(open_source(path), target="y", ignore=["y.1"])
 
 
 def test_plans_go_through_json():

@@ -226,6 +226,22 @@ def test_predictions_are_written_row_for_row(frame, three, tmp_path, ending):
     assert found[names].to_numpy() == pytest.approx(three.predict_proba(frame), abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("type_", "classes", "written"),
+    [
+        (np.uint64, [2**63, 2**64 - 1], [2**63, 2**64 - 1]),
+        (np.float64, [-1, 10**20], ["-1", "100000000000000000000"]),
+    ],
+)
+def test_large_whole_classes_are_predicted(type_, classes, written, tmp_path):
+    """Exactly, in memory and in files, though int64 does not hold them."""
+    data = pa.table({"x": [-1.0, 1.0] * 50, "y": np.array(classes * 50, type_)})
+    model = fallline.train(data, "y", **QUICK)
+    assert model.predict(data).tolist() == classes * 50
+    model.predict(data, tmp_path / "p.parquet")
+    assert parquet.read_table(tmp_path / "p.parquet")["prediction"].to_pylist() == written * 50
+
+
 @pytest.mark.parametrize("ending", READERS)
 def test_numbers_are_written(frame, numbers, tmp_path, ending):
     """In the units of the target, without probabilities."""

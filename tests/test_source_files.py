@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyarrow import fs
+from pyarrow import feather, fs
 
 from fallline.data.encoder import fit, make_plan
 from fallline.data.further import warn_of_skipped
@@ -115,6 +117,16 @@ def test_a_tilde_is_a_home_folder(tmp_path, monkeypatch):
     assert names("~/a.parquet") == names("~/*.parquet") == names(["~/a.parquet"]) == ["a.parquet"]
     with pytest.raises(InputError, match=r"There is no file '~nobody-of-this-name/a.csv'"):
         names("~nobody-of-this-name/a.csv")
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no such names")
+def test_names_need_not_be_utf8(tmp_path):
+    """A file is read whatever bytes its name is of, given itself or found."""
+    path = tmp_path / os.fsdecode(b"\xff\xfe.parquet")
+    path.write_bytes(write(tmp_path / "_a.parquet").read_bytes())
+    for place in (path, tmp_path, f"{tmp_path}/*.parquet"):
+        assert read(place).num_rows == N
+        assert open_source(place).fingerprint
 
 
 def test_what_can_be_read_once_is_said(tmp_path):
@@ -403,3 +415,19 @@ def test_two_columns_of_one_name_are_an_error(tmp_path):
         open_source(table)
     with pytest.raises(InputError, match=r"b\.parquet' has several columns called 'a'"):
         open_source(write(tmp_path / "b.parquet", table))
+
+
+def test_the_row_numbers_of_pandas_are_no_column(tmp_path):
+    """What pandas writes for the index of rows that were picked is no feature, and files with and without it go together."""
+    frame = pd.DataFrame({"a": np.arange(N), "b": 1.5})
+    picked = pa.Table.from_pandas(frame.loc[[1, 2, 5]])
+    assert "__index_level_0__" in picked.column_names
+    named = pa.Table.from_pandas(frame.loc[[3, 1, 7]].rename_axis("row"))
+    for write_, ending in ((pq.write_table, "parquet"), (feather.write_feather, "feather")):
+        write_(picked, tmp_path / f"a.{ending}")
+        write_(pa.Table.from_pandas(frame), tmp_path / f"b.{ending}")
+        assert read(f"{tmp_path}/*.{ending}").num_rows == N + 3
+        assert read(f"{tmp_path}/*.{ending}").column_names == ["a", "b"]
+        write_(named, tmp_path / f"named.{ending}")
+        assert read(tmp_path / f"named.{ending}").column_names == ["a", "b", "row"]
+    assert read(picked).column_names == ["a", "b"]

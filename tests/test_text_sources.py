@@ -175,6 +175,17 @@ def test_delimiter_and_header_are_found(opened, content, columns):
     assert len(rows_of(source)) == len(lines) - (not columns[0].startswith("x0"))
 
 
+@pytest.mark.parametrize(
+    ("line", "mark"), [("sep=;\n", ";"), ("\ufeffSEP=,\r\n", ","), ('"sep=\t"\r', "\t"), ("sep=:\n", ":")]
+)
+def test_a_first_line_may_say_the_delimiter(line, mark, opened):
+    """As Excel has it: it is no header and no row."""
+    source = opened(f"{line}a{mark}b\n1.5{mark}x\n2{mark}y\n")
+    assert source.schema.names == ["a", "b"]
+    assert rows_of(source)["a"].to_pylist() == [1.5, 2]
+    assert "row 2: it has 1 field" in error(opened, f"{line}a{mark}b\n1.5{mark}x\n2\n3{mark}z\n")
+
+
 def test_what_is_said_is_not_guessed(opened):
     """Header and delimiter can be given where the guess is wrong."""
     assert read(opened, "1990,1991\n1,2\n", header=True) == {"1990": [1], "1991": [2]}
@@ -241,7 +252,33 @@ def test_decimal_commas(opened):
         "b": ["x,y", "z", None],
         "c": [1, 2, 3],
     }
-    assert read(opened, "a;b\n1,5;1.5\n2,5;2.5\n")["b"] == [1.5, 2.5]
+    assert read(opened, "a;b;c\n1.5;1.2.3;x\n2.5;2.123.456;y\n")["a"] == [1.5, 2.5]
+
+
+def test_dots_set_thousands_apart_where_commas_are_decimal(opened):
+    """A dot beside decimal commas parts groups of three digits, seen in the sample or not; elsewhere it is a mistake."""
+    assert read(opened, "a;b;c\n6.864;2,81;-1.234.567,5\n864;,5;3708,57\n1.000;3;-\n") == {
+        "a": [6864, 864, 1000],
+        "b": [2.81, 0.5, 3],
+        "c": [-1234567.5, 3708.57, None],
+    }
+    lines = [f"{i},5;t\n" for i in range(300_000)]
+    lines[100_000] = "1.234;t\n"
+    assert rows_of(opened("a;b\n" + "".join(lines)))["a"][100_000].as_py() == 1234
+    lines[100_000] = "1.5;t\n"
+    assert "row 100,001: column 'a': '1.5' is not a number" in error(opened, "a;b\n" + "".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("row", "read_", "text"),
+    [("1,5;0.125;t", "1,5", "0.125"), ("1,5;1.5;2.5", "1.5", "1,5"), ("1,5;1.5;2,5", "1,5", "1.5")],
+)
+def test_commas_beside_points_are_said(row, read_, text, opened):
+    """Where some columns have decimal commas and others points, those that are more are numbers, and the others are named."""
+    with pytest.warns(FalllineWarning, match=f"as in '{read_}'; '[abc]' and others like it are read as text"):
+        found = read(opened, f"a;b;c\n{row}\n{row}\n")
+    assert [text] * 2 in found.values()
+    assert [float(read_.replace(",", "."))] * 2 in found.values()
 
 
 def test_blanks_and_missing_values_of_text(opened):
@@ -327,6 +364,59 @@ def test_each_column_of_dates_has_a_notation_of_its_own(opened):
     lines[100_000] = "1/1/2020,1/31/2020\n"
     said = error(opened, "a,b\n" + "".join(lines))
     assert "row 100,001: column 'b': '1/31/2020' is not a date and time" in said
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """To be called with the contents of files by their names: the folder that they lie in."""
+
+    def folder_(**contents):
+        for name, content in contents.items():
+            (tmp_path / name.replace("_", ".")).write_text(content)
+        return str(tmp_path)
+
+    return folder_
+
+
+DAY_FIRST = {
+    f"day{day:02}_csv": f"when,x\n{day:02}/03/2023,{day}\n{day:02}/03/2023,1\n" for day in range(1, 32)
+}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        DAY_FIRST,
+        {
+            name.replace("csv", "jsonl"): json.dumps({"when": text[7:17]}) + "\n"
+            for name, text in DAY_FIRST.items()
+        },
+        {
+            "a_csv": "when,x\n05/03/2023,1\n",
+            "b_csv": "when,x\n2023-03-05,1\n",
+            "c_csv": "when,x\n,1\n",
+            "d_csv": "when,x\n25/03/2023,1\n",
+        },
+    ],
+)
+def test_dates_are_written_alike_in_all_files(files, folder):
+    """A file whose days may be months is read as the others are, by which it is told; what was found holds for further files."""
+    source = open_source(folder(**files))
+    assert source.notations == {"when": "%d/%m/%Y"}
+    for found in (rows_of(source), source.sample()):
+        assert {each.month for each in found["when"].to_pylist() if each} == {3}
+
+
+def test_dates_that_contradict_each_other(folder):
+    """Files of which one has the month first and another the day are named; as text they can be read; years keep their digits."""
+    place = folder(a_csv="d\n01/02/2023\n", b_csv="d\n13/02/2023\n", c_csv="d\n02/13/2023\n")
+    with pytest.raises(
+        InputError, match=r"'d' of '.*c.csv' has dates written '%m/%d/%Y', and of '.*b.csv' '%d/%m/%Y'. Write"
+    ):
+        open_source(place)
+    assert len(rows_of(open_source(place, options=ReadOptions(text_columns=("d",))))) == 3
+    with pytest.raises(InputError, match="has dates written '%Y/%m/%d', and of"):
+        open_source(folder(a_csv="d\n01/02/23\n", b_csv="d\n2001/02/03\n", c_csv="d\n2001/02/03\n"))
 
 
 # What cannot be read
@@ -502,13 +592,16 @@ def test_json_columns(opened):
         (b'{"a": "abc", "b": "x"}', "column 'a': 'abc' is not a number"),
         (b'{"a": 1, "b": ', "the line is not JSON"),
         (b"[1, 2]", "[1, 2] is not a JSON object"),
+        (rb'{"a": 1, "b": "\ud83d"}', r"'\ud83d' is half of a character"),
+        (rb'{"a": 1, "b": "x\uDC3d"}', r"'\udc3d' is half of a character"),
+        (b'{"a": 1, "b": "\xed\xa0\xbd"}', r"'\ud83d' is half of a character"),
         (b'{"a": 1, "b": "\xe9"}', "the byte 0xe9 at character 16 is not UTF-8"),
         (b'{"a": true, "b": "x"}', "column 'a': 'true' is not a number"),
     ],
 )
 def test_json_that_cannot_be_read(opened, line, message):
     """A line that is not JSON, or not like the others, is named, or left out alone."""
-    lines = [b'{"a": %d.5, "b": "x"}' % i for i in range(3000)]
+    lines = [rb'{"a": %d.5, "b": "\ud83d\uDE00"}' % i for i in range(3000)]
     lines[2500] = line
     content = b"\n".join(lines)
     assert f"row 2,501: {message}" in error(opened, content, "a.jsonl")
@@ -527,6 +620,15 @@ def test_json_of_mixed_types_is_text(opened):
     assert read(opened, '{"a": 1}\n{"a": "x"}\n{"a": null}\n{"a": true}\n', "a.jsonl") == {
         "a": ["1", "x", None, "true"]
     }
+
+
+@pytest.mark.parametrize("list_", [["q", 1], [1, "q"], [2**70], [[1], {}]])
+def test_json_lists_of_mixed_types_are_no_matter_for_other_columns(list_, opened):
+    """A list that no type of Arrow holds is text, and its rows are looked at as any others."""
+    line = json.dumps({"a": 1, "b": list_})
+    source = opened(f"{line}\n" * 3, "a.jsonl")
+    assert source.sample().to_pydict() == {"a": [1] * 3, "b": [json.dumps(list_)] * 3}
+    assert rows_of(source).equals(source.sample())
 
 
 # libsvm

@@ -269,7 +269,14 @@ class Model:
 
     @cached_property
     def _labels(self):
-        return pa.array(self.classes)
+        """The classes (n,), each exactly: as Python's numbers where no type of NumPy holds them all."""
+        labels = np.array(self.classes)
+        return np.array(self.classes, object) if labels.dtype.kind in "fO" else labels
+
+    @cached_property
+    def _arrow_labels(self):
+        """The classes for files; as text where there is no type of numbers that holds them all."""
+        return pa.array(self._labels if self._labels.dtype.kind != "O" else map(str, self._labels))
 
     def _original(self, y):
         """Numbers in the units of the target, float64: a year is of little account beside a mean of seconds since 1970."""
@@ -279,7 +286,7 @@ class Model:
         """Classes or numbers, (rows,)."""
         if self.classes is None:
             return self._original(self.loss.link.mean(scores[:, 0]))
-        return np.array(self.classes)[highest(scores)]
+        return self._labels[highest(scores)]
 
     def _scored(
         self,
@@ -330,7 +337,7 @@ class Model:
         if self.classes is None:
             columns["prediction"] = pa.array(self._predicted(found.scores))
         else:
-            columns["prediction"] = self._labels.take(pa.array(highest(found.scores)))
+            columns["prediction"] = self._arrow_labels.take(pa.array(highest(found.scores)))
         if self._has_probabilities:
             probabilities = self.loss.link.probabilities(found.scores)
             columns |= zip(self._probability_columns, map(pa.array, probabilities.T.copy()), strict=True)

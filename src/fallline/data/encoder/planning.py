@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,7 +18,7 @@ from fallline.data.encoder.kinds.base import BadValue
 from fallline.data.encoder.plan import ColumnPlan, Glance, Plan, require_known
 from fallline.data.encoder.target import TASKS, TargetSeen, infer_task, require_target_type
 from fallline.data.sources.base import Source
-from fallline.errors import InputError, ParameterError, TargetError
+from fallline.errors import FalllineWarning, InputError, ParameterError, TargetError
 from fallline.names import did_you_mean
 
 __all__ = ["aimed", "make_plan"]
@@ -84,6 +86,7 @@ def make_plan(
     plan.require_one_role_each()
     if target is not None:
         plan.require_fit(source.schema, source.name)
+        _warn_of_namesakes(plan, source)
     return plan
 
 
@@ -100,7 +103,23 @@ def aimed(plan: Plan, source: Source, target: str, task: str | None) -> Plan:
     _require_column(target, source, f"target={target!r}")
     found = (task, None) if task is not None else _task(target, source, source.sample())
     columns = [column for column in plan.columns if column.name != target]
-    return replace(plan, target=target, task=found[0], task_reason=found[1], columns=columns)
+    plan = replace(plan, target=target, task=found[0], task_reason=found[1], columns=columns)
+    _warn_of_namesakes(plan, source)
+    return plan
+
+
+def _warn_of_namesakes(plan, source):
+    """Warn of features that are called as a second column of the target's name is when a table is read."""
+    own = re.compile(re.escape(plan.target) + r"\.[1-9]\d*")
+    for column in plan.features():
+        if own.fullmatch(column.name):
+            warnings.warn(
+                f"{source.name!r}: the target is {plan.target!r}, and {column.name!r} is a feature, as the second of two columns "
+                f"called {plan.target!r} is named. If it holds the target again, nothing else is learned: leave it out "
+                f"(--ignore {column.name}). If not, rename it.",
+                FalllineWarning,
+                stacklevel=2,
+            )
 
 
 def _require_column(column, source, what):

@@ -1,9 +1,10 @@
-"""One schema for many files: which type holds the values of all of them."""
+"""One schema for many files: which type holds the values of all of them, and how their dates are written."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +13,7 @@ import pyarrow.types as is_
 from fallline.errors import InputError
 
 __all__ = [
+    "agreed_notations",
     "agreed_schema",
     "agreed_type",
     "as_type",
@@ -67,6 +69,44 @@ def agreed_type(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
         return _agreed_dictionary(a, b)
     special = _agreed_numbers(a, b) or _agreed_times(a, b)
     return special or _promoted(a, b)
+
+
+def agreed_notations(files: Iterable[tuple[str, Mapping[str, Sequence[str]]]]) -> dict[str, str]:
+    """How the dates of each column are written in all files: the notation that fits them all, of several the likeliest.
+
+    Parameters
+    ----------
+    files : iterable of (str, mapping)
+        The name of each file, and from columns of dates to the notations that fit there, the likeliest first.
+
+    Raises
+    ------
+    InputError
+        If no notation of a column fits all files that need one.
+    """
+    ranks: dict[str, Counter[str]] = {}
+    deciding: dict[str, str] = {}
+    for file, notations in files:
+        for column, fitting in notations.items():
+            common = ranks.setdefault(column, Counter(dict.fromkeys(fitting, 0)))
+            left = Counter({each: common[each] + fitting.index(each) for each in common if each in fitting})
+            if not left:
+                raise InputError(_contradiction(column, file, fitting, deciding[column], common))
+            if len(left) < len(common) or column not in deciding:
+                deciding[column] = file
+            ranks[column] = left
+    return {column: min(common, key=lambda each: common[each]) for column, common in ranks.items()}
+
+
+def _contradiction(column, file, fitting, other, others):
+    return (
+        f"Column {column!r} of {file!r} has dates written {_either(fitting)}, and of {other!r} {_either(others)}. Write them "
+        "alike in all files, best as YYYY-MM-DD, or read the column as text (--categorical)."
+    )
+
+
+def _either(notations):
+    return " or ".join(map(repr, notations))
 
 
 def _promoted(a, b):
@@ -144,8 +184,13 @@ def _columns(names):
     return f"the column {listed}" if len(names) == 1 else f"the columns {listed}"
 
 
+# What pandas calls an index without a name: which rows of a larger table these were.
+_ROW_NUMBER = re.compile(r"__index_level_\d+__")
+
+
 def plain_schema(schema: pa.Schema, name: str) -> pa.Schema:
-    """The schema with `plain_type`s, if each of its columns has a name of its own."""
+    """The schema with `plain_type`s, if each of its columns has a name of its own; pandas' numbers of rows are none of them."""
+    schema = pa.schema([field for field in schema if not _ROW_NUMBER.fullmatch(field.name)])
     twice = sorted(column for column, count in Counter(schema.names).items() if count > 1)
     if twice:
         raise InputError(

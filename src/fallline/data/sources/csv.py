@@ -7,6 +7,7 @@ value is converted alone, so that every row that cannot be read is found, and al
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import ClassVar
@@ -33,7 +34,17 @@ from fallline.data.sources.look import Head, look_at_head, look_at_rows
 from fallline.data.sources.options import ReadOptions
 from fallline.data.sources.parsed import Parsed, all_but, misfit, not_utf8, parsed_in_order
 from fallline.data.sources.text import Chunk, chunks, open_text
-from fallline.data.sources.typed import DASHES, Guess, convert, guess_type, is_missing, known_guesses, trimmed
+from fallline.data.sources.typed import (
+    DASHES,
+    Guess,
+    are_grouped,
+    convert,
+    guess_type,
+    is_missing,
+    known_guesses,
+    trimmed,
+)
+from fallline.errors import FalllineWarning
 
 __all__ = ["Delimited"]
 
@@ -54,14 +65,10 @@ class Delimited(FileFormat):
         """Names, and types from about so many rows."""
         head = look_at_head(file, options)
         table, whole = look_at_rows(file, head, rows)
-        schema, dialect = _guess_types(head, table, whole, options)
+        schema, dialect, notations = _guess_types(file, head, table, whole, options)
         a_row = max(head.a_row, 8.0 * len(head.names))
         size = int(rows_a_batch(a_row) * max(head.a_row, 1.0))
-        return Probe(schema, None, table.num_rows, (dialect._replace(size=size), head.a_row))
-
-    def notations(self, probe: Probe) -> dict[str, str]:
-        """See `FileFormat.notations`."""
-        return dict(probe.details[0].formats)
+        return Probe(schema, None, table.num_rows, (dialect._replace(size=size), head.a_row), notations)
 
     def sample(
         self, file: File, probe: Probe, schema: pa.Schema, options: ReadOptions, rows: int
@@ -69,26 +76,26 @@ class Delimited(FileFormat):
         """About so many rows; those that do not fit the schema left out."""
         dialect, a_row = probe.details
         table, _ = look_at_rows(file, Head(dialect, probe.schema.names, a_row), rows)
-        reader = Reader(dialect, probe.schema.names, schema, schema.names, options)
+        reader = Reader(dialect, probe, schema, schema.names, options)
         found, _ = reader.typed(table)
         return pa.Table.from_batches([found])
 
     def pieces(self, reading: Reading) -> Iterator[Piece]:
         """The rows, parsed on several threads, in order."""
-        (dialect, _), names = reading.probe.details, reading.probe.schema.names
-        reader = Reader(dialect, names, reading.schema, reading.columns, reading.options)
+        dialect, _ = reading.probe.details
+        reader = Reader(dialect, reading.probe, reading.schema, reading.columns, reading.options)
         with open_text(reading.file, dialect.encoding) as text:
             begin = max(reading.offset, dialect.begin)
             stretches = chunks(text, partial(cut_records, dialect), begin, dialect.size)
             yield from parsed_in_order(reading, stretches, reader.parse)
 
 
-def _guess_types(head, table, whole, options):
-    """The schema of a table of text, and the dialect with what else has to be known to read it under that."""
+def _guess_types(file, head, table, whole, options):
+    """The schema of a table of text, the dialect with what else has to be known to read it under that, and notations."""
     columns = [trimmed(column) for column in table.columns]
     missing = (*options.missing, *DASHES)
     present = [column.filter(pc.invert(is_missing(column, missing))) for column in columns]
-    decimal = _decimal(head, present, whole)
+    decimal = _decimal(file, head, present, whole)
     known = {name: Guess(pa.string()) for name in options.verbatim} | known_guesses(options)
     guesses = [
         known.get(name) or guess_type(column, decimal, whole)
@@ -97,8 +104,10 @@ def _guess_types(head, table, whole, options):
     types = [guess.type for guess in guesses]
     dialect = head.dialect._replace(
         decimal=decimal,
-        formats=tuple(
-            (name, guess.format) for name, guess in zip(head.names, guesses, strict=True) if guess.format
+        grouped=tuple(
+            name
+            for name, type_, column in zip(head.names, types, present, strict=True)
+            if decimal == "," and is_.is_floating(type_) and are_grouped(column)
         ),
         trim=any(
             is_.is_string(type_) and not column.equals(raw)
@@ -109,19 +118,44 @@ def _guess_types(head, table, whole, options):
             for type_, column in zip(types, columns, strict=True)
         ),
     )
-    return pa.schema(zip(head.names, types, strict=True)), dialect
+    notations = {
+        name: guess.notations for name, guess in zip(head.names, guesses, strict=True) if guess.notations
+    }
+    return pa.schema(zip(head.names, types, strict=True)), dialect, notations
 
 
-def _decimal(head, columns, whole):
-    """A comma, if that makes numbers of columns of text and the other way round not of any."""
+def _decimal(file, head, columns, whole):
+    """A comma, if that makes numbers of columns of text, and of no more columns text."""
     if head.dialect.delimiter == ",":
         return "."
-    points = [guess_type(column, ".", whole).type for column in columns]
-    commas = [guess_type(column, ",", whole).type for column in columns]
-    pairs = list(zip(points, commas, strict=True))
-    gained = any(is_.is_string(point) and is_.is_floating(comma) for point, comma in pairs)
-    lost = any(is_.is_floating(point) and is_.is_string(comma) for point, comma in pairs)
-    return "," if gained and not lost else "."
+    points, commas = [], []
+    for name, column in zip(head.names, columns, strict=True):
+        point, comma = (guess_type(column, mark, whole).type for mark in ".,")
+        if is_.is_string(point) and is_.is_floating(comma):
+            commas += _with_mark(name, column, ",")
+        elif is_.is_floating(point) and is_.is_string(comma):
+            points += _with_mark(name, column, ".")
+    decimal = "," if commas and len(commas) >= len(points) else "."
+    if commas and points:
+        _warn_of_marks(file, commas[0], points[0], decimal)
+    return decimal
+
+
+def _with_mark(name, column, mark):
+    """A column and the first value with the mark, if there is one."""
+    found = column.filter(pc.match_substring(column, mark))
+    return [(name, found[0].as_py())] if len(found) else []
+
+
+def _warn_of_marks(file, comma, point, decimal):
+    read, text = (comma, point) if decimal == "," else (point, comma)
+    warnings.warn(
+        f"{file.name!r} has numbers with decimal commas in some columns, with points in others: {comma[1]!r} in {comma[0]!r}, "
+        f"{point[1]!r} in {point[0]!r}. They are read as in {read[1]!r}; {text[0]!r} and others like it are read as text. Write "
+        "all numbers in one way.",
+        FalllineWarning,
+        stacklevel=2,
+    )
 
 
 class Reader:
@@ -130,8 +164,8 @@ class Reader:
     Parameters
     ----------
     dialect : Dialect
-    names : sequence of str
-        All columns of the file.
+    probe : Probe
+        Of the file.
     schema : Schema
         The types wanted.
     columns : sequence of str
@@ -142,23 +176,25 @@ class Reader:
     def __init__(
         self,
         dialect: Dialect,
-        names: Sequence[str],
+        probe: Probe,
         schema: pa.Schema,
         columns: Sequence[str],
         options: ReadOptions,
     ):
         self._dialect = dialect
-        self._names = [*names, *dialect.beyond]
+        self._names = [*probe.schema.names, *dialect.beyond]
         self._schema = pa.schema([schema.field(column) for column in columns])
         self._columns = list(columns)
-        self._formats = dict(dialect.formats)
-        self._main = tuple(dict.fromkeys(self._formats.values()))[:1]
+        self._notations = probe.notations
+        # Arrow takes one list of them for all columns.
+        self._main = next(iter(self._notations.values()), ())
         # One space before it is what "a, ?" has; Arrow looks texts up without a cost for each.
         self._missing = (*options.missing, *(f" {text}" for text in options.missing if text))
         self._dashes = (*self._missing, *DASHES, *(f" {text}" for text in DASHES))
         # Arrow knows one list of missing values for all columns, and trims nothing.
         self._plain = not (dialect.dashes or dialect.trim)
-        self._late = {name for name, format_ in self._formats.items() if format_ not in self._main}
+        self._late = {name for name, notations in self._notations.items() if notations != self._main}
+        self._late.update(dialect.grouped)
         self._convert_options = self._options_for_arrow()
 
     def parse(self, chunk: Chunk) -> Parsed:
@@ -236,8 +272,8 @@ class Reader:
             )
         texts = trimmed(texts)
         texts = pc.if_else(is_missing(texts, self._dashes), None, texts)
-        own = self._formats.get(field.name)
-        return convert(texts, field.type, self._dialect.decimal, (own,) if own else self._main)
+        notations = self._notations.get(field.name, self._main)
+        return convert(texts, field.type, self._dialect.decimal, notations)
 
     def _parse_slowly(self, chunk):
         """The rows of a chunk that can be read, and why the others cannot."""

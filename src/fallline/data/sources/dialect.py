@@ -50,8 +50,8 @@ class Dialect(NamedTuple):
         Whether numbers and dates are missing in more ways than text is: a dash, a dot.
     decimal : str
         The decimal point.
-    formats : tuple of (str, str)
-        Columns of dates and times that are not written as ISO 8601 has it, and how they are.
+    grouped : tuple of str
+        Columns of numbers whose thousands are set apart by dots.
     size : int
         Bytes of text that make a batch.
     beyond : tuple of str
@@ -67,7 +67,7 @@ class Dialect(NamedTuple):
     trim: bool = False
     dashes: bool = False
     decimal: str = "."
-    formats: tuple[tuple[str, str], ...] = ()
+    grouped: tuple[str, ...] = ()
     size: int = 0
     beyond: tuple[str, ...] = ()
 

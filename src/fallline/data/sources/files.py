@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,7 +92,8 @@ class File(NamedTuple):
             If it is no longer the file that was found.
         """
         self.require_unchanged()
-        return self.filesystem.open_input_file(self.path)
+        # Arrow takes names that are not UTF-8 as bytes only.
+        return self.filesystem.open_input_file(os.fsencode(self.path) if self.local else self.path)
 
     def require_unchanged(self) -> None:
         """Raise InputError unless it is the file found first, with the same size and time of modification."""

@@ -4,14 +4,16 @@ A format is asked in two rounds, because one schema has to hold for all files of
 
     probe(file)                        each file: which columns, of which types, as far as a look at it tells
          │
-         ▼  JoinedSource agrees on one schema: columns in the order of the first file, types wide enough for all
+         ▼  JoinedSource agrees on one schema: columns in the order of the first file, types wide enough for all;
+            and on how dates are written
     sample(file, schema), pieces(reading)          rows under that schema
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
@@ -42,12 +44,16 @@ class Probe(NamedTuple):
         Rows that were looked at: 0 means that the file has none.
     details : object
         What the format wants to be told again when it reads the file, e.g. a delimiter. Small: there may be 100,000 files.
+    notations : mapping of str to tuple of str
+        How the dates and times of columns of text may be written, where not as in ISO 8601: all notations that fit, the likeliest
+        first. When the file is read, the one agreed on for all files.
     """
 
     schema: pa.Schema
     n_rows: int | None
     sampled: int
     details: Any = None
+    notations: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 class Piece(NamedTuple):
@@ -138,10 +144,6 @@ class FileFormat(ABC):
     @abstractmethod
     def probe(self, file: File, options: ReadOptions, rows: int) -> Probe:
         """Look at a file; where types have to be guessed, from about so many rows at several places."""
-
-    def notations(self, probe: Probe) -> dict[str, str]:
-        """How the dates and times of each column are written, where that had to be found out."""
-        return {}
 
     @abstractmethod
     def sample(

@@ -12,9 +12,10 @@ from itertools import accumulate, repeat
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.types as is_
 
 from fallline.data.ahead import mapped_ahead
-from fallline.data.sources.agree import agreed_schema, as_type, part_of, plain_schema
+from fallline.data.sources.agree import agreed_notations, agreed_schema, as_type, part_of, plain_schema
 from fallline.data.sources.base import Batch, Cursor, Source
 from fallline.data.sources.files import File
 from fallline.data.sources.formats import FileFormat, Probe, Reading
@@ -30,7 +31,7 @@ PROBED_A_FILE = 64
 SAMPLED_ROWS = 4_096
 SAMPLED_FILES = 32
 
-LAYOUT = 1
+LAYOUT = 2
 """Goes up when the same files come to be read as other rows, so that caches of the old ones are not used."""
 
 
@@ -65,6 +66,7 @@ class JoinedSource(Source):
         )
         if file_format.guesses_types:
             self._own = _nothing_as_text(self._own)
+            self._agree_on_notations()
         self._keys = _key_columns(files, self._own.names)
         by_place = [f"x{column}" for column in range(len(self._own))]
         self.places_for_names = file_format.guesses_types and self._own.names == by_place
@@ -108,11 +110,8 @@ class JoinedSource(Source):
 
     @property
     def notations(self) -> dict[str, str]:
-        """How the dates and times of each column are written, as the first file that tells has it."""
-        found: dict[str, str] = {}
-        for probe in self._probes:
-            found = self._format.notations(probe) | found
-        return found
+        """How the dates and times of each column are written, the same way in all files."""
+        return {column: notation for column, (notation,) in self._probes[0].notations.items()}
 
     def sample(self) -> pa.Table:
         """The same rows every time, read once."""
@@ -134,6 +133,18 @@ class JoinedSource(Source):
             return self._format.probe(file, self._options, rows)
 
         return list(mapped_ahead(probe, self._files, _threads(), 2 * _threads()))
+
+    def _agree_on_notations(self):
+        """Have all files read under one notation for each column of dates; what is text in some is no date in any."""
+        dates = {field.name for field in self._own if is_.is_timestamp(field.type)}
+        fitting = (
+            {column: notations for column, notations in probe.notations.items() if column in dates}
+            for probe in self._probes
+        )
+        names = (file.name for file in self._files)
+        agreed = agreed_notations(zip(names, fitting, strict=True))
+        settled = {column: (notation,) for column, notation in agreed.items()}
+        self._probes = [probe._replace(notations=settled) for probe in self._probes]
 
     def _sample_of(self, part, rows):
         table = self._format.sample(self._files[part], self._probes[part], self._own, self._options, rows)
@@ -189,9 +200,7 @@ class JoinedSource(Source):
 
 def _nothing_as_text(schema):
     """The schema with columns of text where no value was seen."""
-    return pa.schema(
-        [field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in schema]
-    )
+    return pa.schema([field.with_type(pa.string()) if is_.is_null(field.type) else field for field in schema])
 
 
 def _key_columns(files, own):

@@ -12,7 +12,15 @@ import pyarrow.compute as pc
 import pyarrow.types as is_
 
 from fallline.data.sources.options import ReadOptions
-from fallline.data.sources.typed import DASHES, guess_type, is_missing, is_usual, known_guesses, trimmed
+from fallline.data.sources.typed import (
+    DASHES,
+    Guess,
+    guess_type,
+    is_missing,
+    is_usual,
+    known_guesses,
+    trimmed,
+)
 
 __all__ = ["Field", "at", "find_fields", "guess_field"]
 
@@ -29,13 +37,10 @@ class Field(NamedTuple):
         Keys that lead to it: one, or two for a column `a.b` of objects in objects.
     written : DataType
         What stands in the file: a number, text, true or false, a list.
-    format : str
-        For dates and times written otherwise than in ISO 8601.
     """
 
     path: tuple[str, ...]
     written: pa.DataType
-    format: str = ""
 
 
 def find_fields(objects: Sequence[Mapping[str, Any]]) -> dict[str, Field]:
@@ -71,8 +76,9 @@ def _written(values):
         if is_usual(sum(counts[kind] for kind in kinds), counts.total()):
             return _number_type(values) if int in kinds else type_
     if set(counts) <= {list, dict}:
-        with suppress(pa.ArrowInvalid, pa.ArrowTypeError):
-            return pa.infer_type(values)
+        # Arrow infers types that do not hold all of the values.
+        with suppress(pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            return pa.array(values).type
     return pa.string()
 
 
@@ -85,19 +91,19 @@ def _number_type(values):
 
 def guess_field(
     name: str, field: Field, objects: Sequence[Mapping[str, Any]], whole: bool, options: ReadOptions
-) -> tuple[pa.DataType, str]:
-    """The type of a column, and the format of its dates: what is written as text may be numbers or dates."""
+) -> Guess:
+    """What a column holds: what is written as text may be numbers or dates."""
     known = known_guesses(options).get(name)
     if known is not None:
-        return known.type, known.format
+        return known
     values = [value for value in (at(each, field.path) for each in objects) if value is not None]
     if is_.is_integer(field.written):
         digits = [str(value) for value in values if type(value) is int]
-        return guess_type(pa.array(digits), ".", whole).type, ""
+        return guess_type(pa.array(digits), ".", whole)
     strings = [value for value in values if isinstance(value, str)]
     if not is_.is_string(field.written) or not is_usual(len(strings), len(values)):
-        return field.written, ""
+        return Guess(field.written)
     texts = trimmed(pa.array(strings, pa.string()))
     guess = guess_type(texts.filter(pc.invert(is_missing(texts, (*options.missing, *DASHES)))), ".", whole)
     # Text of nothing but texts like "NA" is text.
-    return (pa.string() if is_.is_null(guess.type) else guess.type), guess.format
+    return Guess(pa.string()) if is_.is_null(guess.type) else guess

@@ -7,7 +7,8 @@ in Python, so that every row that cannot be read is found and the others are not
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -60,13 +61,9 @@ class JSONLines(FileFormat):
             )
         fields = find_fields(objects)
         guesses = {name: guess_field(name, field, objects, whole, options) for name, field in fields.items()}
-        schema = pa.schema([(name, type_) for name, (type_, _) in guesses.items()])
-        told = {name: fields[name]._replace(format=format_) for name, (_, format_) in guesses.items()}
-        return Probe(schema, None, len(objects), (head, told))
-
-    def notations(self, probe: Probe) -> dict[str, str]:
-        """See `FileFormat.notations`."""
-        return {name: field.format for name, field in probe.details[1].items() if field.format}
+        schema = pa.schema([(name, guess.type) for name, guess in guesses.items()])
+        notations = {name: guess.notations for name, guess in guesses.items() if guess.notations}
+        return Probe(schema, None, len(objects), (head, fields), notations)
 
     def sample(
         self, file: File, probe: Probe, schema: pa.Schema, options: ReadOptions, rows: int
@@ -74,13 +71,14 @@ class JSONLines(FileFormat):
         """About so many rows; those that do not fit the schema left out."""
         head, fields = probe.details
         lines, _ = look_at_lines(file, head, rows)
-        found, _ = Reader(fields, schema, schema.names, options).read_lines(lines)
+        found, _ = Reader(fields, probe.notations, schema, schema.names, options).read_lines(lines)
         return pa.Table.from_batches([found])
 
     def pieces(self, reading: Reading) -> Iterator[Piece]:
         """The rows, parsed on several threads, in order."""
         head, fields = reading.probe.details
-        reader = Reader(fields, reading.schema, reading.columns, reading.options)
+        notations = reading.probe.notations
+        reader = Reader(fields, notations, reading.schema, reading.columns, reading.options)
         with open_text(reading.file, head.dialect.encoding) as text:
             begin = max(reading.offset, head.dialect.begin)
             stretches = chunks(text, _lines, begin, formats.BATCH_BYTES)
@@ -106,12 +104,19 @@ def _split(data):
     return [line for line in bytes(data).split(b"\n") if line.strip()]
 
 
+# What may be half of a character: Python reads it, but it is no text.
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+
+
 def _loaded(line):
     """What a line holds, or the error."""
     try:
-        return json.loads(line)
+        value = json.loads(line)
+        if _HALF.search(line):
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         return error
+    return value
 
 
 class Reader:
@@ -121,6 +126,8 @@ class Reader:
     ----------
     fields : dict
         Of the file.
+    notations : mapping
+        How the dates of columns may be written.
     schema : Schema
         The types wanted.
     columns : sequence of str
@@ -129,8 +136,14 @@ class Reader:
     """
 
     def __init__(
-        self, fields: dict[str, Field], schema: pa.Schema, columns: Sequence[str], options: ReadOptions
+        self,
+        fields: dict[str, Field],
+        notations: Mapping[str, tuple[str, ...]],
+        schema: pa.Schema,
+        columns: Sequence[str],
+        options: ReadOptions,
     ):
+        self._notations = notations
         self._schema = pa.schema([schema.field(column) for column in columns])
         self._columns = list(columns)
         self._fields = {column: fields[column] for column in columns}
@@ -215,8 +228,7 @@ class Reader:
             return array.cast(field.type, safe=False), np.zeros(len(array), bool)
         texts = trimmed(array)
         texts = pc.if_else(is_missing(texts, self._missing), None, texts)
-        format_ = self._fields[field.name].format
-        return convert(texts, field.type, ".", (format_,) if format_ else ())
+        return convert(texts, field.type, ".", self._notations.get(field.name, ()))
 
     def _column(self, objects, field):
         """A column of parsed objects, and the rows whose value does not fit."""
@@ -253,7 +265,7 @@ def _fits(value, written):
 def _holds(type_, value):
     try:
         pa.array([value], type_)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return False
     return True
 
@@ -272,6 +284,9 @@ def _plain(value, written):
 def _not_an_object(value):
     if isinstance(value, UnicodeDecodeError):
         return not_utf8(value)
+    if isinstance(value, UnicodeEncodeError):
+        half = value.object[value.start : value.end]
+        return f"{half!r} is half of a character, in two parts as UTF-16 has it, without the other"
     if isinstance(value, json.JSONDecodeError):
         return f"the line is not JSON: {value.msg.lower()} at character {value.pos + 1:,}"
     if isinstance(value, Exception):

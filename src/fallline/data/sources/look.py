@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import Counter
 from functools import partial
@@ -33,6 +34,7 @@ __all__ = ["Head", "look_at_head", "look_at_lines", "look_at_rows"]
 _HEAD = 256 << 10
 # Lines before a table that are taken for its title or the like.
 _PREAMBLE = 10
+_DELIMITER_LINE = re.compile(rb'"?sep=([\x01-\x7f])"?\r?[\r\n]', re.IGNORECASE)
 # Columns that are looked at to tell a header.
 _TELLING = 100
 # Places of a file that rows are sampled from.
@@ -71,13 +73,21 @@ def look_at_head(file: File, options: ReadOptions) -> Head:
     dialect = Dialect(encoding=find_encoding(file, options.encoding), quotes=options.quotes)
     with open_text(file, dialect.encoding) as text:
         probe = bytes(text.window(text.begin, _HEAD))
+        delimiter, begin = _said_delimiter(probe)
+        probe = probe[begin:]
         ends = b"\n" if b"\n" in probe else b"\r" if b"\r" in probe else b"\n"
-        dialect = dialect._replace(end=ord(ends), begin=text.begin)
-        dialect = guess_delimiter(dialect, _without_last(probe, ends), options.delimiter)
+        dialect = dialect._replace(end=ord(ends), begin=text.begin + begin)
+        dialect = guess_delimiter(dialect, _without_last(probe, ends), options.delimiter or delimiter)
         data = _first_records(file, text, dialect)
     dialect, names, body = _understand(file, dialect, data, options)
     lengths = body.stops - body.starts + 1
     return Head(dialect, names, float(lengths.mean()) if len(lengths) else 0.0)
+
+
+def _said_delimiter(head):
+    """The delimiter that a first line `sep=;` names, which is meant for Excel, and where the text goes on after it."""
+    found = _DELIMITER_LINE.match(head)
+    return (found[1].decode(), found.end()) if found else (None, 0)
 
 
 def _without_last(data, end):
@@ -196,7 +206,7 @@ def _is_header(dialect, first, body, usual, options):
     for value, column in zip(first, columns, strict=False):
         guess = guess_type(column.filter(_present(column, options)), ".", whole=True)
         if not (is_.is_string(guess.type) or is_.is_null(guess.type)) and value not in options.missing:
-            strange.append(not _fits(value, guess.type, (guess.format,) if guess.format else (), dialect))
+            strange.append(not _fits(value, guess.type, guess.notations[:1], dialect))
     if strange:
         return sum(strange) * 2 > len(strange)
     once = len(set(first)) == len(first) and not any(value in options.missing for value in first)

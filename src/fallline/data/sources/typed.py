@@ -13,7 +13,17 @@ import pyarrow.types as is_
 
 from fallline.data.sources.options import ReadOptions
 
-__all__ = ["DASHES", "Guess", "convert", "guess_type", "is_missing", "is_usual", "known_guesses", "trimmed"]
+__all__ = [
+    "DASHES",
+    "Guess",
+    "are_grouped",
+    "convert",
+    "guess_type",
+    "is_missing",
+    "is_usual",
+    "known_guesses",
+    "trimmed",
+]
 
 DASHES = ("-", "--", ".", "\\N", "NaT", "nil")
 """What means a missing value among numbers and dates, and may mean something among texts."""
@@ -27,6 +37,8 @@ _EXACT_IN_FLOAT = 2**53
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity|nan)$"
 _COMMA_NUMBER = r"^[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?$"
+# Dots that set thousands apart, beside decimal commas: 0.125 has none.
+_GROUPED = r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?$"
 _WHOLE = r"^[+-]?\d{1,18}$"
 _TRUTH = r"^(?i:true|false)$"
 _DATE = r"^\d{4}-\d\d-\d\d$"
@@ -46,7 +58,7 @@ _PATTERNS = (
     (pa.time32("s"), (_OF_DAY,)),
 )
 
-# The day after the month only where the other way round does not fit; two digits of a year before four, which take two as well.
+# The day after the month only where the other way round does not fit.
 _DATES = (
     *(
         "%m/%d/%y",
@@ -61,6 +73,7 @@ _DATES = (
     ),
     *("%m-%d-%Y", "%d-%b-%y", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%B %d, %Y"),
 )
+_FIRST_YEAR = 1000
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 
 
@@ -71,17 +84,20 @@ class Guess(NamedTuple):
     ----------
     type : DataType
         null if there is nothing but missing values.
-    format : str
-        For dates and times: how they are written, unless as in ISO 8601.
+    notations : tuple of str
+        For dates and times: how they may be written, unless as in ISO 8601, the likeliest first.
     """
 
     type: pa.DataType
-    format: str = ""
+    notations: tuple[str, ...] = ()
 
 
 def known_guesses(options: ReadOptions) -> dict[str, Guess]:
     """What is known of columns before looking at them."""
-    known = {name: Guess(_type_called(type_), notation) for name, type_, notation in options.known}
+    known = {
+        name: Guess(_type_called(type_), (notation,) if notation else ())
+        for name, type_, notation in options.known
+    }
     return known | {name: Guess(pa.string()) for name in options.text_columns}
 
 
@@ -94,6 +110,11 @@ def _type_called(text):
 def trimmed(values: pa.Array) -> pa.Array:
     """Text without the white space around it."""
     return pc.utf8_trim_whitespace(values)
+
+
+def are_grouped(values: pa.Array) -> bool:
+    """Whether there are numbers among these texts whose thousands are set apart by dots."""
+    return bool(pc.any(pc.match_substring_regex(values, _GROUPED)).as_py())
 
 
 def is_missing(values: pa.Array, texts: Sequence[str]) -> pa.Array:
@@ -121,14 +142,15 @@ def guess_type(values: pa.Array, decimal: str, whole: bool) -> Guess:
     def usual(*patterns):
         return is_usual(sum(_weight(distinct, counts, pattern) for pattern in patterns), len(values))
 
-    if usual(_COMMA_NUMBER if decimal == "," else _NUMBER):
+    if usual(_COMMA_NUMBER, _GROUPED) if decimal == "," else usual(_NUMBER):
         all_whole = _weight(distinct, counts, _WHOLE) == len(values)
         return Guess(_number_type(distinct, len(values), all_whole, whole))
     for type_, patterns in _PATTERNS:
         if usual(*patterns):
             fine = is_.is_timestamp(type_) and _weight(distinct, counts, _NANOSECONDS)
             return Guess(pa.timestamp("ns", type_.tz) if fine else type_)
-    return _guess_format(distinct, counts, decimal) if usual(_LIKE_A_DATE) else Guess(pa.string())
+    notations = _fitting_notations(distinct, counts, decimal) if usual(_LIKE_A_DATE) else ()
+    return Guess(pa.timestamp("us"), notations) if notations else Guess(pa.string())
 
 
 def is_usual(some: int, of: int) -> bool:
@@ -150,19 +172,22 @@ def _number_type(distinct, n, all_whole, whole):
     return pa.int64() if whole or repeated or largest > _EXACT_IN_FLOAT else pa.float64()
 
 
-def _guess_format(distinct, counts, decimal):
-    """The format that fits most; where several do, the first: month before day, unless decimal commas tell of another country."""
-    best, fits = "", 0
+def _fitting_notations(distinct, counts, decimal):
+    """The notations that fit, a few mistakes aside: those that fit most first; of several, those with the month before the day.
+
+    Decimal commas tell of a country where the day comes first.
+    """
+    fits = {}
     dates = sorted(_DATES, key=lambda date: date.startswith("%m")) if decimal == "," else _DATES
     few = distinct[:20]
-    for format_ in (date + time for date in dates for time in _TIMES):
-        if _parsed(few, format_).null_count * 2 > len(few):
+    for notation in (date + time for date in dates for time in _TIMES):
+        if _parsed(few, notation).null_count * 2 > len(few):
             continue
-        parsed = _parsed(distinct, format_).is_valid().to_numpy(zero_copy_only=False)
-        fit = int(counts[parsed].sum())
-        if fit > fits:
-            best, fits = format_, fit
-    return Guess(pa.timestamp("us"), best) if is_usual(fits, int(counts.sum())) else Guess(pa.string())
+        # A year of two digits is one of the first century to a notation with four.
+        modern = pc.greater_equal(pc.year(_parsed(distinct, notation)), _FIRST_YEAR)
+        fits[notation] = int(counts[modern.fill_null(False).to_numpy(zero_copy_only=False)].sum())
+    usual = [notation for notation, fit in fits.items() if is_usual(fit, int(counts.sum()))]
+    return tuple(sorted(usual, key=lambda notation: -fits[notation]))
 
 
 def _parsed(values, format_):
@@ -188,10 +213,10 @@ def convert(
     array : Array
     bad : ndarray of bool
     """
-    if is_.is_floating(type_) and decimal == ",":
-        values = pc.replace_substring(values, ",", ".")
     if is_.is_null(type_):
         array = pa.nulls(len(values))
+    elif is_.is_floating(type_) and decimal == ",":
+        array = _attempt(_with_point(values), lambda some: some.cast(type_))
     elif is_.is_integer(type_):
         array = _whole_numbers(values, type_)
     elif is_.is_timestamp(type_):
@@ -201,6 +226,12 @@ def convert(
     else:
         array = _attempt(values, lambda some: some.cast(type_))
     return array, pc.and_(array.is_null(), values.is_valid()).to_numpy(zero_copy_only=False)
+
+
+def _with_point(values):
+    """Numbers with a decimal comma as they are with a point; null for those with dots that set no thousands apart."""
+    dots = pc.if_else(pc.match_substring_regex(values, _GROUPED), pc.replace_substring(values, ".", ""), None)
+    return pc.replace_substring(pc.if_else(pc.match_substring(values, "."), dots, values), ",", ".")
 
 
 def _times(values, type_, formats):

@@ -152,7 +152,8 @@ class Category(Kind):
         """See `Kind`."""
         if is_.is_dictionary(type_):
             type_ = type_.value_type
-        return is_text(type_) or is_.is_primitive(type_) or is_.is_decimal(type_) or is_.is_null(type_)
+        plain = is_.is_primitive(type_) and not is_.is_interval(type_)
+        return plain or is_text(type_) or is_.is_decimal(type_) or is_.is_null(type_)
 
     def observe(self, array: pa.Array, options: Mapping[str, Any]) -> Observed:  # noqa: ARG002
         """See `Kind`."""

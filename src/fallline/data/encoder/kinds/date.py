@@ -172,7 +172,7 @@ def as_time(array: pa.Array) -> pa.Array:
         return array.cast(pa.timestamp("s"))
     if is_.is_timestamp(array.type) and array.type.tz is not None:
         try:
-            pc.hour(array[:0])
+            pc.hour(pa.array([0], array.type)[: len(array)])
         except pa.ArrowInvalid as error:
             raise BadValue(
                 0, f"the time zone {array.type.tz!r} is not known here ({error}). Convert such times to UTC"
