@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from copy import deepcopy
 from html import escape
 
 import numpy as np
@@ -10,10 +11,13 @@ import pytest
 
 import fallline
 from fallline.comparison import Comparison
-from fallline.comparison.charts import _log_axis
+from fallline.comparison.charts import _log_axis, figures
 from fallline.comparison.experiment import _crossing
 from fallline.comparison.method import first_notes
-from fallline.comparison.verdict import _size_to_use_it_on
+from fallline.comparison.results import Curves
+from fallline.comparison.summary import summary_table
+from fallline.comparison.tables import numbers_table
+from fallline.comparison.verdict import _size_to_use_it_on, judge
 from fallline.errors import ParameterError
 
 
@@ -75,6 +79,32 @@ def test_a_time_limit_cuts_short_and_says_so(frame):
     assert "time limit was reached" in notes
     assert "were not tried" in notes
     assert all(math.isfinite(result.curves.gap[0][-1]) for result in found.contenders)
+
+
+def test_who_made_no_epoch_has_no_speed(comparison):
+    """A first, cold update is no measure: no ratio in the verdict, no point in the chart, a dash in the tables."""
+    assert "scikit-learn" in _speeds(comparison)
+    cut = _cut_short(comparison, "scikit-learn")
+    assert "scikit-learn" not in _speeds(cut)
+    assert not any("scikit-learn" in trace["name"] for trace in figures(cut)["throughput"]["data"])
+    assert "so no speed is given: scikit-learn SGD (1 row)." in cut.to_html()
+    [row] = [row for row in numbers_table(cut).split("<tr>") if "scikit-learn" in row]
+    assert row.split("<td>")[9] == "–</td>"
+    assert list(summary_table(cut).columns[6].cells)[3] == "-"
+
+
+def _speeds(comparison):
+    return " ".join(sentence for sentence in judge(comparison) if "through the rows" in sentence)
+
+
+def _cut_short(comparison, key):
+    """The same, but that a contender was stopped after one update of a hundred in an epoch, 99% of the way still to go."""
+    cut = deepcopy(comparison)
+    [result] = [result for result in cut.contenders if result.key == key]
+    seeds = len(result.curves.gap)
+    result.curves = Curves([1], [0.01], [1], [[0.002]] * seeds, [[0.99]] * seeds)
+    result.reached = {gap: dict.fromkeys(axes) for gap, axes in result.reached.items()}
+    return cut
 
 
 @pytest.mark.parametrize(

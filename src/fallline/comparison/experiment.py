@@ -133,7 +133,7 @@ def _run(contender, problem, rate, seed, epochs, seconds):
 
 
 def _nothing(problem):
-    return Snapshot(1, problem.n, 1e-9, np.zeros(problem.objective.shape))
+    return Snapshot(1, 1, 1e-9, np.zeros(problem.objective.shape))
 
 
 def _short_batch(contender, n):

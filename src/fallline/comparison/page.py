@@ -145,7 +145,7 @@ def _captions(comparison):
         "missing": f"Not within 1% after {comparison.settings.epochs} epochs: {escape(words.joined(absent))}."
         if absent
         else "",
-        "throughput": _throughput_caption(comparison.throughput),
+        "throughput": _throughput_caption(comparison.throughput) + _without_speed(comparison),
         "noise": _noise_caption(comparison.noise, comparison.data.train_rows),
         "unmeasured": f"Not measured here: {escape(words.joined(unmeasured))}." if unmeasured else "",
     }
@@ -158,6 +158,16 @@ def _throughput_caption(found):
         f"A step has a cost of its own, which a larger batch shares among more rows: one row at a time, fallline goes through "
         f"{words.amount(speeds[0])} rows a second, and at best {words.multiple(speeds.max() / speeds[0])} times as many. "
         f"<strong>From a batch of {enough:,} on there is little more to gain.</strong>"
+    )
+
+
+def _without_speed(comparison):
+    rivals = [result for result in comparison.contenders if result.family == "rival"]
+    cut = [result.label for result in rivals if result.rows_per_second is None]
+    return (
+        f" Cut short within the first epoch, so no speed is given: {escape(words.joined(cut))}."
+        if cut
+        else ""
     )
 
 

@@ -105,8 +105,10 @@ class Result:
     notes: list[str] = field(default_factory=list)
 
     @property
-    def rows_per_second(self) -> float:
-        """Over the whole of the median run."""
+    def rows_per_second(self) -> float | None:
+        """Over the whole of the median run; None where that was cut short within its first epoch: a cold update is no speed."""
+        if self.curves.epochs[-1] < 1:
+            return None
         return (
             self.curves.rows[-1]
             / sorted(run[-1] for run in self.curves.seconds)[len(self.curves.seconds) // 2]

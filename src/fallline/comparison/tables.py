@@ -49,8 +49,8 @@ def table_note(comparison: Comparison) -> str:
     seeds = len(comparison.settings.seeds)
     return (
         f"Medians of {seeds} {'run' if seeds == 1 else 'runs'}; below a test score, its lowest and highest. “To 1%” is the "
-        f"time until within 1% of the best possible model; a dash means not within the epochs made; the fastest "
-        f"of all is in bold. Test {name} is {meaning}."
+        f"time until within 1% of the best possible model; a dash means not within the epochs made (under “Rows a "
+        f"second”: not one epoch made); the fastest of all is in bold. Test {name} is {meaning}."
     )
 
 
@@ -105,7 +105,7 @@ def _row(result: Result, colour: str, best: dict[str, str | None], write: Callab
         f"<td>{words.amount(curves.updates[-1])}</td>",
         *(_arrival(result, gap, best[gap] == result.key) for gap in best),
         f"<td>{escape(words.share(float(np.median([run[-1] for run in curves.gap]))))}</td>",
-        f"<td>{words.amount(float(f'{result.rows_per_second:.3g}'))}</td>",
+        f"<td>{'–' if result.rows_per_second is None else words.amount(float(f'{result.rows_per_second:.3g}'))}</td>",
         f"<td>{'–' if result.memory_bytes is None else words.megabytes(result.memory_bytes)}</td>",
         f"<td>{_score(result.test_score, write)}</td>",
     ]

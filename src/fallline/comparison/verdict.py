@@ -155,7 +155,7 @@ def _libraries(comparison):
         same = [
             r for r in comparison.contenders if r.family == "fallline" and r.batch_size == rival.batch_size
         ]
-        if same:
+        if same and same[0].rows_per_second and rival.rows_per_second:
             ratio = same[0].rows_per_second / rival.rows_per_second
             parts.append(f"{_times_as_fast(ratio)} {rival.label}")
     return f"At the same batch size fallline went through the rows {joined(parts)}." if parts else ""
