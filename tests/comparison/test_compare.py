@@ -17,7 +17,7 @@ from fallline.comparison.method import first_notes
 from fallline.comparison.results import Curves
 from fallline.comparison.summary import summary_table
 from fallline.comparison.tables import numbers_table
-from fallline.comparison.verdict import _size_to_use_it_on, judge
+from fallline.comparison.verdict import _size_to_use_it_on, find_winners, judge
 from fallline.errors import ParameterError
 
 
@@ -91,6 +91,18 @@ def test_who_made_no_epoch_has_no_speed(comparison):
     [row] = [row for row in numbers_table(cut).split("<tr>") if "scikit-learn" in row]
     assert row.split("<td>")[9] == "–</td>"
     assert list(summary_table(cut).columns[6].cells)[3] == "-"
+
+
+def test_who_was_cut_short_is_judged_by_its_own_epochs(comparison):
+    """The page and the verdict say how far each came itself, not how many epochs were asked for."""
+    cut = _cut_short(comparison, "scikit-learn")
+    assert "scikit-learn SGD (1 row) after 0.01 epochs" in cut.to_html()
+    assert "<td>0.01</td>" in numbers_table(cut)
+    for key in ("stochastic", "mini-batch-16", "batch"):
+        cut = _cut_short(cut, key)
+    cut.winners = find_winners(cut.contenders)
+    [sentence] = [sentence for sentence in judge(cut) if "None of the variants" in sentence]
+    assert sentence.endswith("99% of the way still to go after 0.01 epochs. Give them more time.")
 
 
 def _speeds(comparison):

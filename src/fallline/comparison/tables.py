@@ -101,7 +101,7 @@ def _row(result: Result, colour: str, best: dict[str, str | None], write: Callab
     cells = [
         f'<td><span class="swatch" style="background:{colour}"></span>{escape(result.label)}</td>',
         f"<td>{'–' if result.rate is None else f'{result.rate:g}'}</td>",
-        f"<td>{words.amount(round(curves.epochs[-1], 1))}</td>",
+        f"<td>{words.amount(curves.epochs[-1])}</td>",
         f"<td>{words.amount(curves.updates[-1])}</td>",
         *(_arrival(result, gap, best[gap] == result.key) for gap in best),
         f"<td>{escape(words.share(float(np.median([run[-1] for run in curves.gap]))))}</td>",

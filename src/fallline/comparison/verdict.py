@@ -10,7 +10,7 @@ import numpy as np
 from fallline.comparison.results import Comparison, Result
 from fallline.comparison.words import amount, joined, multiple, percent, sentence_case, share, time
 
-__all__ = ["AXES", "axis_sentence", "find_winners", "judge", "score_words"]
+__all__ = ["AXES", "axis_sentence", "find_winners", "judge", "measured", "score_words"]
 
 AXES = {"epochs": "epochs", "updates": "updates", "rows": "rows seen", "seconds": "seconds"}
 
@@ -45,12 +45,11 @@ def axis_sentence(comparison: Comparison, axis: str) -> str:
     if winner["value"] is None:
         return f"No variant came within 10%; {winner['label']} came closest."
     level = f" ({joined(winner['level'])} level with it)" if winner["level"] else ""
-    return (
-        f"First within {winner['gap']}: {winner['label']}, after {_measured(axis, winner['value'])}{level}."
-    )
+    return f"First within {winner['gap']}: {winner['label']}, after {measured(axis, winner['value'])}{level}."
 
 
-def _measured(axis, value):
+def measured(axis: str, value: float) -> str:
+    """So much by this axis: 41 ms, 3,200 rows, 2.5 epochs, 1 update."""
     if axis == "seconds":
         return time(value)
     if axis == "rows":
@@ -76,9 +75,11 @@ def _fastest(comparison):
     variants = [result for result in comparison.contenders if result.family == "fallline"]
     if winner["value"] is None:
         closest = _by_key(comparison, winner["key"])
+        made = closest.curves.epochs[-1]
         return (
-            f"None of the variants came within 10% of the best possible in {comparison.settings.epochs} epochs; "
-            f"{closest.label} came closest, with {share(_final_gap(closest))} of the way still to go. Give them more epochs."
+            f"None of the variants came within 10% of the best possible; {closest.label} came closest, with "
+            f"{share(_final_gap(closest))} of the way still to go after {measured('epochs', made)}. "
+            f"Give them more {'time' if made < comparison.settings.epochs else 'epochs'}."
         )
     gap = winner["gap"]
     ends = [r for r in variants if r.key in ("stochastic", "batch") and r.key != winner["key"]]
@@ -94,7 +95,7 @@ def _arrival(result, gap):
     seconds = result.reached[gap]["seconds"]
     if seconds is not None:
         return f"{result.label}: {time(seconds)}"
-    return f"{result.label}: not within {amount(result.curves.epochs[-1])} epochs"
+    return f"{result.label}: not within {measured('epochs', result.curves.epochs[-1])}"
 
 
 def _axes(comparison):
