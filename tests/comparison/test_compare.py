@@ -244,6 +244,21 @@ def test_the_verdict_does_not_recommend_for_all_what_holds_for_a_part(told):
     assert "memory" in advice
 
 
+@pytest.mark.parametrize(
+    ("its", "ours", "words"),
+    [(0.000924, 0.000927, "Either serves"), (0.0003, 0.0019, "Either serves"), (0.0019, 0.0003, "Either serves"),
+     (0.50, 0.52, "Either serves"), (0.52, 0.50, "Either serves"), (0.3, 0.5, "Another method serves better"),
+     (0.0003, 0.3, "Another method serves better"), (0.5, 0.3, "the fastest gradient descent 300 ms")],
+)  # fmt: skip
+def test_another_method_is_recommended_only_for_a_difference(comparison, its, ours, words):
+    """What is level, within a tenth or within two milliseconds, is called that."""
+    timed = deepcopy(comparison)
+    for result in timed.contenders:
+        result.reached["0.1%"]["seconds"] = its if result.key == "l-bfgs" else ours
+    [sentence] = [sentence for sentence in judge(timed) if "L-BFGS" in sentence]
+    assert words in sentence
+
+
 @pytest.mark.parametrize("width", [0.2, 0.23, 0.5, 0.6, 1.9, 2.5, 14.0])
 def test_every_logarithmic_axis_has_numbers(width):
     """However near each other the values are: from one number to eight."""
