@@ -105,6 +105,22 @@ def test_who_was_cut_short_is_judged_by_its_own_epochs(comparison):
     assert sentence.endswith("99% of the way still to go after 0.01 epochs. Give them more time.")
 
 
+def test_what_is_no_better_than_a_constant_is_told_first(comparison, told):
+    """In the verdict before all else, with both scores; and in the JSON. Where the model is good, nothing is said of it."""
+    assert any(result.beats_constant for result in comparison.contenders)
+    assert not any("always" in sentence for sentence in comparison.verdict)
+    first = told.verdict[0]
+    assert first.startswith(
+        "No model here is clearly better on the 20 test rows than one that always predicts the mean"
+    )
+    assert f"against {told.constant_test_score:.3f}" in first
+    assert first in told.to_html()
+    assert "<td>Always the mean</td>" in told.to_html()
+    numbers = json.loads(told.to_json())
+    assert numbers["constant_test_score"] == pytest.approx(0, abs=0.2)
+    assert not any(result["beats_constant"] for result in numbers["contenders"])
+
+
 def _speeds(comparison):
     return " ".join(sentence for sentence in judge(comparison) if "through the rows" in sentence)
 

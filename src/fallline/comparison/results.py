@@ -90,7 +90,7 @@ class Curves:
 
 @dataclass
 class Result:
-    """One contender."""
+    """One contender; `beats_constant` where each of its runs predicts the test rows clearly better than a constant does."""
 
     key: str
     label: str
@@ -100,6 +100,7 @@ class Result:
     trials: list[Trial]
     curves: Curves
     test_score: list[float]
+    beats_constant: bool
     reached: dict[str, dict[str, float | None]] = field(default_factory=dict)
     memory_bytes: int | None = None
     notes: list[str] = field(default_factory=list)
@@ -156,6 +157,8 @@ class Comparison:
         How exact.
     optimum_test_score : float
         The test score at the optimum: accuracy, or R squared.
+    constant_test_score : float
+        The same of predicting always the mean, or the most frequent class, of the training rows.
     contenders : list of Result
         Curves, rates, scores, memory: one entry a contender.
     absent : list of str
@@ -177,6 +180,7 @@ class Comparison:
     optimum: float
     optimum_gradient_norm: float
     optimum_test_score: float
+    constant_test_score: float
     contenders: list[Result]
     absent: list[str]
     throughput: Throughput

@@ -10,7 +10,7 @@ import numpy as np
 from fallline.comparison import words
 from fallline.comparison.palette import styles
 from fallline.comparison.results import Comparison, Facts, Result
-from fallline.comparison.verdict import score_words
+from fallline.comparison.verdict import constant_words, score_words
 
 __all__ = ["columns_table", "numbers_table", "table_note", "trials_table"]
 
@@ -34,8 +34,14 @@ def numbers_table(comparison: Comparison) -> str:
     )
     best = {gap: _fastest(comparison, gap) for gap in ("10%", "1%", "0.1%")}
     rows = [_row(result, looks[result.key].colour, best, write) for result in comparison.contenders]
-    optimum = [*["The exact optimum", *["–"] * 6, "0%", "–", "–", write(comparison.optimum_test_score)]]
-    return _table(heads, [*rows, "".join(f"<td>{cell}</td>" for cell in optimum)])
+    optimum = ["The exact optimum", *["–"] * 6, "0%", "–", "–", write(comparison.optimum_test_score)]
+    constant = [
+        f"Always {constant_words(comparison)}",
+        *["–"] * 9,
+        write(comparison.constant_test_score),
+    ]
+    beside = ["".join(f"<td>{cell}</td>" for cell in cells) for cells in (optimum, constant)]
+    return _table(heads, [*rows, *beside])
 
 
 def table_note(comparison: Comparison) -> str:

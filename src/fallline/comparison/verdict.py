@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fallline.comparison.results import Comparison, Result
-from fallline.comparison.words import amount, joined, multiple, percent, sentence_case, share, time
+from fallline.comparison.words import amount, counted, joined, multiple, percent, sentence_case, share, time
 
-__all__ = ["AXES", "axis_sentence", "find_winners", "judge", "measured", "score_words"]
+__all__ = ["AXES", "axis_sentence", "constant_words", "find_winners", "judge", "measured", "score_words"]
 
 AXES = {"epochs": "epochs", "updates": "updates", "rows": "rows seen", "seconds": "seconds"}
 
@@ -62,6 +62,7 @@ def measured(axis: str, value: float) -> str:
 def judge(comparison: Comparison) -> list[str]:
     """The verdict, most important sentence first."""
     sentences = [
+        _useless(comparison),
         _fastest(comparison),
         _axes(comparison),
         _other_method(comparison),
@@ -69,6 +70,19 @@ def judge(comparison: Comparison) -> list[str]:
         _scores(comparison),
     ]
     return [sentence for sentence in sentences if sentence]
+
+
+def _useless(comparison):
+    """Whether all this is about models that are no better than none."""
+    if any(result.beats_constant for result in comparison.contenders):
+        return ""
+    name, write = score_words(comparison)
+    best = max(comparison.contenders, key=_score)
+    return (
+        f"No model here is clearly better on the {counted(comparison.data.test_rows, 'test row')} than one that always predicts "
+        f"{constant_words(comparison)}: test {name} {write(_score(best))} at best, against "
+        f"{write(comparison.constant_test_score)}. What follows says who trains fastest, not that it is worth it."
+    )
 
 
 def _fastest(comparison):
@@ -194,7 +208,12 @@ def _scores(comparison):
 
 def score_words(comparison: Comparison) -> tuple[str, Callable[[float], str]]:
     """What the test score is called, and how to write one."""
-    return ("R²", "{:.3f}".format) if comparison.data.task == "regression" else ("accuracy", percent)
+    return ("R²", "{:z.3f}".format) if comparison.data.task == "regression" else ("accuracy", percent)
+
+
+def constant_words(comparison: Comparison) -> str:
+    """What a model predicts that looks at no feature."""
+    return "the mean" if comparison.data.task == "regression" else "the most frequent class"
 
 
 def _score(result):
