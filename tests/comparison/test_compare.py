@@ -121,6 +121,15 @@ def test_what_is_no_better_than_a_constant_is_told_first(comparison, told):
     assert not any(result["beats_constant"] for result in numbers["contenders"])
 
 
+def test_scores_that_read_the_same_are_said_once(comparison):
+    """No range from a number to itself, in the verdict or in the table."""
+    same = deepcopy(comparison)
+    for result in same.contenders:
+        result.test_score = [0.80001, 0.80002]
+    assert "test accuracy 80.0%, at the exact optimum" in judge(same)[-1]
+    assert "<small>" not in numbers_table(same)
+
+
 def _speeds(comparison):
     return " ".join(sentence for sentence in judge(comparison) if "through the rows" in sentence)
 

@@ -124,7 +124,6 @@ def _arrival(result, gap, is_best):
 
 
 def _score(scores, write):
-    spread = (
-        f"<small>{write(min(scores))} to {write(max(scores))}</small>" if min(scores) < max(scores) else ""
-    )
+    low, high = write(min(scores)), write(max(scores))
+    spread = f"<small>{low} to {high}</small>" if low != high else ""
     return write(float(np.median(scores))) + spread

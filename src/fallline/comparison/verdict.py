@@ -196,14 +196,18 @@ def _scores(comparison):
     low, high, exact = ranked[0], ranked[-1], comparison.optimum_test_score
     if _score(high) - _score(low) <= _chance(comparison, exact):
         return (
-            f"The models that come out predict about equally well: test {name} from {write(_score(low))} to "
-            f"{write(_score(high))}, at the exact optimum {write(exact)}. "
+            f"The models that come out predict about equally well: test {name} {_span(write(_score(low)), write(_score(high)))}, "
+            f"at the exact optimum {write(exact)}. "
             "Here the batch size decides how long you wait, not what you get."
         )
     return (
         f"The models that come out differ: test {name} is {write(_score(high))} for {high.label} and {write(_score(low))} for "
         f"{low.label}; at the exact optimum it is {write(exact)}."
     )
+
+
+def _span(low, high):
+    return low if low == high else f"from {low} to {high}"
 
 
 def score_words(comparison: Comparison) -> tuple[str, Callable[[float], str]]:
