@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from copy import deepcopy
 from html import escape
 
 import numpy as np
@@ -10,10 +11,13 @@ import pytest
 
 import fallline
 from fallline.comparison import Comparison
-from fallline.comparison.charts import _log_axis
+from fallline.comparison.charts import _log_axis, figures
 from fallline.comparison.experiment import _crossing
 from fallline.comparison.method import first_notes
-from fallline.comparison.verdict import _size_to_use_it_on
+from fallline.comparison.results import Curves
+from fallline.comparison.summary import summary_table
+from fallline.comparison.tables import numbers_table
+from fallline.comparison.verdict import _size_to_use_it_on, find_winners, judge
 from fallline.errors import ParameterError
 
 
@@ -75,6 +79,69 @@ def test_a_time_limit_cuts_short_and_says_so(frame):
     assert "time limit was reached" in notes
     assert "were not tried" in notes
     assert all(math.isfinite(result.curves.gap[0][-1]) for result in found.contenders)
+
+
+def test_who_made_no_epoch_has_no_speed(comparison):
+    """A first, cold update is no measure: no ratio in the verdict, no point in the chart, a dash in the tables."""
+    assert "scikit-learn" in _speeds(comparison)
+    cut = _cut_short(comparison, "scikit-learn")
+    assert "scikit-learn" not in _speeds(cut)
+    assert not any("scikit-learn" in trace["name"] for trace in figures(cut)["throughput"]["data"])
+    assert "so no speed is given: scikit-learn SGD (1 row)." in cut.to_html()
+    [row] = [row for row in numbers_table(cut).split("<tr>") if "scikit-learn" in row]
+    assert row.split("<td>")[9] == "–</td>"
+    assert list(summary_table(cut).columns[6].cells)[3] == "-"
+
+
+def test_who_was_cut_short_is_judged_by_its_own_epochs(comparison):
+    """The page and the verdict say how far each came itself, not how many epochs were asked for."""
+    cut = _cut_short(comparison, "scikit-learn")
+    assert "scikit-learn SGD (1 row) after 0.01 epochs" in cut.to_html()
+    assert "<td>0.01</td>" in numbers_table(cut)
+    for key in ("stochastic", "mini-batch-16", "batch"):
+        cut = _cut_short(cut, key)
+    cut.winners = find_winners(cut.contenders)
+    [sentence] = [sentence for sentence in judge(cut) if "None of the variants" in sentence]
+    assert sentence.endswith("99% of the way still to go after 0.01 epochs. Give them more time.")
+
+
+def test_what_is_no_better_than_a_constant_is_told_first(comparison, told):
+    """In the verdict before all else, with both scores; and in the JSON. Where the model is good, nothing is said of it."""
+    assert any(result.beats_constant for result in comparison.contenders)
+    assert not any("always" in sentence for sentence in comparison.verdict)
+    first = told.verdict[0]
+    assert first.startswith(
+        "No model here is clearly better on the 20 test rows than one that always predicts the mean"
+    )
+    assert f"against {told.constant_test_score:.3f}" in first
+    assert first in told.to_html()
+    assert "<td>Always the mean</td>" in told.to_html()
+    numbers = json.loads(told.to_json())
+    assert numbers["constant_test_score"] == pytest.approx(0, abs=0.2)
+    assert not any(result["beats_constant"] for result in numbers["contenders"])
+
+
+def test_scores_that_read_the_same_are_said_once(comparison):
+    """No range from a number to itself, in the verdict or in the table."""
+    same = deepcopy(comparison)
+    for result in same.contenders:
+        result.test_score = [0.80001, 0.80002]
+    assert "test accuracy 80.0%, at the exact optimum" in judge(same)[-1]
+    assert "<small>" not in numbers_table(same)
+
+
+def _speeds(comparison):
+    return " ".join(sentence for sentence in judge(comparison) if "through the rows" in sentence)
+
+
+def _cut_short(comparison, key):
+    """The same, but that a contender was stopped after one update of a hundred in an epoch, 99% of the way still to go."""
+    cut = deepcopy(comparison)
+    [result] = [result for result in cut.contenders if result.key == key]
+    seeds = len(result.curves.gap)
+    result.curves = Curves([1], [0.01], [1], [[0.002]] * seeds, [[0.99]] * seeds)
+    result.reached = {gap: dict.fromkeys(axes) for gap, axes in result.reached.items()}
+    return cut
 
 
 @pytest.mark.parametrize(
@@ -200,6 +267,21 @@ def test_the_verdict_does_not_recommend_for_all_what_holds_for_a_part(told):
     assert "100 rows" in advice
     assert "396" in advice
     assert "memory" in advice
+
+
+@pytest.mark.parametrize(
+    ("its", "ours", "words"),
+    [(0.000924, 0.000927, "Either serves"), (0.0003, 0.0019, "Either serves"), (0.0019, 0.0003, "Either serves"),
+     (0.50, 0.52, "Either serves"), (0.52, 0.50, "Either serves"), (0.3, 0.5, "Another method serves better"),
+     (0.0003, 0.3, "Another method serves better"), (0.5, 0.3, "the fastest gradient descent 300 ms")],
+)  # fmt: skip
+def test_another_method_is_recommended_only_for_a_difference(comparison, its, ours, words):
+    """What is level, within a tenth or within two milliseconds, is called that."""
+    timed = deepcopy(comparison)
+    for result in timed.contenders:
+        result.reached["0.1%"]["seconds"] = its if result.key == "l-bfgs" else ours
+    [sentence] = [sentence for sentence in judge(timed) if "L-BFGS" in sentence]
+    assert words in sentence
 
 
 @pytest.mark.parametrize("width", [0.2, 0.23, 0.5, 0.6, 1.9, 2.5, 14.0])

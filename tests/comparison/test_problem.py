@@ -9,7 +9,7 @@ from scipy.optimize import check_grad
 from fallline.comparison.contenders import line_up
 from fallline.comparison.objective import LOG_LOSS, SQUARED_ERROR, Objective
 from fallline.comparison.optimum import find_optimum
-from fallline.comparison.problem import split
+from fallline.comparison.problem import Test, split
 from fallline.comparison.table import read
 from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.descent import DescentEngine
@@ -39,6 +39,31 @@ def test_amounts_are_standardised_by_the_training_rows():
     assert (problem.n, len(test.y)) == (354, 88)
     assert problem.y.mean(dtype=float) == pytest.approx(0, abs=1e-6)
     assert problem.y.std(dtype=float) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["diabetes", "breast_cancer", "wine"])
+def test_the_constant_is_the_mean_or_the_most_frequent_class(name):
+    """It scores as a prediction that is always the same; the optimum is clearly better than it, and it not than itself."""
+    problem, test = _problem(name)
+    values, counts = np.unique(problem.y, return_counts=True)
+    score = 0.0 if problem.task == "regression" else np.mean(test.y == values[counts.argmax()])
+    assert test.score(problem.constant) == pytest.approx(
+        score, abs=0.05 if problem.task == "regression" else 0
+    )
+    optimum = find_optimum(problem.objective, problem.constant).weights
+    assert test.clearly_better(optimum, problem.constant)
+    assert not test.clearly_better(problem.constant, optimum)
+    assert not test.clearly_better(problem.constant, problem.constant)
+
+
+def test_a_few_rows_right_by_chance_are_not_clearly_better():
+    """Three rows of a hundred that only one model gets right may be chance; ten are not."""
+    few, many = (np.where(np.arange(100) < right, 1.0, -1.0) for right in (3, 10))
+    never, sometimes = np.array([[0.0, -1.0]]), np.array([[1.0, 0.0]])
+    for y, clear in ((few, False), (many, True)):
+        test = Test(y[:, np.newaxis], y, "binary")
+        assert test.score(sometimes) == 1
+        assert test.clearly_better(sometimes, never) is clear
 
 
 def test_ones_and_zeros_stay_what_they_are():

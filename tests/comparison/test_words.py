@@ -26,6 +26,8 @@ from fallline.comparison import words
         (words.multiple, 1.337, "1.3"),
         (words.multiple, 1234, "1,200"),
         (words.megabytes, 204800, "0.2 MB"),
+        (words.megabytes, 19_440, "0.019 MB"),
+        (words.megabytes, 0, "0 MB"),
         (words.short, 1_650_000, "1.6M"),
         (words.short, 260_123, "260k"),
     ],

@@ -123,7 +123,7 @@ def _throughput(comparison):
     ]
     symbols = {"scikit-learn": "square", "pytorch": "diamond"}
     for result in comparison.contenders:
-        if result.family == "rival":
+        if result.family == "rival" and result.rows_per_second:
             colour = looks[result.key].colour
             traces.append(
                 _points(

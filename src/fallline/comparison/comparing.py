@@ -225,6 +225,7 @@ def _experiment(facts, settings, problem, test, tell):
         optimum=optimum.objective,
         optimum_gradient_norm=optimum.gradient_norm,
         optimum_test_score=test.score(optimum.weights),
+        constant_test_score=test.score(problem.constant),
         contenders=results,
         absent=absent,
         throughput=throughput,

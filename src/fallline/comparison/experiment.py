@@ -133,7 +133,7 @@ def _run(contender, problem, rate, seed, epochs, seconds):
 
 
 def _nothing(problem):
-    return Snapshot(1, problem.n, 1e-9, np.zeros(problem.objective.shape))
+    return Snapshot(1, 1, 1e-9, np.zeros(problem.objective.shape))
 
 
 def _short_batch(contender, n):
@@ -158,6 +158,7 @@ def _updates_wanted(contender, problem, epochs):
 def _gather(contender, problem, test, optimum, runs, rate, trials, notes):
     length = min(map(len, runs))
     first = [snapshot for snapshot, _ in runs[0][:length]]
+    ends = [run[length - 1][0].weights for run in runs]
     curves = Curves(
         updates=[int(snapshot.updates) for snapshot in first],
         epochs=[snapshot.rows / problem.n for snapshot in first],
@@ -173,7 +174,8 @@ def _gather(contender, problem, test, optimum, runs, rate, trials, notes):
         rate=rate,
         trials=trials,
         curves=curves,
-        test_score=[test.score(run[length - 1][0].weights) for run in runs],
+        test_score=[test.score(weights) for weights in ends],
+        beats_constant=all(test.clearly_better(weights, problem.constant) for weights in ends),
         notes=notes,
     )
     result.reached = {name: _reached(curves, gap) for name, gap in GAPS.items()}

@@ -17,7 +17,7 @@ from fallline.comparison.method import first_notes, method_list, remarks, rows_w
 from fallline.comparison.palette import styles
 from fallline.comparison.results import Comparison
 from fallline.comparison.tables import columns_table, numbers_table, table_note, trials_table
-from fallline.comparison.verdict import AXES, axis_sentence
+from fallline.comparison.verdict import AXES, axis_sentence, measured
 from fallline.comparison.words import counted
 
 __all__ = ["render"]
@@ -139,16 +139,23 @@ def _gap_figure(comparison, axis):
 
 
 def _captions(comparison):
-    absent = [result.label for result in comparison.contenders if result.reached["1%"]["seconds"] is None]
     unmeasured = [result.label for result in comparison.contenders if result.memory_bytes is None]
     return {
-        "missing": f"Not within 1% after {comparison.settings.epochs} epochs: {escape(words.joined(absent))}."
-        if absent
-        else "",
-        "throughput": _throughput_caption(comparison.throughput),
+        "missing": escape(_missing(comparison)),
+        "throughput": _throughput_caption(comparison.throughput) + _without_speed(comparison),
         "noise": _noise_caption(comparison.noise, comparison.data.train_rows),
         "unmeasured": f"Not measured here: {escape(words.joined(unmeasured))}." if unmeasured else "",
     }
+
+
+def _missing(comparison):
+    """Who did not come within 1%, after how many epochs of its own: some may have been cut short."""
+    absent: dict[float, list[str]] = {}
+    for result in comparison.contenders:
+        if result.reached["1%"]["seconds"] is None:
+            absent.setdefault(result.curves.epochs[-1], []).append(result.label)
+    groups = [f"{words.joined(who)} after {measured('epochs', made)}" for made, who in absent.items()]
+    return f"Not within 1%: {'; '.join(groups)}." if groups else ""
 
 
 def _throughput_caption(found):
@@ -158,6 +165,16 @@ def _throughput_caption(found):
         f"A step has a cost of its own, which a larger batch shares among more rows: one row at a time, fallline goes through "
         f"{words.amount(speeds[0])} rows a second, and at best {words.multiple(speeds.max() / speeds[0])} times as many. "
         f"<strong>From a batch of {enough:,} on there is little more to gain.</strong>"
+    )
+
+
+def _without_speed(comparison):
+    rivals = [result for result in comparison.contenders if result.family == "rival"]
+    cut = [result.label for result in rivals if result.rows_per_second is None]
+    return (
+        f" Cut short within the first epoch, so no speed is given: {escape(words.joined(cut))}."
+        if cut
+        else ""
     )
 
 

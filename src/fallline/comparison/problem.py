@@ -70,6 +70,13 @@ class Problem:
         loss = SQUARED_ERROR if self.task == "regression" else LOG_LOSS
         return Objective(self.X.astype(np.float64), self.targets, loss, self.alpha)
 
+    @cached_property
+    def constant(self) -> np.ndarray:
+        """Weights that look at no feature, and so predict the mean or the most frequent class of the training rows."""
+        weights = np.zeros((self.outputs, self.X.shape[1] + 1))
+        weights[:, -1] = self.targets.mean(axis=0)
+        return weights
+
     def part(self, rows: int, seed: int = 0) -> Problem:
         """So many of the rows, drawn at random; the problem itself where it has no more."""
         if rows >= self.n:
@@ -97,13 +104,26 @@ class Test:
 
     def score(self, weights: np.ndarray) -> float:
         """The share of rows predicted right; for regression, the share of the variance explained (R squared)."""
-        scores = self.X.astype(np.float64) @ weights[:, :-1].T + weights[:, -1]
-        if self.task == "multiclass":
-            return float(np.mean(scores.argmax(axis=1) == self.y))
-        if self.task == "binary":
-            return float(np.mean(np.where(scores[:, 0] > 0, 1.0, -1.0) == self.y))
+        errors = self._errors(weights)
+        if self.task != "regression":
+            return float(np.mean(errors == 0))
         spread = np.square(self.y - self.y.mean(dtype=np.float64)).sum()
-        return float(1.0 - np.square(self.y - scores[:, 0]).sum() / spread) if spread > 0 else float("nan")
+        return float(1.0 - errors.sum() / spread) if spread > 0 else float("nan")
+
+    def clearly_better(self, weights: np.ndarray, than: np.ndarray) -> bool:
+        """Whether these weights err less than the others, by more than two standard errors of the difference, row by row."""
+        gains = self._errors(than) - self._errors(weights)
+        return bool(gains.mean() > 2 * gains.std() / np.sqrt(len(gains)))
+
+    def _errors(self, weights):
+        """Of each row: 1 where the wrong class is predicted, otherwise 0; for regression, the square of the error."""
+        scores = self.X.astype(np.float64) @ weights[:, :-1].T + weights[:, -1]
+        if self.task == "regression":
+            return np.square(self.y - scores[:, 0])
+        predicted = (
+            scores.argmax(axis=1) if self.task == "multiclass" else np.where(scores[:, 0] > 0, 1.0, -1.0)
+        )
+        return (predicted != self.y).astype(np.float64)
 
 
 def split(table: Table, test_fraction: float, alpha: float, seed: int) -> tuple[Problem, Test]:

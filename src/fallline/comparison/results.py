@@ -90,7 +90,7 @@ class Curves:
 
 @dataclass
 class Result:
-    """One contender."""
+    """One contender; `beats_constant` where each of its runs predicts the test rows clearly better than a constant does."""
 
     key: str
     label: str
@@ -100,13 +100,16 @@ class Result:
     trials: list[Trial]
     curves: Curves
     test_score: list[float]
+    beats_constant: bool
     reached: dict[str, dict[str, float | None]] = field(default_factory=dict)
     memory_bytes: int | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
-    def rows_per_second(self) -> float:
-        """Over the whole of the median run."""
+    def rows_per_second(self) -> float | None:
+        """Over the whole of the median run; None where that was cut short within its first epoch: a cold update is no speed."""
+        if self.curves.epochs[-1] < 1:
+            return None
         return (
             self.curves.rows[-1]
             / sorted(run[-1] for run in self.curves.seconds)[len(self.curves.seconds) // 2]
@@ -154,6 +157,8 @@ class Comparison:
         How exact.
     optimum_test_score : float
         The test score at the optimum: accuracy, or R squared.
+    constant_test_score : float
+        The same of predicting always the mean, or the most frequent class, of the training rows.
     contenders : list of Result
         Curves, rates, scores, memory: one entry a contender.
     absent : list of str
@@ -175,6 +180,7 @@ class Comparison:
     optimum: float
     optimum_gradient_norm: float
     optimum_test_score: float
+    constant_test_score: float
     contenders: list[Result]
     absent: list[str]
     throughput: Throughput

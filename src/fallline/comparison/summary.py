@@ -30,7 +30,7 @@ def summary_table(comparison: Comparison) -> Any:
             "-" if result.rate is None else f"{result.rate:g}",
             *("-" if seconds is None else words.time(seconds) for seconds in arrivals),
             words.share(float(np.median([run[-1] for run in result.curves.gap]))),
-            words.short(result.rows_per_second),
+            "-" if result.rows_per_second is None else words.short(result.rows_per_second),
             write(float(np.median(result.test_score))),
         )
     return table

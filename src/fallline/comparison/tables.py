@@ -10,7 +10,7 @@ import numpy as np
 from fallline.comparison import words
 from fallline.comparison.palette import styles
 from fallline.comparison.results import Comparison, Facts, Result
-from fallline.comparison.verdict import score_words
+from fallline.comparison.verdict import constant_words, score_words
 
 __all__ = ["columns_table", "numbers_table", "table_note", "trials_table"]
 
@@ -34,8 +34,14 @@ def numbers_table(comparison: Comparison) -> str:
     )
     best = {gap: _fastest(comparison, gap) for gap in ("10%", "1%", "0.1%")}
     rows = [_row(result, looks[result.key].colour, best, write) for result in comparison.contenders]
-    optimum = [*["The exact optimum", *["–"] * 6, "0%", "–", "–", write(comparison.optimum_test_score)]]
-    return _table(heads, [*rows, "".join(f"<td>{cell}</td>" for cell in optimum)])
+    optimum = ["The exact optimum", *["–"] * 6, "0%", "–", "–", write(comparison.optimum_test_score)]
+    constant = [
+        f"Always {constant_words(comparison)}",
+        *["–"] * 9,
+        write(comparison.constant_test_score),
+    ]
+    beside = ["".join(f"<td>{cell}</td>" for cell in cells) for cells in (optimum, constant)]
+    return _table(heads, [*rows, *beside])
 
 
 def table_note(comparison: Comparison) -> str:
@@ -49,8 +55,8 @@ def table_note(comparison: Comparison) -> str:
     seeds = len(comparison.settings.seeds)
     return (
         f"Medians of {seeds} {'run' if seeds == 1 else 'runs'}; below a test score, its lowest and highest. “To 1%” is the "
-        f"time until within 1% of the best possible model; a dash means not within the epochs made; the fastest "
-        f"of all is in bold. Test {name} is {meaning}."
+        f"time until within 1% of the best possible model; a dash means not within the epochs made (under “Rows a "
+        f"second”: not one epoch made); the fastest of all is in bold. Test {name} is {meaning}."
     )
 
 
@@ -101,11 +107,11 @@ def _row(result: Result, colour: str, best: dict[str, str | None], write: Callab
     cells = [
         f'<td><span class="swatch" style="background:{colour}"></span>{escape(result.label)}</td>',
         f"<td>{'–' if result.rate is None else f'{result.rate:g}'}</td>",
-        f"<td>{words.amount(round(curves.epochs[-1], 1))}</td>",
+        f"<td>{words.amount(curves.epochs[-1])}</td>",
         f"<td>{words.amount(curves.updates[-1])}</td>",
         *(_arrival(result, gap, best[gap] == result.key) for gap in best),
         f"<td>{escape(words.share(float(np.median([run[-1] for run in curves.gap]))))}</td>",
-        f"<td>{words.amount(float(f'{result.rows_per_second:.3g}'))}</td>",
+        f"<td>{'–' if result.rows_per_second is None else words.amount(float(f'{result.rows_per_second:.3g}'))}</td>",
         f"<td>{'–' if result.memory_bytes is None else words.megabytes(result.memory_bytes)}</td>",
         f"<td>{_score(result.test_score, write)}</td>",
     ]
@@ -118,7 +124,6 @@ def _arrival(result, gap, is_best):
 
 
 def _score(scores, write):
-    spread = (
-        f"<small>{write(min(scores))} to {write(max(scores))}</small>" if min(scores) < max(scores) else ""
-    )
+    low, high = write(min(scores)), write(max(scores))
+    spread = f"<small>{low} to {high}</small>" if low != high else ""
     return write(float(np.median(scores))) + spread

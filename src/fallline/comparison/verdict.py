@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from fallline.comparison.results import Comparison, Result
-from fallline.comparison.words import amount, joined, multiple, percent, sentence_case, share, time
+from fallline.comparison.words import amount, counted, joined, multiple, percent, sentence_case, share, time
 
-__all__ = ["AXES", "axis_sentence", "find_winners", "judge", "score_words"]
+__all__ = ["AXES", "axis_sentence", "constant_words", "find_winners", "judge", "measured", "score_words"]
 
 AXES = {"epochs": "epochs", "updates": "updates", "rows": "rows seen", "seconds": "seconds"}
 
 _LEVEL = 1.1  # who needs no more than so many times as much as the first is level with it
+_NO_WAIT = 2e-3  # seconds; whether it is one or the other up to here, nobody notices, and a timer hardly
 
 
 def find_winners(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
@@ -45,12 +46,11 @@ def axis_sentence(comparison: Comparison, axis: str) -> str:
     if winner["value"] is None:
         return f"No variant came within 10%; {winner['label']} came closest."
     level = f" ({joined(winner['level'])} level with it)" if winner["level"] else ""
-    return (
-        f"First within {winner['gap']}: {winner['label']}, after {_measured(axis, winner['value'])}{level}."
-    )
+    return f"First within {winner['gap']}: {winner['label']}, after {measured(axis, winner['value'])}{level}."
 
 
-def _measured(axis, value):
+def measured(axis: str, value: float) -> str:
+    """So much by this axis: 41 ms, 3,200 rows, 2.5 epochs, 1 update."""
     if axis == "seconds":
         return time(value)
     if axis == "rows":
@@ -62,6 +62,7 @@ def _measured(axis, value):
 def judge(comparison: Comparison) -> list[str]:
     """The verdict, most important sentence first."""
     sentences = [
+        _useless(comparison),
         _fastest(comparison),
         _axes(comparison),
         _other_method(comparison),
@@ -71,14 +72,29 @@ def judge(comparison: Comparison) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
+def _useless(comparison):
+    """Whether all this is about models that are no better than none."""
+    if any(result.beats_constant for result in comparison.contenders):
+        return ""
+    name, write = score_words(comparison)
+    best = max(comparison.contenders, key=_score)
+    return (
+        f"No model here is clearly better on the {counted(comparison.data.test_rows, 'test row')} than one that always predicts "
+        f"{constant_words(comparison)}: test {name} {write(_score(best))} at best, against "
+        f"{write(comparison.constant_test_score)}. What follows says who trains fastest, not that it is worth it."
+    )
+
+
 def _fastest(comparison):
     winner = comparison.winners["seconds"]
     variants = [result for result in comparison.contenders if result.family == "fallline"]
     if winner["value"] is None:
         closest = _by_key(comparison, winner["key"])
+        made = closest.curves.epochs[-1]
         return (
-            f"None of the variants came within 10% of the best possible in {comparison.settings.epochs} epochs; "
-            f"{closest.label} came closest, with {share(_final_gap(closest))} of the way still to go. Give them more epochs."
+            f"None of the variants came within 10% of the best possible; {closest.label} came closest, with "
+            f"{share(_final_gap(closest))} of the way still to go after {measured('epochs', made)}. "
+            f"Give them more {'time' if made < comparison.settings.epochs else 'epochs'}."
         )
     gap = winner["gap"]
     ends = [r for r in variants if r.key in ("stochastic", "batch") and r.key != winner["key"]]
@@ -94,7 +110,7 @@ def _arrival(result, gap):
     seconds = result.reached[gap]["seconds"]
     if seconds is not None:
         return f"{result.label}: {time(seconds)}"
-    return f"{result.label}: not within {amount(result.curves.epochs[-1])} epochs"
+    return f"{result.label}: not within {measured('epochs', result.curves.epochs[-1])}"
 
 
 def _axes(comparison):
@@ -120,6 +136,11 @@ def _other_method(comparison):
     what = "L-BFGS, which uses all rows and the objective's curvature,"
     ours = [result.reached[gap]["seconds"] for result in comparison.contenders if result.family == "fallline"]
     ours = [seconds for seconds in ours if seconds is not None]
+    if ours and max(its, min(ours)) <= max(_LEVEL * min(its, *ours), _NO_WAIT):
+        return (
+            f"{what} came within {gap} in {time(its)}, the fastest gradient descent in {time(min(ours))}: "
+            "no difference to speak of. Either serves here."
+        )
     if ours and min(ours) <= its:
         return (
             f"{what} needed {time(its)} to come within {gap}; the fastest gradient descent {time(min(ours))}. "
@@ -155,7 +176,7 @@ def _libraries(comparison):
         same = [
             r for r in comparison.contenders if r.family == "fallline" and r.batch_size == rival.batch_size
         ]
-        if same:
+        if same and same[0].rows_per_second and rival.rows_per_second:
             ratio = same[0].rows_per_second / rival.rows_per_second
             parts.append(f"{_times_as_fast(ratio)} {rival.label}")
     return f"At the same batch size fallline went through the rows {joined(parts)}." if parts else ""
@@ -175,8 +196,8 @@ def _scores(comparison):
     low, high, exact = ranked[0], ranked[-1], comparison.optimum_test_score
     if _score(high) - _score(low) <= _chance(comparison, exact):
         return (
-            f"The models that come out predict about equally well: test {name} from {write(_score(low))} to "
-            f"{write(_score(high))}, at the exact optimum {write(exact)}. "
+            f"The models that come out predict about equally well: test {name} {_span(write(_score(low)), write(_score(high)))}, "
+            f"at the exact optimum {write(exact)}. "
             "Here the batch size decides how long you wait, not what you get."
         )
     return (
@@ -185,9 +206,18 @@ def _scores(comparison):
     )
 
 
+def _span(low, high):
+    return low if low == high else f"from {low} to {high}"
+
+
 def score_words(comparison: Comparison) -> tuple[str, Callable[[float], str]]:
     """What the test score is called, and how to write one."""
-    return ("R²", "{:.3f}".format) if comparison.data.task == "regression" else ("accuracy", percent)
+    return ("R²", "{:z.3f}".format) if comparison.data.task == "regression" else ("accuracy", percent)
+
+
+def constant_words(comparison: Comparison) -> str:
+    """What a model predicts that looks at no feature."""
+    return "the mean" if comparison.data.task == "regression" else "the most frequent class"
 
 
 def _score(result):

@@ -71,7 +71,9 @@ def percent(value: float) -> str:
 
 
 def megabytes(count: float) -> str:
-    """An amount of memory."""
+    """An amount of memory: 0.019 MB, 1.2 MB, 340 MB."""
+    if count < 1e5:
+        return f"{amount(count / 1e6)} MB"
     return f"{count / 1e6:.1f} MB" if count < 99.5e6 else f"{count / 1e6:,.0f} MB"
 
 
