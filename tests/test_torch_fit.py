@@ -241,6 +241,72 @@ def test_time_limits_and_monitors_of_the_users_own():
     assert len(fit(network(), epochs=10, monitors=[Enough()])) == 3
 
 
+class Unfreezes(Monitor):
+    """Lets a frozen layer be trained after the first epoch; and perhaps tells the optimizer."""
+
+    def __init__(self, layer, optimizer=None):
+        self.layer, self.optimizer = layer, optimizer
+
+    def after_epoch(self, run):
+        if run.record["epoch"] == 1:
+            self.layer.requires_grad_(True)
+            if self.optimizer is not None:
+                self.optimizer.add_param_group({"params": list(self.layer.parameters()), "lr": 0.01})
+
+
+def frozen_first():
+    module = network()
+    module[0].requires_grad_(False)
+    return module
+
+
+@pytest.mark.parametrize("added", [False, True], ids=["built for all", "added"])
+@pytest.mark.parametrize("settings", [{}, {"clip_norm": 0.1}, {"micro_batch": 7}], ids=str)
+def test_layers_are_unfrozen_during_training(added, settings):
+    """What `requires_grad` says is what is trained: the updates are those of a loop that clears all gradients."""
+    module, by_hand = frozen_first(), frozen_first()
+
+    def optimizer_of(module):
+        return torch.optim.SGD((module[3] if added else module).parameters(), lr=0.05)
+
+    own = optimizer_of(module)
+    fit(
+        module,
+        optimizer=own,
+        learning_rate=None,
+        epochs=3,
+        batch_size=32,
+        shuffle=False,
+        monitors=[Unfreezes(module[0], own if added else None)],
+        **settings,
+    )
+    optimizer = optimizer_of(by_hand)
+    for epoch in range(3):
+        for x, y in zip(X.split(32), Y.split(32), strict=True):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(by_hand(x), y).backward()
+            if "clip_norm" in settings:
+                nn.utils.clip_grad_norm_(by_hand.parameters(), settings["clip_norm"])
+            optimizer.step()
+        if epoch == 0:
+            by_hand[0].requires_grad_(True)
+            if added:
+                optimizer.add_param_group({"params": list(by_hand[0].parameters()), "lr": 0.01})
+    torch.testing.assert_close(parameters(module), parameters(by_hand), rtol=1e-5, atol=1e-6)
+
+
+def test_unfrozen_layers_that_the_optimizer_does_not_know():
+    """An optimizer that was built for the others would leave them as they are, which is told; added, they follow a schedule."""
+    module = frozen_first()
+    with pytest.raises(ParameterError, match=r"2 of its parameters were unfrozen.*add_param_group"):
+        fit(module, epochs=2, monitors=[Unfreezes(module[0])])
+    module = frozen_first()
+    own = torch.optim.AdamW(module[3].parameters())
+    monitors = [Unfreezes(module[0], own)]
+    fit(module, epochs=2, optimizer=own, learning_rate=None, scheduler="cosine", monitors=monitors)
+    assert not module[0].weight.equal(frozen_first()[0].weight)
+
+
 @pytest.mark.parametrize("batch_size", [32, "full"])
 def test_slow_modules_are_asked_often(batch_size):
     """A limit of time holds where an epoch takes for ever, in the middle of a batch too if that is all the rows."""

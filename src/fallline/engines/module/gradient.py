@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -32,8 +32,8 @@ class Gradient:
     module : callable
         What gives the outputs.
     objective : Objective
-    parameters : sequence of tensor
-        Those to differentiate by.
+    parameters : list of tensor
+        Those to differentiate by: the engine's own list, which may change from one sweep to the next.
     device : device
     precision : str
         See `devices.autocast`.
@@ -45,14 +45,14 @@ class Gradient:
         self,
         module: Callable[..., Any],
         objective: Objective,
-        parameters: Sequence[torch.nn.Parameter],
+        parameters: list[torch.nn.Parameter],
         device: torch.device,
         precision: str,
         auto: bool,
     ):
         self._module = module
         self._objective = objective
-        self._parameters = list(parameters)
+        self._parameters = parameters
         self._device = device
         self._precision = precision
         self._auto = auto
