@@ -440,6 +440,19 @@ def test_parts_that_are_not_to_be_trained_stay_so():
         assert not module[1].training
 
 
+def test_modules_that_sum_gradients_by_themselves(tmp_path):
+    """A wrapped module would wait for processes that have no rows; it is told to be unwrapped, the outermost part or not."""
+    store = f"file://{tmp_path / 'store'}"
+    torch.distributed.init_process_group("gloo", init_method=store, rank=0, world_size=1)
+    try:
+        wrapped = nn.parallel.DistributedDataParallel(network())
+    finally:
+        torch.distributed.destroy_process_group()
+    for module in (wrapped, nn.Sequential(wrapped, nn.Linear(1, 1))):
+        with pytest.raises(ParameterError, match=r"a DistributedDataParallel.*module\.module"):
+            fit(module, (X, NUMBERS))
+
+
 class Locked(nn.Linear):
     """Cannot be copied."""
 
