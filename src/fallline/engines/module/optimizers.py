@@ -69,8 +69,8 @@ def _require_unwrapped(module):
         wrapper = next((kind.__name__ for kind in type(part).__mro__ if kind.__name__ in _WRAPPERS), None)
         if wrapper is not None:
             raise ParameterError(
-                f"The module is, or holds, a {wrapper}. Give the module itself, not wrapped (module.module): fallline divides the "
-                "rows of every batch among the processes, and sums gradients, by itself."
+                f"The module is, or holds, a {wrapper}. Give the module itself, not wrapped (module.module): fallline divides "
+                "the rows of every batch among the processes, and sums gradients, by itself."
             )
 
 
