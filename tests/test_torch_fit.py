@@ -547,6 +547,37 @@ def test_rows_are_predicted_as_those_trained_on_were_given():
         fallline.torch.predict(Layer(6, 1), np.eye(6), batch_size=0)
 
 
+class States(nn.Module):
+    """Gives its last states as well, whose rows lie along the second dimension."""
+
+    def __init__(self):
+        super().__init__()
+        self.own = nn.GRU(10, 3, batch_first=True)
+
+    def forward(self, x):
+        outputs, states = self.own(x[:, None])
+        return outputs[:, 0], states
+
+
+@pytest.mark.parametrize("batch_size", [200, 128], ids=["equal batches", "a short last one"])
+def test_outputs_whose_rows_lie_elsewhere(batch_size):
+    """They would be put together along the wrong dimension: predictions and metrics say so; to train, they do not matter."""
+    words = r"outputs\[1\] of shape \(1, \d+, 3\) for \d+ rows.*first dimension"
+    with pytest.raises(InputError, match=words):
+        fallline.torch.predict(States(), X, batch_size=batch_size)
+    settings = {"loss": lambda o, y: nn.functional.cross_entropy(o[0], y), "epochs": 1, "validation": 0.5}
+    with pytest.raises(InputError, match=words):
+        fit(States(), metric=lambda o, y: float((o[0].argmax(1) == y).float().mean()), **settings)
+    assert len(fit(States(), **settings)) == 1
+
+
+def test_outputs_of_unequal_shapes():
+    """What differs from batch to batch within a row cannot be one tensor."""
+    loader = DataLoader([torch.zeros(length, 10) for length in (2, 3)], batch_size=1)
+    with pytest.raises(InputError, match=r"shapes \(1, 2, 3\) and \(1, 3, 3\) cannot be put together"):
+        fallline.torch.predict(nn.Linear(10, 3), loader)
+
+
 def test_what_cannot_predict():
     """A function, a module that gives one number for all rows, and the history in the place of its encoder."""
     for module, settings, error in (

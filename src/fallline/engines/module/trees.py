@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fallline.errors import StateError
+from fallline.errors import InputError, StateError
 
 __all__ = ["from_arrays", "joined", "mapped", "to_arrays"]
 
@@ -38,7 +38,7 @@ def joined(values: Sequence[Any]) -> Any:
     if isinstance(first, dict):
         return {name: joined([value[name] for value in values]) for name in first}
     if first.layout is not torch.sparse_csr:
-        return torch.cat(list(values))
+        return _stacked(values)
     before = 0
     starts = [values[0].crow_indices()[:1]]
     for value in values:
@@ -47,6 +47,19 @@ def joined(values: Sequence[Any]) -> Any:
     columns, numbers = (torch.cat([getattr(v, part)() for v in values]) for part in ("col_indices", "values"))
     shape = (sum(value.shape[0] for value in values), first.shape[1])
     return torch.sparse_csr_tensor(torch.cat(starts), columns, numbers, shape)
+
+
+def _stacked(values):
+    try:
+        return torch.cat(list(values))
+    except RuntimeError as error:
+        shapes = dict.fromkeys(tuple(value.shape) for value in values)
+        if len({shape[1:] for shape in shapes}) == 1:
+            raise
+        raise InputError(
+            f"Tensors of shapes {' and '.join(map(str, shapes))} cannot be put together, rows of one after those of another: "
+            "only the first dimension may differ. Pad or sum what differs within a row, or give rows of equal shapes."
+        ) from error
 
 
 def to_arrays(tree: Any) -> dict[str, np.ndarray]:
