@@ -7,7 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections import OrderedDict
+from dataclasses import dataclass
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +20,7 @@ from scipy.sparse import csr_array
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.optim import lr_scheduler  # noqa: E402
-from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
+from torch.utils.data import DataLoader, Subset, TensorDataset  # noqa: E402
 
 import fallline.torch  # noqa: E402
 from fallline.errors import (  # noqa: E402
@@ -545,6 +548,141 @@ def test_rows_are_predicted_as_those_trained_on_were_given():
     assert seen[-1][1] == torch.float64
     with pytest.raises(ParameterError, match="batch_size=0"):
         fallline.torch.predict(Layer(6, 1), np.eye(6), batch_size=0)
+
+
+class Two(NamedTuple):
+    """A number and a class for each row."""
+
+    number: Any
+    kind: Any
+
+
+class Named(OrderedDict):
+    """A dict whose values are attributes, as those of the transformers library are."""
+
+    __getattr__ = OrderedDict.__getitem__
+
+
+@dataclass
+class Record:
+    """A number and a class for each row, as one of the user's own objects."""
+
+    number: Any
+    kind: Any
+
+
+class Gives(nn.Module):
+    """Two outputs, in a container of some kind."""
+
+    def __init__(self, container):
+        super().__init__()
+        self.own, self.container = network(), container
+
+    def forward(self, x):
+        kind = self.own(x)
+        return self.container(kind[:, 0], kind)
+
+
+CONTAINERS = {
+    "tuple": lambda *parts: parts,
+    "list": lambda *parts: [*parts],
+    "named tuple": Two,
+    "dict": lambda number, kind: {"number": number, "kind": kind},
+    "dict with attributes": lambda number, kind: Named(number=number, kind=kind),
+    "data class": Record,
+}
+
+
+def kind_of(outputs):
+    if hasattr(outputs, "kind"):
+        return outputs.kind
+    return outputs["kind"] if isinstance(outputs, dict) else outputs[1]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("container", CONTAINERS.values(), ids=CONTAINERS)
+def test_outputs_in_containers_of_any_kind(container, precision):
+    """Losses, metrics and predictions get what the module gives, names and all; of other classes, there are no predictions."""
+    module, usual = Gives(container), network()
+    settings = {
+        "loss": lambda o, y: nn.functional.cross_entropy(kind_of(o).float(), y),
+        "metric": lambda o, y: float((kind_of(o).argmax(1) == y).float().mean()),
+        "validation": 0.2,
+        "epochs": 1,
+        "batch_size": 32,
+        "precision": precision,
+    }
+    if container is Record:
+        assert len(fit(module, **(settings | {"metric": None}))) == 1
+        for predicted in (lambda: fallline.torch.predict(module, X), lambda: fit(module, **settings)):
+            with pytest.raises(InputError, match=r"outputs of type Record.*tuples, lists or dicts"):
+                predicted()
+        return
+    history = fit(module, **settings)
+    wanted = fit(usual, **(settings | {"loss": "cross_entropy", "metric": "accuracy"}))
+    assert history[-1]["validation_score"] == pytest.approx(wanted[-1]["validation_score"], abs=0.02)
+    found = fallline.torch.predict(module, X, batch_size=100)
+    assert type(found) is type(module(X))
+    assert kind_of(found).shape == (ROWS, 3)
+
+
+@pytest.mark.parametrize("loader", [False, True])
+def test_targets_with_names(loader):
+    """Tuples with names, in memory or from a DataLoader, reach the loss with their names, in validation as well."""
+
+    def loss(outputs, targets):
+        return nn.functional.cross_entropy(outputs, targets.kind) + targets.number.mean()
+
+    data = (X, Two(X[:, 0], Y))
+    if loader:
+        samples = [(x, Two(x[0], y)) for x, y in zip(X, Y, strict=True)]
+        data = DataLoader(samples, batch_size=50, shuffle=True)
+    history = fit(network(), data, loss=loss, epochs=1, validation=data, metric=lambda o, t: -loss(o, t))
+    assert history[-1]["validation_score"] == pytest.approx(-history[-1]["validation_loss"], rel=1e-5)
+
+
+class Last(nn.Module):
+    """A recurrent network's last state, of packed sequences or of padded ones."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.own, self.out = nn.GRU(4, 5, batch_first=True), nn.Linear(5, 3)
+
+    def forward(self, x, lengths=None):
+        if lengths is not None:
+            x = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        return self.out(self.own(x)[1][0])
+
+
+def packed(samples):
+    sequences, labels = zip(*samples, strict=True)
+    return nn.utils.rnn.pack_sequence(sequences, enforce_sorted=False), torch.stack(labels)
+
+
+def padded(samples):
+    sequences, labels = zip(*samples, strict=True)
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    return (nn.utils.rnn.pad_sequence(sequences, batch_first=True), lengths), torch.stack(labels)
+
+
+def test_packed_sequences_go_to_the_module_as_they_are():
+    """What a function that collates packs is one input; the weights are those of the same sequences packed by the module."""
+    samples = [(torch.randn(1 + place % 4, 4, generator=DRAWN), Y[place]) for place in range(40)]
+    modules = [Last(), Last(), Last()]
+    settings = {"epochs": 2, "shuffle": False}
+    fit(modules[0], DataLoader(samples, 8, collate_fn=packed), **settings)
+    fit(modules[1], DataLoader(samples, 8, collate_fn=padded), **settings)
+    fit(modules[2], samples_of(samples), batch_size=8, collate=packed, **settings)
+    assert parameters(modules[0]).equal(parameters(modules[1]))
+    assert parameters(modules[0]).equal(parameters(modules[2]))
+    inputs = DataLoader(samples, 8, collate_fn=lambda some: packed(some)[0])
+    assert fallline.torch.predict(modules[0], inputs).shape == (40, 3)
+
+
+def samples_of(samples):
+    """They as a Dataset."""
+    return Subset(samples, range(len(samples)))
 
 
 class States(nn.Module):

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch.func import functional_call
+from torch.nn.utils.rnn import PackedSequence
 
 from fallline.data.rows import TrainingSource
 from fallline.engines.base import IN_ORDER
@@ -29,10 +30,11 @@ _ROWS = 1024
 
 
 def call(module: Callable[..., Any], inputs: Any) -> Any:
-    """Call a module with one tensor, a tuple of several, or a dict of them by name."""
+    """Call a module with one tensor or packed sequence, a tuple of several, or a dict of them by name."""
     if isinstance(inputs, dict):
         return module(**inputs)
-    return module(*inputs) if isinstance(inputs, tuple) else module(inputs)
+    several = isinstance(inputs, tuple) and not isinstance(inputs, PackedSequence)
+    return module(*inputs) if several else module(inputs)
 
 
 @contextmanager
@@ -184,7 +186,7 @@ def predict(module: torch.nn.Module, source: TrainingSource, *, device: Any = No
 
     Returns
     -------
-    tensor, or tuple or dict of tensors
+    tensor, or tuple, list or dict of tensors
         On the processor, rows along the first dimension.
     """
     place = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
@@ -210,6 +212,11 @@ def _require_rows(module, outputs, piece):
     """Raise `InputError` unless all that a module gives has its rows along the first dimension, as far as that is known."""
     whose = f"{type(module).__name__} gives"
     for place, tensor in leaves(outputs, "outputs"):
+        if not isinstance(tensor, torch.Tensor):
+            raise InputError(
+                f"{whose} {place} of type {type(tensor).__name__}, which cannot be put together row by row. Give a module that "
+                "gives tensors, or tuples, lists or dicts of them."
+            )
         if tensor.ndim == 0:
             raise InputError(
                 f"{whose} one number for all rows that it sees together, but outputs are wanted for each row. Give a module that "

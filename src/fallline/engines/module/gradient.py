@@ -193,18 +193,14 @@ class Gradient:
         if self._looked:
             return
         random = devices.random_state(self._device)
-        depends = any(tensor.requires_grad for _, tensor in leaves(outputs, ""))
-        if not depends and isinstance(outputs, (torch.Tensor, tuple, list, dict)):
+        found = [tensor for _, tensor in leaves(outputs, "") if isinstance(tensor, torch.Tensor)]
+        if found and not any(tensor.requires_grad for tensor in found):
             raise ParameterError(
                 "The module's outputs do not depend on the parameters that are to be trained: something detaches them, or "
                 "they are not used. Check the module's forward."
             )
         self._objective.first(outputs, targets, weight, rows)
-        self.first_finite = all(
-            bool(torch.isfinite(tensor).all())
-            for _, tensor in leaves(outputs, "")
-            if isinstance(tensor, torch.Tensor)
-        )
+        self.first_finite = all(bool(torch.isfinite(tensor).all()) for tensor in found)
         devices.set_random_state(random, self._device)
         self._looked = True
 

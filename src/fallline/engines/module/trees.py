@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import PackedSequence
 
 from fallline.errors import InputError, StateError
 
-__all__ = ["from_arrays", "joined", "mapped", "to_arrays"]
+__all__ = ["from_arrays", "joined", "mapped", "rebuilt", "to_arrays"]
 
 _TEXT = "values"
 
@@ -20,12 +22,27 @@ def mapped(function: Any, tree: Any) -> Any:
     """The same nesting of tuples, lists and dicts, with a function of every tensor in its place."""
     if isinstance(tree, torch.Tensor):
         return function(tree)
+    if isinstance(tree, PackedSequence):
+        # How many sequences go on at each step is always known on the processor.
+        orders = [mapped(function, order) for order in tree[2:]]
+        return PackedSequence(function(tree.data), tree.batch_sizes, *orders)
     if isinstance(tree, (tuple, list)):
-        values = [mapped(function, value) for value in tree]
-        return values if isinstance(tree, list) else tuple(values)
+        return rebuilt(tree, [mapped(function, value) for value in tree])
     if isinstance(tree, dict):
-        return {key: mapped(function, value) for key, value in tree.items()}
+        return rebuilt(tree, [mapped(function, value) for value in tree.values()])
     return tree
+
+
+def rebuilt(tree: Any, values: Sequence[Any]) -> Any:
+    """A tuple, list or dict of the same type, with names where it has such, and other values in the same order."""
+    if type(tree) is dict:
+        return dict(zip(tree, values, strict=True))
+    if isinstance(tree, dict):
+        made = copy.copy(tree)
+        for key, value in zip(tree, values, strict=True):
+            made[key] = value
+        return made
+    return type(tree)(*values) if hasattr(tree, "_fields") else type(tree)(values)
 
 
 def joined(values: Sequence[Any]) -> Any:
@@ -33,10 +50,10 @@ def joined(values: Sequence[Any]) -> Any:
     first = values[0]
     if first is None:
         return None
-    if isinstance(first, tuple):
-        return tuple(joined(parts) for parts in zip(*values, strict=True))
+    if isinstance(first, (tuple, list)):
+        return rebuilt(first, [joined(parts) for parts in zip(*values, strict=True)])
     if isinstance(first, dict):
-        return {name: joined([value[name] for value in values]) for name in first}
+        return rebuilt(first, [joined([value[name] for value in values]) for name in first])
     if first.layout is not torch.sparse_csr:
         return _stacked(values)
     before = 0

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import PackedSequence
 from torch.utils.data import DataLoader, SequentialSampler
 
 from fallline.data.order import Order
@@ -134,6 +135,8 @@ def _places(batch):
 def _rows_of(parts):
     """How many rows a batch has: as many as its targets; without any, as its inputs."""
     inputs, targets, _ = parts
+    if targets is None and isinstance(inputs, PackedSequence):
+        return int(inputs.batch_sizes[0])
     found = [*leaves(targets, "targets"), *leaves(inputs, "inputs")]
     if not found or not found[0][1].dim():
         raise InputError("A batch of the DataLoader holds no tensor of several rows. Give batches of (x, y).")
