@@ -214,6 +214,42 @@ def test_a_checkpoint_is_gone_on_with(scheduler, tmp_path):
     assert parameters(again).equal(parameters(whole))
 
 
+class Counts(nn.Linear):
+    """Grows with every batch that it has seen, and says so to whoever saves it."""
+
+    seen = 0
+
+    def forward(self, x):
+        self.seen += self.training
+        return super().forward(x) * (1 + 0.1 * self.seen)
+
+    def get_extra_state(self):
+        return {"seen": self.seen, "kinds": {0: [torch.ones(2), None]}}
+
+    def set_extra_state(self, state):
+        assert state["kinds"][0][0].equal(torch.ones(2))
+        self.seen = state["seen"]
+
+
+def test_what_parts_save_beside_their_weights_is_in_the_checkpoint(tmp_path):
+    """Training goes on with what `get_extra_state` gave; what cannot be written is told."""
+
+    def module():
+        torch.manual_seed(1)
+        return nn.Sequential(Counts(10, 3))
+
+    whole, parted = module(), module()
+    settings = {"batch_size": 100, "checkpoint": tmp_path / "run.state"}
+    fit(whole, epochs=4, batch_size=100)
+    fit(module(), epochs=2, **settings)
+    fit(parted, epochs=4, **settings)
+    assert parted[0].seen == whole[0].seen == 24
+    assert parted[0].weight.equal(whole[0].weight)
+    Odd = type("Odd", (Counts,), {"get_extra_state": lambda self: object()})
+    with pytest.raises(StateError, match=r"'extra\.0' there is a object"):
+        fit(nn.Sequential(Odd(10, 3)), epochs=1, checkpoint=tmp_path / "other.state")
+
+
 class Slowly(Monitor):
     """Makes every epoch last long enough for a checkpoint to be written after it."""
 
