@@ -18,7 +18,7 @@ from fallline.engines.module.blocks import LoadedBatch
 from fallline.engines.module.evaluating import Evaluator, in_mode
 from fallline.engines.module.gradient import Gradient
 from fallline.engines.module.labels import none_counts
-from fallline.engines.module.losses import Objective, make_objective
+from fallline.engines.module.losses import Objective, make_objective, require_all_trained
 from fallline.engines.module.memory import ModuleMemory, saved_weights
 from fallline.engines.module.optimizers import make_optimizer, make_scheduler, trainable
 from fallline.engines.module.pieces import loaded
@@ -122,6 +122,7 @@ class ModuleEngine(Replicated):
         }
         self.loss = loss
         self.objective: Objective = make_objective(loss)
+        require_all_trained(loss, module)
         self.batch_size = integer("batch_size", batch_size)
         self._auto = auto = is_auto(micro_batch)
         self.micro_batch = min(self.batch_size, _MOST_ROWS if auto else integer("micro_batch", micro_batch))
