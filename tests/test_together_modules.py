@@ -56,7 +56,7 @@ def weights_of(runs):
         if isinstance(run, Exception):
             raise run
     first, *others = [
-        torch.cat([t.reshape(-1).double() for t in run.weights.values()]).numpy() for run in runs
+        torch.cat([t.reshape(-1).to(torch.cdouble) for t in run.weights.values()]).numpy() for run in runs
     ]
     for other in others:
         np.testing.assert_array_equal(first, other)
@@ -129,6 +129,23 @@ def test_unused_parameters_and_sparse_gradients(sparse):
     """What no row uses stays as it is, and what a few rows use moves for these alone."""
     torch.manual_seed(0)
     agree(Unused(sparse), source_of(), 2, optimizer="sparseadam" if sparse else "adamw")
+
+
+class Turned(torch.nn.Module):
+    """Complex numbers between real ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.own, self.turn = network(), torch.nn.Parameter(torch.full((6,), 1 + 0.5j))
+        self.bias = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, X):
+        return self.own((X * self.turn).real) + self.bias
+
+
+def test_complex_parameters():
+    """Their gradients are summed as those of real ones are."""
+    agree(Turned(), source_of(), 3)
 
 
 def test_histories_are_the_same_everywhere():

@@ -141,7 +141,7 @@ class Gradient:
             for gradient in held:
                 gradient.div_(count)
         elif isinstance(count, torch.Tensor):
-            torch._foreach_div_(held, count.to(held[0].dtype))
+            torch._foreach_div_(held, count.to(held[0].real.dtype))
         else:
             torch._foreach_div_(held, float(count))
         for place, parameter in enumerate(self._parameters):
