@@ -209,6 +209,29 @@ def test_losses_that_fail():
     assert "inputs of shape (32, 5)" in caught.value.__notes__[0]
 
 
+class Uncertain(nn.Module):
+    """A loss that learns how sure it is, of its own numbers or another's."""
+
+    def __init__(self, scale=None):
+        super().__init__()
+        self.scale = nn.Parameter(torch.zeros(1)) if scale is None else scale
+
+    def forward(self, outputs, targets):
+        return functional.mse_loss(outputs, targets) * (-self.scale[0]).exp() + self.scale[0]
+
+
+@pytest.mark.parametrize("wrap", [lambda loss: loss, fallline.torch.per_row], ids=["mean", "per row"])
+def test_losses_that_learn_need_a_module_that_holds_them(wrap):
+    """Parameters of the loss alone would stay as they are, which is told; frozen, or the module's own, they may."""
+    with pytest.raises(
+        ParameterError, match=r"Uncertain has 1 parameters.*loss=None.*requires_grad_\(False\)"
+    ):
+        fit(network(), (X, NUMBERS), loss=wrap(Uncertain()))
+    module = network()
+    for loss in (Uncertain().requires_grad_(False), Uncertain(module[0].bias)):
+        fit(module, (X, NUMBERS), loss=loss, epochs=1)
+
+
 def test_predictions_of_rows_that_a_module_is_not_made_for():
     """`predict` says the same."""
     with pytest.raises(InputError, match=r"cannot take these rows.*\(131, 3\)"):
@@ -438,6 +461,19 @@ def test_parts_that_are_not_to_be_trained_stay_so():
         fit(module, (X, NUMBERS))
         assert module[1].running_mean.equal(before) == frozen
         assert not module[1].training
+
+
+def test_modules_that_sum_gradients_by_themselves(tmp_path):
+    """A wrapped module would wait for processes that have no rows; it is told to be unwrapped, the outermost part or not."""
+    store = f"file://{tmp_path / 'store'}"
+    torch.distributed.init_process_group("gloo", init_method=store, rank=0, world_size=1)
+    try:
+        wrapped = nn.parallel.DistributedDataParallel(network())
+    finally:
+        torch.distributed.destroy_process_group()
+    for module in (wrapped, nn.Sequential(wrapped, nn.Linear(1, 1))):
+        with pytest.raises(ParameterError, match=r"a DistributedDataParallel.*module\.module"):
+            fit(module, (X, NUMBERS))
 
 
 class Locked(nn.Linear):

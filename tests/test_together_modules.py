@@ -18,6 +18,8 @@ from fallline.errors import InputError, ParameterError  # noqa: E402
 from fallline.loop import train  # noqa: E402
 from fallline.monitors.base import Monitor, Run  # noqa: E402
 from fallline.state import State, Stop  # noqa: E402
+from fallline.torch.data import as_source  # noqa: E402
+from fallline.torch.looking import require_enough  # noqa: E402
 from ranks import on_ranks  # noqa: E402
 
 N = 101
@@ -54,7 +56,7 @@ def weights_of(runs):
         if isinstance(run, Exception):
             raise run
     first, *others = [
-        torch.cat([t.reshape(-1).double() for t in run.weights.values()]).numpy() for run in runs
+        torch.cat([t.reshape(-1).to(torch.cdouble) for t in run.weights.values()]).numpy() for run in runs
     ]
     for other in others:
         np.testing.assert_array_equal(first, other)
@@ -129,6 +131,23 @@ def test_unused_parameters_and_sparse_gradients(sparse):
     agree(Unused(sparse), source_of(), 2, optimizer="sparseadam" if sparse else "adamw")
 
 
+class Turned(torch.nn.Module):
+    """Complex numbers between real ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.own, self.turn = network(), torch.nn.Parameter(torch.full((6,), 1 + 0.5j))
+        self.bias = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, X):
+        return self.own((X * self.turn).real) + self.bias
+
+
+def test_complex_parameters():
+    """Their gradients are summed as those of real ones are."""
+    agree(Turned(), source_of(), 3)
+
+
 def test_histories_are_the_same_everywhere():
     """Losses, rows and updates are over all processes."""
     (alone,) = on_ranks(1, lambda processes: descended(processes, network(), source_of()))
@@ -181,6 +200,36 @@ def test_what_batch_normalisation_gathers_is_the_mean_over_all():
     """Beside the parameters, means and variances are the same on all processes."""
     module = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
     weights_of(on_ranks(2, lambda processes: descended(processes, module, source_of(100), batch_size=20)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "enough"),
+    [
+        ({"batch_size": 8}, False),  # of the last 5 rows, the third process has one
+        ({"batch_size": 3}, False),
+        ({"batch_size": 16}, False),
+        ({"batch_size": 47}, True),
+        ({"batch_size": 23, "micro_batch": 4}, True),
+        ({"batch_size": 18, "micro_batch": 5}, True),
+        ({"batch_size": 9, "micro_batch": 2}, False),  # 3 rows are halved
+    ],
+    ids=str,
+)
+def test_rows_to_normalise_are_those_of_a_process(settings, enough):
+    """That some process would be left with a single row is told before training; with more, all train to the end."""
+    source = as_source((torch.randn(53, 6), torch.randn(53, 1)))
+
+    def looked_at(processes):
+        module = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
+        require_enough(ModuleEngine(module, "mse", **settings), source, 1, processes)
+        return descended(processes, module, source, epochs=1, **settings)
+
+    for found in on_ranks(3, looked_at):
+        if enough:
+            assert isinstance(found, Run), found
+        else:
+            assert isinstance(found, ParameterError)
+            assert "Each of the 3 processes" in str(found)
 
 
 def test_different_modules_are_an_error_everywhere():

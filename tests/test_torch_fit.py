@@ -7,7 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections import OrderedDict
+from dataclasses import dataclass
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +20,7 @@ from scipy.sparse import csr_array
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.optim import lr_scheduler  # noqa: E402
-from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
+from torch.utils.data import DataLoader, Subset, TensorDataset  # noqa: E402
 
 import fallline.torch  # noqa: E402
 from fallline.errors import (  # noqa: E402
@@ -211,6 +214,42 @@ def test_a_checkpoint_is_gone_on_with(scheduler, tmp_path):
     assert parameters(again).equal(parameters(whole))
 
 
+class Counts(nn.Linear):
+    """Grows with every batch that it has seen, and says so to whoever saves it."""
+
+    seen = 0
+
+    def forward(self, x):
+        self.seen += self.training
+        return super().forward(x) * (1 + 0.1 * self.seen)
+
+    def get_extra_state(self):
+        return {"seen": self.seen, "kinds": {0: [torch.ones(2), None]}}
+
+    def set_extra_state(self, state):
+        assert state["kinds"][0][0].equal(torch.ones(2))
+        self.seen = state["seen"]
+
+
+def test_what_parts_save_beside_their_weights_is_in_the_checkpoint(tmp_path):
+    """Training goes on with what `get_extra_state` gave; what cannot be written is told."""
+
+    def module():
+        torch.manual_seed(1)
+        return nn.Sequential(Counts(10, 3))
+
+    whole, parted = module(), module()
+    settings = {"batch_size": 100, "checkpoint": tmp_path / "run.state"}
+    fit(whole, epochs=4, batch_size=100)
+    fit(module(), epochs=2, **settings)
+    fit(parted, epochs=4, **settings)
+    assert parted[0].seen == whole[0].seen == 24
+    assert parted[0].weight.equal(whole[0].weight)
+    Odd = type("Odd", (Counts,), {"get_extra_state": lambda self: object()})
+    with pytest.raises(StateError, match=r"'extra\.0' there is a object"):
+        fit(nn.Sequential(Odd(10, 3)), epochs=1, checkpoint=tmp_path / "other.state")
+
+
 class Slowly(Monitor):
     """Makes every epoch last long enough for a checkpoint to be written after it."""
 
@@ -239,6 +278,72 @@ def test_time_limits_and_monitors_of_the_users_own():
             return Stop("converged", "it is enough") if run.record["epoch"] == 3 else None
 
     assert len(fit(network(), epochs=10, monitors=[Enough()])) == 3
+
+
+class Unfreezes(Monitor):
+    """Lets a frozen layer be trained after the first epoch; and perhaps tells the optimizer."""
+
+    def __init__(self, layer, optimizer=None):
+        self.layer, self.optimizer = layer, optimizer
+
+    def after_epoch(self, run):
+        if run.record["epoch"] == 1:
+            self.layer.requires_grad_(True)
+            if self.optimizer is not None:
+                self.optimizer.add_param_group({"params": list(self.layer.parameters()), "lr": 0.01})
+
+
+def frozen_first():
+    module = network()
+    module[0].requires_grad_(False)
+    return module
+
+
+@pytest.mark.parametrize("added", [False, True], ids=["built for all", "added"])
+@pytest.mark.parametrize("settings", [{}, {"clip_norm": 0.1}, {"micro_batch": 7}], ids=str)
+def test_layers_are_unfrozen_during_training(added, settings):
+    """What `requires_grad` says is what is trained: the updates are those of a loop that clears all gradients."""
+    module, by_hand = frozen_first(), frozen_first()
+
+    def optimizer_of(module):
+        return torch.optim.SGD((module[3] if added else module).parameters(), lr=0.05)
+
+    own = optimizer_of(module)
+    fit(
+        module,
+        optimizer=own,
+        learning_rate=None,
+        epochs=3,
+        batch_size=32,
+        shuffle=False,
+        monitors=[Unfreezes(module[0], own if added else None)],
+        **settings,
+    )
+    optimizer = optimizer_of(by_hand)
+    for epoch in range(3):
+        for x, y in zip(X.split(32), Y.split(32), strict=True):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(by_hand(x), y).backward()
+            if "clip_norm" in settings:
+                nn.utils.clip_grad_norm_(by_hand.parameters(), settings["clip_norm"])
+            optimizer.step()
+        if epoch == 0:
+            by_hand[0].requires_grad_(True)
+            if added:
+                optimizer.add_param_group({"params": list(by_hand[0].parameters()), "lr": 0.01})
+    torch.testing.assert_close(parameters(module), parameters(by_hand), rtol=1e-5, atol=1e-6)
+
+
+def test_unfrozen_layers_that_the_optimizer_does_not_know():
+    """An optimizer that was built for the others would leave them as they are, which is told; added, they follow a schedule."""
+    module = frozen_first()
+    with pytest.raises(ParameterError, match=r"2 of its parameters were unfrozen.*add_param_group"):
+        fit(module, epochs=2, monitors=[Unfreezes(module[0])])
+    module = frozen_first()
+    own = torch.optim.AdamW(module[3].parameters())
+    monitors = [Unfreezes(module[0], own)]
+    fit(module, epochs=2, optimizer=own, learning_rate=None, scheduler="cosine", monitors=monitors)
+    assert not module[0].weight.equal(frozen_first()[0].weight)
 
 
 @pytest.mark.parametrize("batch_size", [32, "full"])
@@ -479,6 +584,172 @@ def test_rows_are_predicted_as_those_trained_on_were_given():
     assert seen[-1][1] == torch.float64
     with pytest.raises(ParameterError, match="batch_size=0"):
         fallline.torch.predict(Layer(6, 1), np.eye(6), batch_size=0)
+
+
+class Two(NamedTuple):
+    """A number and a class for each row."""
+
+    number: Any
+    kind: Any
+
+
+class Named(OrderedDict):
+    """A dict whose values are attributes, as those of the transformers library are."""
+
+    __getattr__ = OrderedDict.__getitem__
+
+
+@dataclass
+class Record:
+    """A number and a class for each row, as one of the user's own objects."""
+
+    number: Any
+    kind: Any
+
+
+class Gives(nn.Module):
+    """Two outputs, in a container of some kind."""
+
+    def __init__(self, container):
+        super().__init__()
+        self.own, self.container = network(), container
+
+    def forward(self, x):
+        kind = self.own(x)
+        return self.container(kind[:, 0], kind)
+
+
+CONTAINERS = {
+    "tuple": lambda *parts: parts,
+    "list": lambda *parts: [*parts],
+    "named tuple": Two,
+    "dict": lambda number, kind: {"number": number, "kind": kind},
+    "dict with attributes": lambda number, kind: Named(number=number, kind=kind),
+    "data class": Record,
+}
+
+
+def kind_of(outputs):
+    if hasattr(outputs, "kind"):
+        return outputs.kind
+    return outputs["kind"] if isinstance(outputs, dict) else outputs[1]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("container", CONTAINERS.values(), ids=CONTAINERS)
+def test_outputs_in_containers_of_any_kind(container, precision):
+    """Losses, metrics and predictions get what the module gives, names and all; of other classes, there are no predictions."""
+    module, usual = Gives(container), network()
+    settings = {
+        "loss": lambda o, y: nn.functional.cross_entropy(kind_of(o).float(), y),
+        "metric": lambda o, y: float((kind_of(o).argmax(1) == y).float().mean()),
+        "validation": 0.2,
+        "epochs": 1,
+        "batch_size": 32,
+        "precision": precision,
+    }
+    if container is Record:
+        assert len(fit(module, **(settings | {"metric": None}))) == 1
+        for predicted in (lambda: fallline.torch.predict(module, X), lambda: fit(module, **settings)):
+            with pytest.raises(InputError, match=r"outputs of type Record.*tuples, lists or dicts"):
+                predicted()
+        return
+    history = fit(module, **settings)
+    wanted = fit(usual, **(settings | {"loss": "cross_entropy", "metric": "accuracy"}))
+    assert history[-1]["validation_score"] == pytest.approx(wanted[-1]["validation_score"], abs=0.02)
+    found = fallline.torch.predict(module, X, batch_size=100)
+    assert type(found) is type(module(X))
+    assert kind_of(found).shape == (ROWS, 3)
+
+
+@pytest.mark.parametrize("loader", [False, True])
+def test_targets_with_names(loader):
+    """Tuples with names, in memory or from a DataLoader, reach the loss with their names, in validation as well."""
+
+    def loss(outputs, targets):
+        return nn.functional.cross_entropy(outputs, targets.kind) + targets.number.mean()
+
+    data = (X, Two(X[:, 0], Y))
+    if loader:
+        samples = [(x, Two(x[0], y)) for x, y in zip(X, Y, strict=True)]
+        data = DataLoader(samples, batch_size=50, shuffle=True)
+    history = fit(network(), data, loss=loss, epochs=1, validation=data, metric=lambda o, t: -loss(o, t))
+    assert history[-1]["validation_score"] == pytest.approx(-history[-1]["validation_loss"], rel=1e-5)
+
+
+class Last(nn.Module):
+    """A recurrent network's last state, of packed sequences or of padded ones."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.own, self.out = nn.GRU(4, 5, batch_first=True), nn.Linear(5, 3)
+
+    def forward(self, x, lengths=None):
+        if lengths is not None:
+            x = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        return self.out(self.own(x)[1][0])
+
+
+def packed(samples):
+    sequences, labels = zip(*samples, strict=True)
+    return nn.utils.rnn.pack_sequence(sequences, enforce_sorted=False), torch.stack(labels)
+
+
+def padded(samples):
+    sequences, labels = zip(*samples, strict=True)
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    return (nn.utils.rnn.pad_sequence(sequences, batch_first=True), lengths), torch.stack(labels)
+
+
+def test_packed_sequences_go_to_the_module_as_they_are():
+    """What a function that collates packs is one input; the weights are those of the same sequences packed by the module."""
+    samples = [(torch.randn(1 + place % 4, 4, generator=DRAWN), Y[place]) for place in range(40)]
+    modules = [Last(), Last(), Last()]
+    settings = {"epochs": 2, "shuffle": False}
+    fit(modules[0], DataLoader(samples, 8, collate_fn=packed), **settings)
+    fit(modules[1], DataLoader(samples, 8, collate_fn=padded), **settings)
+    fit(modules[2], samples_of(samples), batch_size=8, collate=packed, **settings)
+    assert parameters(modules[0]).equal(parameters(modules[1]))
+    assert parameters(modules[0]).equal(parameters(modules[2]))
+    inputs = DataLoader(samples, 8, collate_fn=lambda some: packed(some)[0])
+    assert fallline.torch.predict(modules[0], inputs).shape == (40, 3)
+
+
+def samples_of(samples):
+    """They as a Dataset."""
+    return Subset(samples, range(len(samples)))
+
+
+class States(nn.Module):
+    """Gives its last states as well, whose rows lie along the second dimension."""
+
+    def __init__(self):
+        super().__init__()
+        self.own = nn.GRU(10, 3, batch_first=True)
+
+    def forward(self, x):
+        outputs, states = self.own(x[:, None])
+        return outputs[:, 0], states
+
+
+@pytest.mark.parametrize("batch_size", [200, 128], ids=["equal batches", "a short last one"])
+def test_outputs_whose_rows_lie_elsewhere(batch_size):
+    """They would be put together along the wrong dimension: predictions and metrics say so; to train, they do not matter."""
+    words = r"outputs\[1\] of shape \(1, \d+, 3\) for \d+ rows.*first dimension"
+    with pytest.raises(InputError, match=words):
+        fallline.torch.predict(States(), X, batch_size=batch_size)
+    settings = {"loss": lambda o, y: nn.functional.cross_entropy(o[0], y), "epochs": 1, "validation": 0.5}
+    with pytest.raises(InputError, match=words):
+        fit(States(), metric=lambda o, y: float((o[0].argmax(1) == y).float().mean()), **settings)
+    assert len(fit(States(), **settings)) == 1
+
+
+def test_outputs_of_unequal_shapes():
+    """What differs from batch to batch within a row cannot be one tensor."""
+    loader = DataLoader([torch.zeros(length, 10) for length in (2, 3)], batch_size=1)
+    with pytest.raises(InputError, match=r"shapes \(1, 2, 3\) and \(1, 3, 3\) cannot be put together"):
+        fallline.torch.predict(nn.Linear(10, 3), loader)
 
 
 def test_what_cannot_predict():

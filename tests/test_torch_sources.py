@@ -543,6 +543,25 @@ def test_a_loader_with_a_generator_of_its_own_cannot_be_resumed_exactly():
         list(as_source(loader).blocks(Order(0), 0, BATCH, lambda: BATCH))
 
 
+class Refilled(IterableDataset):
+    """Batches that are all in the same memory."""
+
+    def __len__(self):
+        return 5
+
+    def __iter__(self):
+        x, y = torch.empty(4, 1), torch.empty(4, dtype=torch.int64)
+        for start in range(0, 20, 4):
+            yield x.copy_(torch.arange(start, start + 4.0)[:, None]), y.copy_(torch.arange(start, start + 4))
+
+
+def test_a_loader_that_fills_the_same_memory_again():
+    """A batch is what it was when it came, though the loader is asked for the next one before."""
+    source = as_source(DataLoader(Refilled(), batch_size=None))
+    found = [block.inputs.flatten().tolist() for block, _ in source.blocks(Order(7), 0, 0, lambda: 4)]
+    assert found == [[*range(start, start + 4)] for start in range(0, 20, 4)]
+
+
 def test_samples_of_unequal_shapes_are_an_error():
     """Wherever they meet, in a worker too: an error that says what to do."""
     for workers in (0, 1):

@@ -10,7 +10,7 @@ import numpy as np
 
 from fallline.parallel.alone import Alone
 
-__all__ = ["LANES", "in_own_lanes", "own_before"]
+__all__ = ["LANES", "in_own_lanes", "own_before", "parts_of"]
 
 LANES = 64
 """How many lanes there are."""
@@ -19,6 +19,11 @@ LANES = 64
 def in_own_lanes(processes: Alone, first: int, count: int) -> np.ndarray:
     """Which of so many rows of a batch, the first of which has `first` before it, are this process's: bool, (count,)."""
     return np.arange(first, first + count) % LANES % processes.size == processes.rank
+
+
+def parts_of(processes: Alone, count: int) -> np.ndarray:
+    """How many rows of a batch of so many each process has: (size,)."""
+    return np.bincount(np.arange(count) % LANES % processes.size, minlength=processes.size)
 
 
 def own_before(processes: Alone, first: int) -> int:

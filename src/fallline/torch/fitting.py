@@ -221,7 +221,7 @@ def fit(
         if judging is not None:
             judging = judging.on(engine.device)
         if not is_auto(batch_size):
-            require_enough(engine, source, epochs)
+            require_enough(engine, source, epochs, processes)
         watchers = watching(engine, judging, metric, patience, limits, progress)
         settings = {
             "batch size": str(batch_size if is_auto(batch_size) else engine.batch_size),

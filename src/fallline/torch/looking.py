@@ -14,6 +14,8 @@ from fallline.engines.module.engine import ModuleEngine
 from fallline.engines.module.evaluating import call, evaluating, in_mode, pieces
 from fallline.engines.module.failures import Call, explained
 from fallline.errors import ParameterError
+from fallline.parallel.alone import Alone
+from fallline.parallel.lanes import parts_of
 from fallline.torch.data import Data
 
 __all__ = ["dtype_of", "materialise", "require_enough"]
@@ -29,10 +31,10 @@ def materialise(module: Any, source: Data) -> None:
             call(module, next(parts).inputs)
 
 
-def require_enough(engine: ModuleEngine, source: Data, epochs: int) -> None:
+def require_enough(engine: ModuleEngine, source: Data, epochs: int, processes: Alone) -> None:
     """Raise `ParameterError` for what would fail in the middle of training, though its beginning works."""
     _require_steps(engine, epochs * source.updates)
-    _require_rows_to_normalise(engine, source)
+    _require_rows_to_normalise(engine, source, processes)
 
 
 def _require_steps(engine, updates):
@@ -47,13 +49,12 @@ def _require_steps(engine, updates):
             )
 
 
-def _require_rows_to_normalise(engine, source):
+def _require_rows_to_normalise(engine, source, processes):
     """Whether no batch, nor the end of one, will have a single row; or else the module can normalise that."""
     module = engine.module
     normalised = any(isinstance(part, _BatchNorm) for part in module.modules())
-    if not (
-        normalised and source.divisible and _leaves_one(source.n_rows, engine.batch_size, engine.micro_batch)
-    ):
+    sizes = source.n_rows, engine.batch_size, engine.micro_batch
+    if not (normalised and source.divisible and _leaves_one(*sizes, processes)):
         return
     block, parts = next(pieces(source, engine.device, 1))
     piece = next(parts)
@@ -68,15 +69,25 @@ def _require_rows_to_normalise(engine, source):
     except ValueError as error:
         found = explained(error, Call(module, piece, block))
         if isinstance(found, ParameterError):
-            raise found from error
+            divided = f" Each of the {processes.size} processes has only its part of the rows of a batch."
+            raise ParameterError(str(found) + (divided if processes.size > 1 else "")) from error
     finally:
         devices.set_random_state(random, engine.device)
 
 
-def _leaves_one(rows, batch_size, micro_batch):
-    """Whether some rows that go through a module together are a single one."""
+def _leaves_one(rows, batch_size, micro_batch, processes):
+    """Whether some rows that go through a module together, on some process, are a single one."""
     batches = {min(rows, batch_size), rows % batch_size} - {0}
-    return 1 in {micro_batch, *batches} | {size % micro_batch for size in batches}
+    if processes.size == 1:
+        return 1 in {micro_batch, *batches} | {size % micro_batch for size in batches}
+    return any(1 in _halved(int(part), micro_batch) for size in batches for part in parts_of(processes, size))
+
+
+def _halved(rows, micro_batch):
+    """How many rows of a process's part of a batch go through the module together: halves, until they are few enough."""
+    if rows <= micro_batch:
+        return {rows}
+    return _halved((rows + 1) // 2, micro_batch) | _halved(rows // 2, micro_batch)
 
 
 def dtype_of(module: Any) -> torch.dtype:

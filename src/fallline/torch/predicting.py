@@ -52,7 +52,7 @@ def predict(
 
     Returns
     -------
-    tensor, or tuple or dict of tensors
+    tensor, or tuple, list or dict of tensors
         On the processor, rows along the first dimension. Of files, too, all outputs are in memory.
 
     Raises

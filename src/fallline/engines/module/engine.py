@@ -18,7 +18,7 @@ from fallline.engines.module.blocks import LoadedBatch
 from fallline.engines.module.evaluating import Evaluator, in_mode
 from fallline.engines.module.gradient import Gradient
 from fallline.engines.module.labels import none_counts
-from fallline.engines.module.losses import Objective, make_objective
+from fallline.engines.module.losses import Objective, make_objective, require_all_trained
 from fallline.engines.module.memory import ModuleMemory, saved_weights
 from fallline.engines.module.optimizers import make_optimizer, make_scheduler, trainable
 from fallline.engines.module.pieces import loaded
@@ -122,6 +122,7 @@ class ModuleEngine(Replicated):
         }
         self.loss = loss
         self.objective: Objective = make_objective(loss)
+        require_all_trained(loss, module)
         self.batch_size = integer("batch_size", batch_size)
         self._auto = auto = is_auto(micro_batch)
         self.micro_batch = min(self.batch_size, _MOST_ROWS if auto else integer("micro_batch", micro_batch))
@@ -136,6 +137,8 @@ class ModuleEngine(Replicated):
         torchs = scheduler is not None and self.schedule is None
         self.scheduler = make_scheduler(scheduler, self.optimizer) if torchs else None
         self.parameters = trainable(module)
+        self._every = list(module.parameters())
+        self._trained = [parameter.requires_grad for parameter in self._every]
         called = _compiled(module, self.device) if compile else module
         self._gradient = Gradient(called, self.objective, self.parameters, self.device, precision, auto)
         clip_norm = None if clip_norm is None else number("clip_norm", clip_norm, above=0)
@@ -220,6 +223,7 @@ class ModuleEngine(Replicated):
     def sweep(self, block: Any, state: State, last: bool) -> Sums:
         """See `Engine.sweep`."""
         memory = state.memory
+        self._see_what_is_trained(memory)
         rates.before_epoch(memory, state.epoch, state.history[-1] if state.history else {})
         tally, began = Tally(state.rate_factor), time.perf_counter()
         self._batches.begin(memory, self.seed, state.updates)
@@ -232,6 +236,27 @@ class ModuleEngine(Replicated):
         sums = self._sums(memory, tally, state.loss_sum, rows, last)
         self._pace = max((time.perf_counter() - began) / rows, 1e-9) if rows else self._pace
         return sums
+
+    def _see_what_is_trained(self, memory):
+        """Parameters may have been frozen or unfrozen since the last sweep, and the optimizer given more of them."""
+        groups = self.optimizer.param_groups
+        memory.rates += [float(group["lr"]) for group in groups[len(memory.rates) :]]
+        trained = [parameter.requires_grad for parameter in self._every]
+        if trained == self._trained:
+            return
+        sums = dict(zip(map(id, self.parameters), memory.gradients, strict=False))
+        held = {id(parameter) for group in groups for parameter in group["params"]} | {
+            *map(id, self.parameters)
+        }
+        self.parameters[:], self._trained = trainable(self.module), trained
+        lacking = sum(id(parameter) not in held for parameter in self.parameters)
+        if lacking:
+            raise ParameterError(
+                f"While {type(self.module).__name__} was trained, {lacking} of its parameters were unfrozen that the optimizer "
+                "was not built for. Give an optimizer built for module.parameters(), or add them by its add_param_group."
+            )
+        if sums:
+            memory.gradients = [sums.get(id(parameter)) for parameter in self.parameters]
 
     def _learn_loaded(self, batch, memory, tally):
         """One update of a batch as it was loaded, which cannot be divided."""

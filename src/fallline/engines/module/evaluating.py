@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch.func import functional_call
+from torch.nn.utils.rnn import PackedSequence
 
 from fallline.data.rows import TrainingSource
 from fallline.engines.base import IN_ORDER
@@ -29,10 +30,11 @@ _ROWS = 1024
 
 
 def call(module: Callable[..., Any], inputs: Any) -> Any:
-    """Call a module with one tensor, a tuple of several, or a dict of them by name."""
+    """Call a module with one tensor or packed sequence, a tuple of several, or a dict of them by name."""
     if isinstance(inputs, dict):
         return module(**inputs)
-    return module(*inputs) if isinstance(inputs, tuple) else module(inputs)
+    several = isinstance(inputs, tuple) and not isinstance(inputs, PackedSequence)
+    return module(*inputs) if several else module(inputs)
 
 
 @contextmanager
@@ -144,6 +146,7 @@ class Evaluator:
 
                 def both(part, block=block):
                     outputs = self._outputs(module, part, block)
+                    _require_rows(self._module, outputs, part)
                     return mapped(_fetched, outputs), mapped(_fetched, part.targets)
 
                 for piece in parts:
@@ -183,7 +186,7 @@ def predict(module: torch.nn.Module, source: TrainingSource, *, device: Any = No
 
     Returns
     -------
-    tensor, or tuple or dict of tensors
+    tensor, or tuple, list or dict of tensors
         On the processor, rows along the first dimension.
     """
     place = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
@@ -197,16 +200,34 @@ def predict(module: torch.nn.Module, source: TrainingSource, *, device: Any = No
             def outputs(part, block=block):
                 with explaining(Call(module, part, block)):
                     found = call(module, part.inputs)
-                if any(tensor.ndim == 0 for _, tensor in leaves(found, "")):
-                    raise InputError(
-                        f"{type(module).__name__} gives one number for all rows that it sees together, but predictions are one "
-                        "for each row. Give a module that keeps the first dimension."
-                    )
+                _require_rows(module, found, part)
                 return mapped(_fetched, found)
 
             for piece in parts:
                 found += in_parts(outputs, piece)
     return joined(found)
+
+
+def _require_rows(module, outputs, piece):
+    """Raise `InputError` unless all that a module gives has its rows along the first dimension, as far as that is known."""
+    whose = f"{type(module).__name__} gives"
+    for place, tensor in leaves(outputs, "outputs"):
+        if not isinstance(tensor, torch.Tensor):
+            raise InputError(
+                f"{whose} {place} of type {type(tensor).__name__}, which cannot be put together row by row. Give a module that "
+                "gives tensors, or tuples, lists or dicts of them."
+            )
+        if tensor.ndim == 0:
+            raise InputError(
+                f"{whose} one number for all rows that it sees together, but outputs are wanted for each row. Give a module that "
+                "keeps the first dimension."
+            )
+        if piece.divisible and len(tensor) != piece.rows:
+            raise InputError(
+                f"{whose} {place} of shape {tuple(tensor.shape)} for {piece.rows} rows that it sees together, but outputs are "
+                "put together row by row, along the first dimension. Give a module that has its rows there (batch_first=True, "
+                "transpose(0, 1)), or leaves such outputs out."
+            )
 
 
 def _fetched(tensor):

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from fallline.engines.module.blocks import TensorBlock
 from fallline.engines.module.devices import is_out_of_memory
@@ -146,7 +147,8 @@ def _signature(error, call):
     if call.outputs is None:
         function, inputs = getattr(call.module, "forward", call.module), call.piece.inputs
         given, named = ((), inputs) if isinstance(inputs, dict) else (inputs, {})
-        given = given if isinstance(given, tuple) else (given,)
+        several = isinstance(given, tuple) and not isinstance(given, PackedSequence)
+        given = given if several else (given,)
         what = f"The module {_name(call.module)}"
         how = "module(x), module(*x) for a tuple, module(**x) for a dict"
     elif call.loss is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -32,8 +32,8 @@ class Gradient:
     module : callable
         What gives the outputs.
     objective : Objective
-    parameters : sequence of tensor
-        Those to differentiate by.
+    parameters : list of tensor
+        Those to differentiate by: the engine's own list, which may change from one sweep to the next.
     device : device
     precision : str
         See `devices.autocast`.
@@ -45,14 +45,14 @@ class Gradient:
         self,
         module: Callable[..., Any],
         objective: Objective,
-        parameters: Sequence[torch.nn.Parameter],
+        parameters: list[torch.nn.Parameter],
         device: torch.device,
         precision: str,
         auto: bool,
     ):
         self._module = module
         self._objective = objective
-        self._parameters = list(parameters)
+        self._parameters = parameters
         self._device = device
         self._precision = precision
         self._auto = auto
@@ -141,7 +141,7 @@ class Gradient:
             for gradient in held:
                 gradient.div_(count)
         elif isinstance(count, torch.Tensor):
-            torch._foreach_div_(held, count.to(held[0].dtype))
+            torch._foreach_div_(held, count.to(held[0].real.dtype))
         else:
             torch._foreach_div_(held, float(count))
         for place, parameter in enumerate(self._parameters):
@@ -193,18 +193,14 @@ class Gradient:
         if self._looked:
             return
         random = devices.random_state(self._device)
-        depends = any(tensor.requires_grad for _, tensor in leaves(outputs, ""))
-        if not depends and isinstance(outputs, (torch.Tensor, tuple, list, dict)):
+        found = [tensor for _, tensor in leaves(outputs, "") if isinstance(tensor, torch.Tensor)]
+        if found and not any(tensor.requires_grad for tensor in found):
             raise ParameterError(
                 "The module's outputs do not depend on the parameters that are to be trained: something detaches them, or "
                 "they are not used. Check the module's forward."
             )
         self._objective.first(outputs, targets, weight, rows)
-        self.first_finite = all(
-            bool(torch.isfinite(tensor).all())
-            for _, tensor in leaves(outputs, "")
-            if isinstance(tensor, torch.Tensor)
-        )
+        self.first_finite = all(bool(torch.isfinite(tensor).all()) for tensor in found)
         devices.set_random_state(random, self._device)
         self._looked = True
 

@@ -22,7 +22,7 @@ from fallline.errors import InputError, ParameterError
 from fallline.names import did_you_mean
 from fallline.objective.losses import LOSSES, name_of
 
-__all__ = ["Objective", "PerRow", "make_objective", "per_row"]
+__all__ = ["Objective", "PerRow", "make_objective", "per_row", "require_all_trained"]
 
 _NAMES = {
     "cross_entropy": nn.CrossEntropyLoss,
@@ -310,6 +310,21 @@ def make_objective(loss: Any) -> Objective:
     raise ParameterError(
         f"loss={loss!r} is neither a name, a loss of torch.nn, nor a function of outputs and targets. Give one of them."
     )
+
+
+def require_all_trained(loss: Any, module: nn.Module) -> None:
+    """Raise `ParameterError` for a loss with parameters that are not the module's: nothing would move them."""
+    loss = loss.function if isinstance(loss, Objective) else loss
+    if not isinstance(loss, nn.Module):
+        return
+    known = {id(parameter) for parameter in module.parameters()}
+    own = sum(parameter.requires_grad and id(parameter) not in known for parameter in loss.parameters())
+    if own:
+        raise ParameterError(
+            f"The loss {type(loss).__name__} has {own} parameters of its own, which would not be trained: only the module's are. "
+            "Give a module that holds the loss too and gives its value, with loss=None; or, if they are to stay what they are, "
+            "freeze them: loss.requires_grad_(False)."
+        )
 
 
 def _named(name):

@@ -10,7 +10,7 @@ import torch
 
 from fallline.engines.module.pieces import Piece
 from fallline.engines.module.trees import from_arrays, mapped, to_arrays
-from fallline.engines.module.weights import put_into, weights_of
+from fallline.engines.module.weights import extras_of, put_extras, put_into, weights_of
 from fallline.errors import StateError
 
 __all__ = ["ModuleMemory", "saved_weights"]
@@ -70,6 +70,7 @@ class ModuleMemory:
         return to_arrays(
             {
                 "module": self.weights(),
+                "extra": extras_of(self.module),
                 "best": best,
                 "optimizer": {"name": type(self.optimizer).__name__, **self.optimizer.state_dict()},
                 "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
@@ -93,6 +94,8 @@ class ModuleMemory:
         """
         saved = from_arrays(arrays)
         self.take_weights(saved["module"])
+        # States of earlier versions have none.
+        put_extras(self.module, saved.get("extra", {}))
         if (saved["scheduler"] is None) != (self.scheduler is None):
             raise StateError(
                 "The state was saved with a scheduler and is to go on without one, or the other way round. Keep to it, or "

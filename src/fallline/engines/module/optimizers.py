@@ -26,6 +26,8 @@ _NAMES = {
     for name, kind in vars(torch.optim).items()
     if inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer) and kind is not torch.optim.Optimizer
 }
+# What sums gradients over processes within the backward pass, by names, since importing some takes long.
+_WRAPPERS = {"DistributedDataParallel", "FullyShardedDataParallel", "FSDPModule"}
 
 
 def require_module(module: Any) -> None:
@@ -42,9 +44,10 @@ def trainable(module: Any) -> list[nn.Parameter]:
     Raises
     ------
     ParameterError
-        If there are none, or it is no module.
+        If there are none, or it is no module, or one that sums gradients over processes by itself.
     """
     require_module(module)
+    _require_unwrapped(module)
     parameters = list(module.parameters())
     found = [parameter for parameter in parameters if parameter.requires_grad]
     if not found:
@@ -58,6 +61,17 @@ def trainable(module: Any) -> list[nn.Parameter]:
             f"{type(module).__name__} has {len(lazy)} parameters whose shapes are not known yet. Call it once with a batch first."
         )
     return found
+
+
+def _require_unwrapped(module):
+    """Raise `ParameterError` for a module that talks with other processes whenever it is called: some may have no rows."""
+    for part in module.modules():
+        wrapper = next((kind.__name__ for kind in type(part).__mro__ if kind.__name__ in _WRAPPERS), None)
+        if wrapper is not None:
+            raise ParameterError(
+                f"The module is, or holds, a {wrapper}. Give the module itself, not wrapped (module.module): fallline divides "
+                "the rows of every batch among the processes, and sums gradients, by itself."
+            )
 
 
 def make_optimizer(optimizer: Any, module: nn.Module, learning_rate: float | None) -> torch.optim.Optimizer:

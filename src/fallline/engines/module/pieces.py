@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from fallline.engines.module.blocks import LoadedBatch, TensorBlock
-from fallline.engines.module.trees import joined, mapped
+from fallline.engines.module.trees import joined, mapped, rebuilt
 
 __all__ = ["Ahead", "Gatherer", "Piece", "copied", "join", "loaded", "spans"]
 
@@ -111,7 +111,9 @@ class Gatherer:
         if values is None:
             return None
         if isinstance(values, tuple):
-            return tuple(self._gathered(value, rows, (*key, place)) for place, value in enumerate(values))
+            return rebuilt(
+                values, [self._gathered(value, rows, (*key, place)) for place, value in enumerate(values)]
+            )
         if isinstance(values, dict):
             return {name: self._gathered(value, rows, (*key, name)) for name, value in values.items()}
         return values.take(rows).to(self._device)

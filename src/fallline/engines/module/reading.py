@@ -13,6 +13,7 @@ import torch
 from fallline.data.order import Order
 from fallline.data.rows import SparseRows, TrainingSource, rows_of
 from fallline.engines.module.blocks import TensorBlock
+from fallline.engines.module.trees import rebuilt
 from fallline.kernels.blocks import Block, CsrBlock
 from fallline.kernels.blocks import copy_csr_rows as copy_rows
 
@@ -36,7 +37,7 @@ def gather(values: Any, rows: torch.Tensor) -> Any:
     if values is None:
         return None
     if isinstance(values, tuple):
-        return tuple(gather(value, rows) for value in values)
+        return rebuilt(values, [gather(value, rows) for value in values])
     if isinstance(values, dict):
         return {name: gather(value, rows) for name, value in values.items()}
     return values.take(rows)

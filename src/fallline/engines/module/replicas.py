@@ -13,6 +13,7 @@ from fallline.engines.base import Engine
 from fallline.engines.module.blocks import LoadedBatch, TensorBlock
 from fallline.engines.module.reading import SparseInputs
 from fallline.engines.module.tensors import TensorSource
+from fallline.engines.module.trees import rebuilt
 from fallline.errors import ParameterError
 from fallline.state import SavedMemory, State
 
@@ -112,7 +113,7 @@ def _taken(values, rows):
     if isinstance(values, SparseInputs):
         return values.copied(rows)
     if isinstance(values, tuple):
-        return tuple(_taken(value, rows) for value in values)
+        return rebuilt(values, [_taken(value, rows) for value in values])
     if isinstance(values, dict):
         return {name: _taken(value, rows) for name, value in values.items()}
     return None if values is None else values[rows.to(values.device)]
@@ -124,7 +125,7 @@ def _joined(parts):
     if isinstance(first, SparseInputs):
         return SparseInputs.joined(parts)
     if isinstance(first, tuple):
-        return tuple(map(_joined, zip(*parts, strict=True)))
+        return rebuilt(first, list(map(_joined, zip(*parts, strict=True))))
     if isinstance(first, dict):
         return {name: _joined([part[name] for part in parts]) for name in first}
     return None if first is None else torch.cat(parts)

@@ -32,28 +32,36 @@ def add_up(processes: Alone, memory: ModuleMemory, parameters: list[torch.nn.Par
     if processes.size == 1:
         return
     found = memory.gradients or [None] * len(parameters)
-    place, device = torch.promote_types(parameters[0].dtype, torch.float32), parameters[0].device
+    reals = [_real(parameter.detach()) for parameter in parameters]
+    place, device = torch.promote_types(reals[0].dtype, torch.float32), reals[0].device
     flags = [[g is not None for g in found], [g is not None and g.is_sparse for g in found]]
     told = [
         torch.as_tensor(value, dtype=place, device=device).reshape(1)
         for value in (memory.total, memory.count)
     ]
     head = [torch.tensor(flags, dtype=place, device=device).reshape(-1), *told]
-    flat = processes.sum(torch.cat([*head, *map(_dense, found, parameters)]))
+    flat = processes.sum(torch.cat([*head, *map(_dense, found, reals)]))
     n, start = len(parameters), 2 * len(parameters) + 2
     used, sparse = flat[:n].tolist(), flat[n : 2 * n].tolist()
     memory.total, memory.count, memory.gradients = flat[start - 2], flat[start - 1], []
-    for parameter, is_used, is_sparse in zip(parameters, used, sparse, strict=True):
-        gradient = flat[start : start + parameter.numel()].view_as(parameter).to(parameter.dtype)
-        start += parameter.numel()
+    for parameter, real, is_used, is_sparse in zip(parameters, reals, used, sparse, strict=True):
+        gradient = flat[start : start + real.numel()].view_as(real).to(real.dtype)
+        start += real.numel()
+        if parameter.is_complex():
+            gradient = torch.view_as_complex(gradient.clone())  # a pair may not begin anywhere
         # An update leaves alone what no row of the batch has used.
         memory.gradients.append(None if not is_used else gradient.to_sparse(1) if is_sparse else gradient)
 
 
-def _dense(gradient, parameter):
+def _real(tensor):
+    """Complex numbers as pairs of real ones."""
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+def _dense(gradient, real):
     if gradient is None:
-        return torch.zeros(parameter.numel(), dtype=parameter.dtype, device=parameter.device)
-    return (gradient.to_dense() if gradient.is_sparse else gradient).reshape(-1)
+        return torch.zeros(real.numel(), dtype=real.dtype, device=real.device)
+    return _real(gradient.to_dense() if gradient.is_sparse else gradient).reshape(-1)
 
 
 @torch.no_grad()

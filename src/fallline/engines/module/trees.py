@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import PackedSequence
 
-from fallline.errors import StateError
+from fallline.errors import InputError, StateError
 
-__all__ = ["from_arrays", "joined", "mapped", "to_arrays"]
+__all__ = ["from_arrays", "joined", "mapped", "rebuilt", "to_arrays"]
 
 _TEXT = "values"
 
@@ -20,12 +22,27 @@ def mapped(function: Any, tree: Any) -> Any:
     """The same nesting of tuples, lists and dicts, with a function of every tensor in its place."""
     if isinstance(tree, torch.Tensor):
         return function(tree)
+    if isinstance(tree, PackedSequence):
+        # How many sequences go on at each step is always known on the processor.
+        orders = [mapped(function, order) for order in tree[2:]]
+        return PackedSequence(function(tree.data), tree.batch_sizes, *orders)
     if isinstance(tree, (tuple, list)):
-        values = [mapped(function, value) for value in tree]
-        return values if isinstance(tree, list) else tuple(values)
+        return rebuilt(tree, [mapped(function, value) for value in tree])
     if isinstance(tree, dict):
-        return {key: mapped(function, value) for key, value in tree.items()}
+        return rebuilt(tree, [mapped(function, value) for value in tree.values()])
     return tree
+
+
+def rebuilt(tree: Any, values: Sequence[Any]) -> Any:
+    """A tuple, list or dict of the same type, with names where it has such, and other values in the same order."""
+    if type(tree) is dict:
+        return dict(zip(tree, values, strict=True))
+    if isinstance(tree, dict):
+        made = copy.copy(tree)
+        for key, value in zip(tree, values, strict=True):
+            made[key] = value
+        return made
+    return type(tree)(*values) if hasattr(tree, "_fields") else type(tree)(values)
 
 
 def joined(values: Sequence[Any]) -> Any:
@@ -33,12 +50,12 @@ def joined(values: Sequence[Any]) -> Any:
     first = values[0]
     if first is None:
         return None
-    if isinstance(first, tuple):
-        return tuple(joined(parts) for parts in zip(*values, strict=True))
+    if isinstance(first, (tuple, list)):
+        return rebuilt(first, [joined(parts) for parts in zip(*values, strict=True)])
     if isinstance(first, dict):
-        return {name: joined([value[name] for value in values]) for name in first}
+        return rebuilt(first, [joined([value[name] for value in values]) for name in first])
     if first.layout is not torch.sparse_csr:
-        return torch.cat(list(values))
+        return _stacked(values)
     before = 0
     starts = [values[0].crow_indices()[:1]]
     for value in values:
@@ -47,6 +64,19 @@ def joined(values: Sequence[Any]) -> Any:
     columns, numbers = (torch.cat([getattr(v, part)() for v in values]) for part in ("col_indices", "values"))
     shape = (sum(value.shape[0] for value in values), first.shape[1])
     return torch.sparse_csr_tensor(torch.cat(starts), columns, numbers, shape)
+
+
+def _stacked(values):
+    try:
+        return torch.cat(list(values))
+    except RuntimeError as error:
+        shapes = dict.fromkeys(tuple(value.shape) for value in values)
+        if len({shape[1:] for shape in shapes}) == 1:
+            raise
+        raise InputError(
+            f"Tensors of shapes {' and '.join(map(str, shapes))} cannot be put together, rows of one after those of another: "
+            "only the first dimension may differ. Pad or sum what differs within a row, or give rows of equal shapes."
+        ) from error
 
 
 def to_arrays(tree: Any) -> dict[str, np.ndarray]:

@@ -28,7 +28,7 @@ class Updates:
     gradient : Gradient
     optimizer : Optimizer
     parameters : list of tensor
-        Those that are trained.
+        Those that are trained: the engine's own list, as in `Gradient`.
     schedule : NamedTuple or None
         One of fallline's.
     penalty : SquaredWeights or None

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import torch
+from torch.nn.utils.rnn import PackedSequence
 from torch.utils.data import DataLoader, SequentialSampler
 
 from fallline.data.order import Order
@@ -14,6 +16,7 @@ from fallline.engines.base import IN_ORDER
 from fallline.engines.module.blocks import LoadedBatch
 from fallline.engines.module.reading import leaves
 from fallline.engines.module.tensors import in_rows
+from fallline.engines.module.trees import mapped
 from fallline.errors import FalllineWarning, InputError
 from fallline.torch.sources.samples import NO_KEYS, Keys, parted, require_finite_batch
 from fallline.torch.sources.seeding import seeded
@@ -99,7 +102,11 @@ class LoaderSource:
         require_finite_batch(parts, None, f"the batch that ends with the {stop:,}th row of the epoch")
 
     def _looking_ahead(self, order, epoch):
-        """The parts of each batch, how many rows it has, and whether it is the last."""
+        """The parts of each batch, how many rows it has, and whether it is the last.
+
+        A loader may fill the memory of a batch again with the next: such batches are copied before that is asked for. Whether it
+        does so shows when the second batch has come, so the first is copied anyway.
+        """
         samplers: list[Any] = [self._loader.sampler, self._loader.batch_sampler]
         for sampler in samplers:
             if hasattr(sampler, "set_epoch"):
@@ -108,16 +115,28 @@ class LoaderSource:
         with seeded(order.seed, epoch):
             batches = iter(self._loader)
             batch = next(batches, None)
+        refilled = True
         while batch is not None:
-            after = next(batches, None)
             parts = parted(batch, self._keys, "a batch of the DataLoader")
+            if refilled:
+                parts = mapped(torch.Tensor.clone, parts)
+            after = next(batches, None)
             yield parts, _rows_of(parts), after is None
+            refilled = not _places(batch).isdisjoint(_places(after))
             batch = after
+
+
+def _places(batch):
+    """Where in memory the tensors of a batch lie."""
+    found = (tensor for _, tensor in leaves(batch, "") if isinstance(tensor, torch.Tensor))
+    return {tensor.data_ptr() for tensor in found if tensor.layout is torch.strided and tensor.numel()}
 
 
 def _rows_of(parts):
     """How many rows a batch has: as many as its targets; without any, as its inputs."""
     inputs, targets, _ = parts
+    if targets is None and isinstance(inputs, PackedSequence):
+        return int(inputs.batch_sizes[0])
     found = [*leaves(targets, "targets"), *leaves(inputs, "inputs")]
     if not found or not found[0][1].dim():
         raise InputError("A batch of the DataLoader holds no tensor of several rows. Give batches of (x, y).")

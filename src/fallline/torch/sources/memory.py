@@ -13,6 +13,7 @@ from fallline.data.arrays import as_array, as_matrix
 from fallline.data.rows import as_rows
 from fallline.engines.module.reading import SparseInputs, as_tensor, leaves
 from fallline.engines.module.tensors import TensorSource
+from fallline.engines.module.trees import rebuilt
 from fallline.errors import InputError, NonFiniteError, NotNumbersError
 
 __all__ = ["as_tensors", "checked_weight", "tensor_source"]
@@ -64,7 +65,7 @@ def as_tensors(
     if isinstance(values, Mapping):
         return {str(key): of(part, key) for key, part in values.items()}
     if isinstance(values, tuple):
-        return tuple(of(part, place) for place, part in enumerate(values))
+        return rebuilt(values, [of(part, place) for place, part in enumerate(values)])
     if isinstance(values, torch.Tensor):
         return _checked_tensor(values, name, sparse)
     if isinstance(values, list) and values and isinstance(values[0], torch.Tensor):

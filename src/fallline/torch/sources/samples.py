@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from torch.nn.utils.rnn import PackedSequence
 
 from fallline.engines.module.reading import leaves
 from fallline.engines.module.tensors import require_finite_values
+from fallline.engines.module.trees import rebuilt
 from fallline.errors import InputError, ParameterError
 from fallline.names import which_one
 from fallline.torch.sources.memory import checked_weight
@@ -37,7 +39,7 @@ def parted(batch: Any, keys: Keys, of: str) -> tuple[Any, Any, torch.Tensor | No
 
     Parameters
     ----------
-    batch : tuple, list, dict or tensor
+    batch : tuple, list, dict, tensor or packed sequence
     keys : Keys
     of : str
         What makes such batches, for messages.
@@ -60,9 +62,13 @@ def parted(batch: Any, keys: Keys, of: str) -> tuple[Any, Any, torch.Tensor | No
 
 
 def _plain(batch):
-    """Lists as tuples and mappings as dicts: how PyTorch collates tuples."""
+    """Lists as tuples and mappings as dicts, as PyTorch collates them; tuples with names keep these."""
     if isinstance(batch, Mapping):
         return {str(key): _plain(value) for key, value in batch.items()}
+    if isinstance(batch, PackedSequence):
+        return batch
+    if isinstance(batch, tuple):
+        return rebuilt(batch, list(map(_plain, batch)))
     if isinstance(batch, Sequence) and not isinstance(batch, str):
         return tuple(map(_plain, batch))
     return batch
@@ -78,7 +84,7 @@ def _parts(batch, keys, of):
             raise ParameterError(
                 f"{name}={key!r} names a key, but {of} is a {type(batch).__name__}. Leave it out: y is the second part of (x, y)."
             )
-    if not isinstance(batch, tuple):
+    if not isinstance(batch, tuple) or isinstance(batch, PackedSequence):
         return batch, None, None
     if len(batch) not in {2, 3}:
         raise InputError(
