@@ -443,6 +443,17 @@ def test_where_curvature_jumps_a_model_is_looked_at_before_it_is_published(loss,
         assert optima.objective(loss, X, y, w, 1e-8) == pytest.approx(met, rel=1e-3, abs=1e-9)
 
 
+def test_rows_that_lie_at_a_kink_are_no_optimum():
+    """Of ten rows, eight have the same target: the band that holds some of them holds nothing else, and knows nothing beyond."""
+    for seed in (3, 7, 33):
+        rng = np.random.default_rng(seed)
+        X = rng.random((10, 5))
+        score = X @ rng.normal(size=5)
+        y = np.where(score > np.quantile(score, 0.8), 1.0, -1.0)
+        w, _ = fitted(LOSSES["epsilon_insensitive"](), X, y, L1(0.01), tolerance=1e-4)
+        assert abs(gap("epsilon_insensitive", X, y, w, absolute=0.01)) < 1e-3
+
+
 def everything(state):
     """All of a state except how long it took."""
     history = [{k: v for k, v in record.items() if k != "seconds"} for record in state.history]

@@ -17,6 +17,8 @@ __all__ = ["distances_of", "hold", "sample", "set_band", "share_of"]
 _HELD = 2.2
 # Of the mean distance: narrower bands lose themselves in rounding.
 _LEAST = 1e-7
+# How many times narrower a band may become at once.
+_NARROWER = 30.0
 
 
 def set_band(batch: Batch, distances: np.ndarray, share: float) -> None:
@@ -48,7 +50,8 @@ def hold(batch: Batch, *, narrower: bool) -> None:
     elif narrower:
         note["narrowed"] += 1
         set_band(batch, sampled, share_of(batch, batch.n) / 2.0 ** note["narrowed"])
-        note["band"] = min(before / 3.0, note["band"])
+        # Where many rows lie right at a kink, a band that holds a few of them is so narrow that curvature says nothing beyond it.
+        note["band"] = min(before / 3.0, max(note["band"], before / _NARROWER))
     if note["band"] != before:
         note["accepted"] = False
 
