@@ -418,6 +418,10 @@ def test_data_are_checked():
     X[7, 2] = np.nan
     with pytest.raises(InputError, match="NaN in row 7, column 2"):
         MLPClassifier(**SMALL).fit(X, IRIS.target)
+    with pytest.raises(TargetError, match=r"continuous.*For numbers use MLPRegressor"):
+        MLPClassifier(**SMALL).fit(IRIS_X, IRIS.target + 0.5)
+    with pytest.raises(InputError, match=r"trained with columns that have names, .*'place'.*data frame"):
+        MLPRegressor(**SMALL).fit(FRAME, _Y).predict(FRAME.to_numpy())
     with pytest.raises(TargetError, match="columns that are not all 0 and 1"):
         MLPClassifier(**SMALL).fit(IRIS_X, np.column_stack([IRIS.target, IRIS.target]))
     with pytest.raises(TargetError, match="loss='poisson' takes counts"):

@@ -285,8 +285,11 @@ def test_optimizers_that_cannot_be_meant():
     """What builds no optimizer, and one that is not for these gradients."""
     with pytest.raises(ParameterError, match=r"gives a int, but a torch.optim.Optimizer"):
         fit(network(), (X, NUMBERS), optimizer=lambda parameters: 3)
-    with pytest.raises(ParameterError, match=r"SparseAdam cannot make its step.*dense gradients"):
+    with pytest.raises(ParameterError, match=r"SparseAdam cannot make its step.*dense gradients.*'adamw'"):
         fit(network(), (X, NUMBERS), optimizer="sparseadam")
+    words = torch.zeros(ROWS, 1, dtype=torch.int64)
+    with pytest.raises(ParameterError, match=r"AdamW cannot make its step.*Choose one .*'adagrad'\.$"):
+        fit(nn.EmbeddingBag(3, 1, sparse=True), (words, NUMBERS))
 
 
 def test_a_schedule_that_ends_too_early_is_told_before_training():
@@ -484,10 +487,13 @@ class Locked(nn.Linear):
         self.lock = threading.Lock()
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*deprecated:DeprecationWarning")
 def test_searches_that_cannot_be_made():
     """What cannot be copied, or has its rate already, is told so."""
     with pytest.raises(ParameterError, match="Locked cannot be copied"):
         fit(Locked(), (X, NUMBERS), learning_rate="auto")
+    with pytest.raises(ParameterError, match=r"scripted module.*cannot be copied.*Give the learning rate"):
+        fit(torch.jit.script(network()), (X, NUMBERS), learning_rate="auto")
     module = network()
     with pytest.raises(ParameterError, match=r"learning_rate=.auto.*built already"):
         fit(

@@ -536,11 +536,16 @@ def test_a_loader_that_does_not_shuffle_is_warned_of():
     as_source(loader, shuffle=False)
 
 
-def test_a_loader_with_a_generator_of_its_own_cannot_be_resumed_exactly():
-    """It stands where it stands, which is said."""
+@pytest.mark.parametrize(
+    ("epoch", "position", "words"), [(0, BATCH, "visited already"), (1, 0, "the orders may be other ones")]
+)
+def test_a_loader_with_a_generator_of_its_own_cannot_be_resumed_exactly(epoch, position, words):
+    """It stands where it stands, which is said once; of epochs that follow each other, there is nothing to say."""
     loader = DataLoader(Samples(), BATCH, shuffle=True, generator=torch.Generator())
-    with pytest.warns(FalllineWarning, match="generator of its own"):
-        list(as_source(loader).blocks(Order(0), 0, BATCH, lambda: BATCH))
+    source = as_source(loader)
+    with pytest.warns(FalllineWarning, match=f"generator of its own.*{words}"):
+        list(source.blocks(Order(0), epoch, position, lambda: BATCH))
+    list(source.blocks(Order(0), epoch + 1, 0, lambda: BATCH))
 
 
 class Refilled(IterableDataset):

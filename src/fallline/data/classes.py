@@ -14,8 +14,8 @@ from fallline.errors import InputError, TargetError
 __all__ = ["as_labels", "class_numbers", "find_classes", "signs"]
 
 
-def as_labels(y: Any, n: int) -> np.ndarray:
-    """Labels as an array (n,) of numbers, booleans or strings.
+def as_labels(y: Any, n: int, regressor: str = "SGDRegressor") -> np.ndarray:
+    """Labels as an array (n,) of numbers, booleans or strings; for what are none, there is the regressor of this name.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def as_labels(y: Any, n: int) -> np.ndarray:
         row = int(np.argmax(array != np.floor(array)))
         raise TargetError(
             f"Unknown label type: continuous. The label in row {row} is {array[row]:g}; a classifier takes classes "
-            "(whole numbers or strings). For numbers use SGDRegressor."
+            f"(whole numbers or strings). For numbers use {regressor}."
         )
     return array
 

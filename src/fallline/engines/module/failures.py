@@ -93,9 +93,15 @@ def raise_explained(error: Exception, optimizer: torch.optim.Optimizer) -> NoRet
     """Raise what an optimizer's step raised; where it is PyTorch's complaint of the gradients, as an error that says so."""
     if type(error) not in _PYTORCHS or is_out_of_memory(error):
         raise error
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    sparse = any(weight.grad is not None and weight.grad.is_sparse for weight in weights)
+    others = (
+        "one that takes sparse gradients: 'sgd' or 'adagrad'"
+        if sparse
+        else "another, such as optimizer='adamw'"
+    )
     raise ParameterError(
-        f"The optimizer {type(optimizer).__name__} cannot make its step: {_first_line(error)}. Choose another, such as "
-        "optimizer='adamw'; for sparse gradients, 'sgd' or 'sparseadam'."
+        f"The optimizer {type(optimizer).__name__} cannot make its step: {_first_line(error)}. Choose {others}."
     ) from error
 
 

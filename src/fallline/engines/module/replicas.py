@@ -66,6 +66,11 @@ class Replicated(Engine):
                 "The optimizer is built for this module and has its learning rate, so none can be looked for. Give its class "
                 "or its name, or leave learning_rate and batch_size to what they are."
             )
+        if any(isinstance(part, torch.jit.ScriptModule) for part in self.module.modules()):
+            raise ParameterError(
+                f"{type(self.module).__name__} is, or holds, a scripted module (torch.jit), which cannot be copied to try "
+                "rates and batch sizes. Give the learning rate and the batch size; or the module itself, with compile=True."
+            )
         try:
             module, settings = copy.deepcopy((self.module, self.settings))
         except (TypeError, RuntimeError) as error:

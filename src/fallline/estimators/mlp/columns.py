@@ -63,6 +63,11 @@ class Columns:
             If a column is missing, or what should be a number is none.
         """
         places = {name: place for place, (name, _) in enumerate(_kinds(X))}
+        if not places:
+            raise InputError(
+                f"The model was trained with columns that have names, {', '.join(map(repr, self.names))}, but those of X have "
+                "none. Pass a data frame with the columns that it was trained with."
+            )
         absent = [name for name in self.names if name not in places]
         if absent:
             raise InputError(

@@ -15,6 +15,8 @@ from fallline.errors import InputError, TargetError
 
 __all__ = ["Labels"]
 
+_REGRESSOR = "MLPRegressor"
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -44,7 +46,7 @@ class Labels:
         """
         if _is_table(y):
             return cls(np.arange(_indicators(y, n).shape[1]), several=True)
-        return cls(np.unique(as_labels(y, n)))
+        return cls(np.unique(as_labels(y, n, _REGRESSOR)))
 
     @classmethod
     def announced(cls, classes: Any, y: Any) -> Labels:
@@ -59,7 +61,7 @@ class Labels:
             raise InputError(
                 f"classes={classes!r} is not a list of classes. Give all of them, e.g. np.unique(y)."
             )
-        return cls(np.unique(as_labels(classes, len(classes))), _is_table(y))
+        return cls(np.unique(as_labels(classes, len(classes), _REGRESSOR)), _is_table(y))
 
     @property
     def outputs(self) -> int:
@@ -89,7 +91,7 @@ class Labels:
                 f"Training began with {wanted}, but y now has {got}. Pass the same kind of targets."
             )
         if not self.several:
-            return class_numbers(as_labels(y, n), self.classes).reshape(-1, 1)
+            return class_numbers(as_labels(y, n, _REGRESSOR), self.classes).reshape(-1, 1)
         indicators = _indicators(y, n)
         if indicators.shape[1] != len(self.classes):
             raise InputError(

@@ -53,6 +53,7 @@ class LoaderSource:
         self.batch_size = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
         self.n_rows = _expected_rows(loader, self.updates)
         self._latest: Any = None
+        self._begun = False
         # Not known before a batch has come.
         self.n_columns = self.n_targets = 0
         self.numbers_a_row = 1.0
@@ -68,13 +69,7 @@ class LoaderSource:
         size: Callable[[], int],  # noqa: ARG002
     ) -> Iterator[tuple[LoadedBatch, int]]:
         """See `TrainingSource.blocks`. Every block is a batch, and the order is the loader's."""
-        if position and self._loader.generator is not None:
-            warnings.warn(
-                "The DataLoader has a generator of its own, which does not stand where it stood when this epoch began: the rest "
-                "of the epoch may hold rows that were visited already. Give none, and fallline seeds the order.",
-                FalllineWarning,
-                stacklevel=2,
-            )
+        self._warn_where_resumed(epoch, position)
         start = 0
         for parts, n, last in self._looking_ahead(order, epoch):
             stop = start + n
@@ -100,6 +95,24 @@ class LoaderSource:
         """See `TrainingSource.require_finite`; the error says where in the batch."""
         parts, stop = self._latest
         require_finite_batch(parts, None, f"the batch that ends with the {stop:,}th row of the epoch")
+
+    def _warn_where_resumed(self, epoch, position):
+        """Where the first epoch asked for is not the first of all, training goes on that was begun with another generator."""
+        resumed = position or (epoch and not self._begun)
+        self._begun = True
+        if not resumed or self._loader.generator is None:
+            return
+        comes_of_it = (
+            "the rest of the epoch may hold rows that were visited already"
+            if position
+            else "the orders may be other ones than training that had not stopped would have had"
+        )
+        warnings.warn(
+            "The DataLoader has a generator of its own, which may not stand where it stood when this epoch began: "
+            f"{comes_of_it}. Give none, and fallline seeds the order.",
+            FalllineWarning,
+            stacklevel=3,
+        )
 
     def _looking_ahead(self, order, epoch):
         """The parts of each batch, how many rows it has, and whether it is the last.
