@@ -252,6 +252,18 @@ def test_numbers_are_written(frame, numbers, tmp_path, ending):
     assert found["prediction"].to_numpy() == pytest.approx(numbers.predict(frame), rel=1e-6)
 
 
+def test_one_folder_of_many_is_predicted(tmp_path):
+    """What its name says of its rows was a column in training, and is one when that folder alone is given, or a file in it."""
+    rng = np.random.default_rng(0)
+    for month in (1, 2, 3):
+        folder = tmp_path / "sales" / f"month={month}"
+        folder.mkdir(parents=True)
+        pd.DataFrame({"x": rng.normal(size=60), "y": 10.0 * month}).to_parquet(folder / "part.parquet")
+    model = fallline.train(tmp_path / "sales", target="y", cache=False)
+    for place in ("sales/month=2", "sales/month=2/part.parquet", "sales/month=2/*.parquet"):
+        assert model.predict(str(tmp_path / place)) == pytest.approx(20.0, abs=0.2)
+
+
 def test_many_parts_keep_their_order(two, tmp_path):
     """Also with several batches under way."""
     n = 400_000

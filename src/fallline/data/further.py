@@ -37,7 +37,8 @@ _WRITTEN = re.compile(r"bool|date32|timestamp|time32")
 def open_further(data: Any, plan: Plan, options: ReadOptions, keep: Sequence[str] = ()) -> Source:
     """More data with the columns of a plan: those that were text stay text, and others that are kept stay as they are written."""
     options = options.as_text(text_columns(plan)).with_known(known_columns(plan))
-    return open_source(data, options=options._replace(verbatim=tuple(keep)))
+    keys = tuple(column.name for column in plan.features())
+    return open_source(data, options=options._replace(verbatim=tuple(keep), keys=keys))
 
 
 def encoded_ahead(

@@ -48,6 +48,7 @@ class LinearSGD(TrainingParameters, Coefficients):
     _stratified = False
 
     def _fit(self, X, y, coef_init, intercept_init, sample_weight):
+        self._require_parameters()
         early_stopping = flag("early_stopping", self.early_stopping)
         matrix, weight = self._read_rows(X, sample_weight, reset=True)
         loss, targets, outputs, class_weight = self._read_targets(y, matrix.shape[0], matrix.dtype, new=True)

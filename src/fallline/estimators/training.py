@@ -43,12 +43,25 @@ from fallline.tuning import descending, passes_for, plain
 
 __all__ = ["TrainingParameters"]
 
+# Of parameters that not every setting uses.
+_LIMITS: dict[str, dict[str, float]] = {
+    "l1_ratio": {"at_least": 0, "at_most": 1},
+    "epsilon": {"at_least": 0},
+    "validation_fraction": {"above": 0, "below": 1},
+}
 # What scikit-learn takes for an improvement of descent.
 _IMPROVEMENT = 1e-3
 
 
 class TrainingParameters(BaseEstimator):
     """Parameters of an estimator, as attributes, and what they mean for training."""
+
+    def _require_parameters(self):
+        """Refuse what no setting takes, also where nothing is made of it: a mistake it is all the same."""
+        for name, limits in _LIMITS.items():
+            if hasattr(self, name):
+                number(name, getattr(self, name), **limits)
+        integer("n_iter_no_change", self.n_iter_no_change)
 
     def _solver(self, loss, columns, outputs):
         """Which solver, and why."""

@@ -71,7 +71,7 @@ def _is_place(data):
 def _open_files(places, options):
     several = isinstance(places, (list, tuple))
     places = [os.fspath(place) for place in places] if several else os.fspath(places)
-    files, file_format = one_format(find_files(places), options)
+    files, file_format = one_format(find_files(places, options.keys), options)
     name = (
         f"{places[0]} and {len(places) - 1} more"
         if several and len(places) > 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -37,11 +37,16 @@ class Place(NamedTuple):
         return isinstance(self.filesystem, fs.LocalFileSystem)
 
 
-def find_files(places: str | os.PathLike | Iterable[str | os.PathLike]) -> list[File]:
+def find_files(
+    places: str | os.PathLike | Iterable[str | os.PathLike], keys: Collection[str] = ()
+) -> list[File]:
     """The files that a path, a pattern, a folder, or several of them stand for.
 
     Several keep the order given; what one pattern or folder finds is in natural order, "part-9" before "part-10". Files and
     folders whose names begin with "." or "_" are left out of what patterns and folders find.
+
+    Keys in the names of folders are those beneath the folder or the fixed part of the pattern that was given; of these `keys`,
+    those above it, too.
 
     Raises
     ------
@@ -49,7 +54,7 @@ def find_files(places: str | os.PathLike | Iterable[str | os.PathLike]) -> list[
         If there is nothing there, or the same file twice.
     """
     several = [places] if isinstance(places, (str, os.PathLike)) else places
-    files = [file for place in several for file in _find(_place(os.fspath(place)))]
+    files = [_with_keys(file, keys) for place in several for file in _find(_place(os.fspath(place)))]
     if not files:
         raise InputError("The list of files is empty. Give at least one.")
     seen: set[str] = set()
@@ -60,6 +65,11 @@ def find_files(places: str | os.PathLike | Iterable[str | os.PathLike]) -> list[
             )
         seen.add(file.path)
     return files
+
+
+def _with_keys(file, keys):
+    above = [(key, value) for key, value in _keys(file.path) if key in keys and key not in dict(file.keys)]
+    return file._replace(keys=(*above, *file.keys))
 
 
 def natural(text: str) -> list[tuple[int, str]]:

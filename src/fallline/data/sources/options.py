@@ -57,6 +57,8 @@ class ReadOptions(NamedTuple):
         Columns of tables to read as text, whatever they look like: codes with leading zeros, say.
     verbatim : tuple of str
         Columns of delimited text to leave as they are written, unless something else is known of them.
+    keys : tuple of str
+        Keys in the names of folders that are columns also where these lie above the path that is given.
     known : tuple of Known
         Columns of text formats whose types are given.
     """
@@ -70,6 +72,7 @@ class ReadOptions(NamedTuple):
     quotes: bool = True
     text_columns: tuple[str, ...] = ()
     verbatim: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
     known: tuple[Known, ...] = ()
 
     def as_text(self, columns: Iterable[str]) -> ReadOptions:

@@ -12,7 +12,7 @@ from fallline.engines.newton.model import minimum_of
 from fallline.engines.summing import STEPS, Question
 from fallline.kernels.verbs import lean
 from fallline.objective.links import Log
-from fallline.objective.losses import Huber, innermost, is_coupled, is_pieced
+from fallline.objective.losses import innermost, is_coupled, is_pieced
 
 __all__ = ["begin_passes", "take_in"]
 
@@ -140,9 +140,9 @@ def _accept(batch, objective, *, stalled):
     while promised > _most(batch, objective) and note["damping"] < _MOST_DAMPING:
         note["damping"] = max(10.0 * note["damping"], 1e-3)
         proposed, promised = _proposal(batch, note["damping"])
-    plain = float(objective - _smoothing(batch))
-    added = _added(batch, plain)
+    added = _added(batch)
     narrowing = bool(note["band"]) and left < _WIDE * added
+    plain = float(objective - _smoothing(batch))
     if not math.isfinite(left + added + plain):
         note["beyond"] = True
         return False
@@ -197,22 +197,13 @@ def _proposal(batch, damping):
     return proposed, promised
 
 
-def _added(batch, objective):
-    """What smoothing adds to the objective; at most that, where the band is not in the middle and the sum says little.
-
-    It adds to an optimum, too, of which as many rows as there are coefficients lie where the loss bends, whatever the model's do:
-    an eighth of the band for each at the most, half of that as a rule. But no more can be gained than the objective without the
-    band, since such losses are not negative.
-    """
-    note, loss = batch.note, innermost(batch.engine.loss)
+def _added(batch):
+    """What smoothing adds to the objective; at most that, where the band is not in the middle and the sum says little."""
+    note = batch.note
     if not note["band"]:
         return 0.0
-    here = _smoothing(batch) if lean(loss) == 0.5 else note["band"] ** 2 / 8.0 * note["bend"] / batch.n
-    if isinstance(loss, Huber):
-        return here
-    weight = float(batch.memory.row_weight[: note["filled"]].mean())
-    there = note["band"] / 16.0 * weight * min(1.0, batch.size / batch.n)
-    return max(here, min(there, objective))
+    middle = lean(innermost(batch.engine.loss)) == 0.5
+    return _smoothing(batch) if middle else note["band"] ** 2 / 8.0 * note["bend"] / batch.n
 
 
 def _smoothing(batch):
