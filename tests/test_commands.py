@@ -51,7 +51,8 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """A file that takes a moment."""
+    """A file that takes a moment. What trains on it for hours is compiled before anything is sent to it."""
+    fallline.train(_table(), "y", epochs=1, optimizer="adam", cache=False)
     path = tmp_path_factory.mktemp("large") / "big.csv"
     _table(400_000).to_csv(path, index=False)
     return path
