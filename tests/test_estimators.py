@@ -511,3 +511,11 @@ def test_bad_class_weights(weights):
     """Weights of classes are numbers of at least 0, for classes that there are."""
     with pytest.raises(ParameterError, match="class_weight"):
         SGDClassifier(class_weight=weights).fit(IRIS_X, IRIS.target)
+
+
+def test_no_l1_ratio_is_needed_where_none_is_used():
+    """As in scikit-learn, None is a value of it, but for the elastic net."""
+    X, y = np.eye(6), np.arange(6) % 2
+    assert SGDClassifier(l1_ratio=None).fit(X, y).coef_.shape == (1, 6)
+    with pytest.raises(ParameterError, match="l1_ratio must be set"):
+        SGDClassifier(penalty="elasticnet", l1_ratio=None).fit(X, y)

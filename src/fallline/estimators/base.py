@@ -20,17 +20,11 @@ from fallline.estimators.training import TrainingParameters
 from fallline.history import History
 from fallline.kernels.sweep import Memory
 from fallline.monitors.validation import Validation
-from fallline.settings import (
-    flag,
-    is_auto,
-    rows_per_batch,
-    seed_from,
-)
+from fallline.settings import flag, is_auto, rows_per_batch, seed_from
 from fallline.state import State
 from fallline.tuning import descending, solve
 
 __all__ = ["LinearSGD"]
-
 
 # How far from the optimum is worth a warning.
 _FAR = 1e-3

@@ -20,6 +20,7 @@ from fallline.monitors.progress import Progress
 from fallline.monitors.time_limit import TimeLimit
 from fallline.objective.losses.epsilon_insensitive import EpsilonInsensitive
 from fallline.objective.losses.hinge import Hinge
+from fallline.objective.losses.huber import Huber
 from fallline.objective.losses.passive_aggressive import (
     PASSIVE_AGGRESSIVE,
     PassiveAggressive1,
@@ -46,7 +47,7 @@ __all__ = ["TrainingParameters"]
 # Of parameters that not every setting uses.
 _LIMITS: dict[str, dict[str, float]] = {
     "l1_ratio": {"at_least": 0, "at_most": 1},
-    "epsilon": {"at_least": 0},
+    **Huber.limits,
     "validation_fraction": {"above": 0, "below": 1},
 }
 # What scikit-learn takes for an improvement of descent.
@@ -59,8 +60,9 @@ class TrainingParameters(BaseEstimator):
     def _require_parameters(self):
         """Refuse what no setting takes, also where nothing is made of it: a mistake it is all the same."""
         for name, limits in _LIMITS.items():
-            if hasattr(self, name):
-                number(name, getattr(self, name), **limits)
+            value = getattr(self, name, None)
+            if value is not None:  # which says that it is of no use, and is refused where it is
+                number(name, value, **limits)
         integer("n_iter_no_change", self.n_iter_no_change)
 
     def _solver(self, loss, columns, outputs):
