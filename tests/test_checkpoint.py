@@ -168,15 +168,37 @@ def test_a_run_that_was_cut_short_goes_on(tmp_path, reason):
     assert state.epoch == 1
 
 
-def test_it_is_written_every_so_often_and_at_the_ends(tmp_path, monkeypatch):
-    """A file is written when its time has come, not at every block; and at the end."""
-    written = []
-    monkeypatch.setattr(State, "save", lambda state, path: written.append(state.rows))
-    train(run_of(ENGINES["descent"]), [Checkpoint(tmp_path / "state", {}, seconds=3600)])
-    assert written == [4 * N]
-    written.clear()
-    train(run_of(ENGINES["descent"]), [Checkpoint(tmp_path / "state", {}, seconds=0)])
-    assert len(written) > 4 * N // 37
+class Clock(Monitor):
+    """A clock by which every block takes a second and every state written takes `writing`."""
+
+    def __init__(self, monkeypatch, writing):
+        self.now, self.writing, self.written = 0.0, writing, []
+        monkeypatch.setattr("fallline.monitors.checkpoint.time.monotonic", lambda: self.now)
+        monkeypatch.setattr(State, "save", lambda state, path: self.save(state))
+
+    def after_block(self, run):
+        self.now += 1
+
+    def save(self, state):
+        self.written.append((self.now, state.rows))
+        self.now += self.writing
+
+
+@pytest.mark.parametrize(
+    ("seconds", "writing", "times"),
+    [
+        (3600, 0, [14, 28, 42, 56, 56]),  # at the end of each epoch, of 14 blocks, and at the end of training
+        (5, 0, [5, 10, 14, 19, 24, 28, 33, 38, 42, 47, 52, 56, 56]),
+        (0, 0.25, [1, 6.25, 11.5, 16.75, 22, 27.25, 32.5, 37.75, 43, 48.25, 53.5, 58.75, 59]),
+        (0, 10, [1, 66]),  # as a twentieth of the time goes into writing
+    ],
+)
+def test_it_is_written_every_so_often_and_at_the_ends(tmp_path, monkeypatch, seconds, writing, times):
+    """Within epochs when its time has come, between them every second, at the end always; never most of the time."""
+    clock = Clock(monkeypatch, writing)
+    train(run_of(ENGINES["descent"]), [clock, Checkpoint(tmp_path / "state", {}, seconds)])
+    assert [now for now, _ in clock.written] == times
+    assert clock.written[-1][1] == 4 * N
 
 
 def test_marks_that_differ_are_named(tmp_path):
