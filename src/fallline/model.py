@@ -22,7 +22,7 @@ from fallline.data.sources.formats import BATCH_BYTES
 from fallline.data.sources.options import ReadOptions
 from fallline.errors import InputError, ParameterError
 from fallline.files import require_writable
-from fallline.kernels.blocks import Block
+from fallline.kernels.blocks import Block, row_weights
 from fallline.metrics import ClassMetrics, NumberMetrics
 from fallline.modelfile import encoder_tensors, reading_model, write_model
 from fallline.names import listed
@@ -228,7 +228,7 @@ class Model:
     def measure_block(self, metrics: ClassMetrics | NumberMetrics, block: Block) -> None:
         """Enter the rows of a block into an account."""
         scores = self.scorer.score(block, offset=self._offset)
-        self.measure(metrics, block.y[block.rows], scores, block.weight[block.rows])
+        self.measure(metrics, block.y[block.rows], scores, row_weights(block)[block.rows])
 
     def effects(self) -> list[Effects]:
         """What each feature adds to each score, in the units of the columns, largest effects first."""

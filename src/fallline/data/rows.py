@@ -9,7 +9,7 @@ import numpy as np
 
 from fallline.data.order import Order
 from fallline.errors import NonFiniteError
-from fallline.kernels.blocks import Block, CsrBlock, DenseBlock, copy_csr_rows
+from fallline.kernels.blocks import Block, CsrBlock, DenseBlock, copy_csr_rows, row_weights
 from fallline.kernels.order import select
 
 __all__ = ["ArraySource", "DenseRows", "Rows", "SparseRows", "TrainingSource", "as_rows", "rows_of"]
@@ -60,7 +60,7 @@ class DenseRows(NamedTuple):
 
     def block(self, rows: np.ndarray) -> DenseBlock:
         """These rows (uint64), in this order, for kernels to read where they lie."""
-        return DenseBlock(*map(_read_only, self), rows)
+        return DenseBlock(_read_only(self.X), _read_only(self.y), _read_only(_once(self.weight)), rows)
 
     def not_finite(self) -> tuple[int, int, float] | None:
         """Row, column and value of the first number of X that is NaN or infinite."""
@@ -138,7 +138,7 @@ class SparseRows(NamedTuple):
             _read_only(self.data),
             self.columns,
             _read_only(self.y),
-            _read_only(self.weight),
+            _read_only(_once(self.weight)),
             rows,
         )
 
@@ -187,8 +187,8 @@ def as_rows(X: Any, y: np.ndarray | None = None, weight: np.ndarray | None = Non
 def rows_of(block: Block) -> Rows:
     """A copy of the rows of a block, in its order."""
     if isinstance(block, DenseBlock):
-        return DenseRows(block.X, block.y, block.weight).take(block.rows)
-    parts = block.indptr, block.indices, block.data, block.columns, block.y, block.weight
+        return DenseRows(block.X, block.y, row_weights(block)).take(block.rows)
+    parts = block.indptr, block.indices, block.data, block.columns, block.y, row_weights(block)
     return SparseRows(*parts).take(block.rows)
 
 
@@ -305,6 +305,11 @@ def _not_finite(values):
 def _same(number, n, dtype):
     """One number for every row, without memory for it."""
     return np.broadcast_to(dtype.type(number), n)
+
+
+def _once(weight):
+    """The weight of one row, if that is also the weight of all others by `_same`."""
+    return weight[:1] if weight.strides == (0,) else weight
 
 
 def _read_only(array):

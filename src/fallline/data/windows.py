@@ -26,7 +26,7 @@ from fallline.data.order import Order
 from fallline.data.part import ALL, Part
 from fallline.data.rows import ArraySource, Rows
 from fallline.errors import NonFiniteError
-from fallline.kernels.blocks import Block
+from fallline.kernels.blocks import Block, row_weights
 from fallline.kernels.order import select
 
 __all__ = ["ALL", "Part", "WindowSource"]
@@ -82,7 +82,7 @@ class WindowSource:
         y, weight = [], []
         for block, _ in self.blocks(Order(0, shuffle=False), 0, 0, lambda: self.n_rows):
             y.append(block.y[block.rows])
-            weight.append(block.weight[block.rows])
+            weight.append(row_weights(block)[block.rows])
         return np.concatenate(y), np.concatenate(weight)
 
     def require_finite(self, rows: np.ndarray) -> None:

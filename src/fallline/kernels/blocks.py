@@ -37,6 +37,8 @@ __all__ = [
     "fetch_row",
     "gather",
     "padded",
+    "row_weight",
+    "row_weights",
     "score",
 ]
 
@@ -55,7 +57,7 @@ class DenseBlock(NamedTuple):
     ----------
     X : ndarray of shape (n, columns), C-contiguous, float32 or float64
     y : ndarray of shape (n, targets), same dtype
-    weight : ndarray of shape (n,), same dtype
+    weight : ndarray of shape (n,), same dtype; or (1,), where all rows weigh the same
     rows : ndarray of shape (rows,), uint64
         Which rows of the three, in visiting order.
     """
@@ -85,7 +87,7 @@ class CsrBlock(NamedTuple):
     columns : int
         How many columns there are.
     y : ndarray of shape (n, targets), same dtype as `data`
-    weight : ndarray of shape (n,), same dtype as `data`
+    weight : ndarray of shape (n,), same dtype as `data`; or (1,), where all rows weigh the same
     rows : ndarray of shape (rows,), uint64
         Which rows, in visiting order.
     """
@@ -111,6 +113,17 @@ class CsrBlock(NamedTuple):
 
 
 Block = DenseBlock | CsrBlock
+
+
+def row_weights(block: Block) -> np.ndarray:
+    """The weights (n,) of the rows by their numbers."""
+    return np.broadcast_to(block.weight, len(block.y))
+
+
+@inlined
+def row_weight(block, row):
+    """The weight of the row of a number. Weights of one array type, given or not, are half as many kernels to compile."""
+    return block.weight[np.minimum(row, np.uint64(len(block.weight) - 1))]
 
 
 @generic
@@ -163,7 +176,7 @@ def _(block, weights):
 @gather.of(DenseBlock, CsrBlock)
 def _(block, start, rows, targets, weight):
     for i in range(rows):
-        weight[0, i] = block.weight[block.rows[start + i]]
+        weight[0, i] = row_weight(block, block.rows[start + i])
     for t in range(targets.shape[0]):
         for i in range(rows):
             targets[t, i] = block.y[block.rows[start + i], t]

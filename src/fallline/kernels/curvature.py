@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fallline.kernels.blocks import CsrBlock, DenseBlock
+from fallline.kernels.blocks import CsrBlock, DenseBlock, row_weight
 from fallline.kernels.compile import generic, inlined, kernel
 from fallline.kernels.verbs import curve, differentiate, distances
 
@@ -103,7 +103,7 @@ def standardise(block, start, shift, inverse, out, targets, weight):
         out[i, out.shape[1] - 1] = 1.0
         for j in range(out.shape[1]):
             bad += 0 if abs(out[i, j]) < infinity else 1
-        weight[i] = block.weight[row]
+        weight[i] = row_weight(block, row)
         bad += 0 if abs(weight[i]) < infinity else 1
         for t in range(targets.shape[0]):
             targets[t, i] = block.y[row, t]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fallline.kernels.blocks import CsrBlock, DenseBlock, bounds, fetch_row
+from fallline.kernels.blocks import CsrBlock, DenseBlock, bounds, fetch_row, row_weight
 from fallline.kernels.compile import generic, inlined
 from fallline.kernels.verbs import shrink
 
@@ -57,7 +57,7 @@ def targets_of(block, row, work):
     """Fill in a row's targets; its weight."""
     for t in range(work.targets.shape[0]):
         work.targets[t, 0] = block.y[row, t]
-    return np.float64(block.weight[row])
+    return np.float64(row_weight(block, row))
 
 
 @inlined

@@ -14,7 +14,7 @@ from fallline.data.order import Order
 from fallline.data.rows import SparseRows, TrainingSource, rows_of
 from fallline.engines.module.blocks import TensorBlock
 from fallline.engines.module.trees import rebuilt
-from fallline.kernels.blocks import Block, CsrBlock
+from fallline.kernels.blocks import Block, CsrBlock, row_weights
 from fallline.kernels.blocks import copy_csr_rows as copy_rows
 
 __all__ = ["SparseInputs", "WindowsRead", "as_tensor", "block_of", "gather", "leaves", "row_numbers"]
@@ -170,7 +170,7 @@ def block_of(
         Its targets are classes, int64 of shape (n,), or numbers of shape (n, targets).
     """
     inputs = SparseInputs(block, sparse) if isinstance(block, CsrBlock) else as_tensor(block.X)
-    weight = as_tensor(block.weight) if weighted else None
+    weight = as_tensor(row_weights(block)) if weighted else None
     return TensorBlock(inputs, _targets(block.y, classes), weight, row_numbers(block.rows))
 
 

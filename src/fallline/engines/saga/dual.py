@@ -11,7 +11,7 @@ from fallline.engines.saga.metric import measure, only_looked_at, pull_of, until
 from fallline.engines.saga.passes import TINY, Pass
 from fallline.engines.saga.remainder import held_back, series
 from fallline.engines.saga.turns import after_dual
-from fallline.kernels.blocks import Block
+from fallline.kernels.blocks import Block, row_weights
 from fallline.kernels.saga import ascend, look
 from fallline.kernels.sweep import Sums
 from fallline.kernels.verbs import shrinks
@@ -59,7 +59,7 @@ class DualPass(Pass):
         """Intercepts to begin with, from a single row: how blocks are cut must not matter."""
         first = block.rows[:1]
         if self.engine.fit_intercept:
-            y, weight = block.y[first].T, block.weight[first]
+            y, weight = block.y[first].T, row_weights(block)[first]
             self.memory.null[0] = first_guess(self.engine.loss, y, weight, self.memory.null.shape[1])
 
     def _measure_if_due(self):
