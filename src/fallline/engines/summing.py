@@ -17,6 +17,7 @@ __all__ = [
     "Question",
     "Sum",
     "ask",
+    "curvature_of",
     "distances",
     "examined",
     "losses_along",
@@ -116,7 +117,7 @@ def ask(question: Question, chunk: Chunk, *, curve: bool) -> Sum:
         plain,
         null,
         slopes @ chunk.z,
-        _curvature(chunk, curvatures, coupled=question.coupled) if curve else None,
+        curvature_of(chunk, curvatures, coupled=question.coupled) if curve else None,
         None if curve else _diagonal(chunk, curvatures, coupled=question.coupled),
         float(curvatures.sum(dtype=np.float64)),
         line,
@@ -152,7 +153,7 @@ def _loss(loss, model, chunk):
     return float(total[0])
 
 
-def _curvature(chunk, curvatures, *, coupled):
+def curvature_of(chunk: Chunk, curvatures: np.ndarray, *, coupled: bool) -> np.ndarray:
     """For each output its own; or one for all together, of class probabilities p: the sum of s (diag(p) - p p') times z z'."""
     roots = np.sqrt(np.maximum(curvatures, 0.0))[:, :, np.newaxis]
     own = np.stack([_square(chunk.z * root) for root in roots])

@@ -54,6 +54,15 @@ class SagaMemory(NamedTuple):
         Of full passes: direction, gradient and diagonal of the model last accepted.
     steps, changes : ndarray of shape (pairs, P, K), or empty
         The latest steps, and the changes of gradient that came with them.
+    active : ndarray of shape (A,), int64
+        Of active passes, columns whose curvature is summed: of each group of outputs in ascending order, one group after the
+        other. A group is one output, or all where the loss couples them.
+    edges : ndarray of shape (groups + 1,), int64
+        Where in `active` the groups begin and end.
+    bent : ndarray of shape (sum of Q * Q,), or empty
+        Of each group the curvature of its outputs' Q coefficients in its columns and intercepts.
+    waiting : ndarray of shape (rows, columns + targets + 2), the data's dtype, or empty
+        Dense rows whose curvature is summed together: active columns, a one, targets and weight.
     table : ndarray of shape (numbers, K), the data's dtype, or empty
         The slope of each row.
     clock : ndarray of shape (2,), int64
@@ -73,6 +82,10 @@ class SagaMemory(NamedTuple):
     kept: np.ndarray = np.zeros((0, 0, 0))
     steps: np.ndarray = np.zeros((0, 0, 0))
     changes: np.ndarray = np.zeros((0, 0, 0))
+    active: np.ndarray = np.zeros(0, np.int64)
+    edges: np.ndarray = np.zeros(0, np.int64)
+    bent: np.ndarray = np.zeros(0)
+    waiting: np.ndarray = np.zeros((0, 0))
     table: np.ndarray = np.zeros((0, 0), np.float32)
 
 

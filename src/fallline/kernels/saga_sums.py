@@ -1,15 +1,18 @@
-"""Sums over rows at a fixed model, for `engines.saga`: how far kept slopes are from fitting it, and its gradient."""
+"""Sums over rows at a fixed model, for `engines.saga`: how far kept slopes are from fitting it, gradient and curvature."""
 
 from __future__ import annotations
 
 import math
 
-from fallline.kernels.compile import kernel
+import numpy as np
+
+from fallline.kernels.blocks import bounds
+from fallline.kernels.compile import inlined, kernel
 from fallline.kernels.implicit import bend, settle
 from fallline.kernels.saga_rows import fetch, finite, recall, score, spread, targets_of, work_for
 from fallline.kernels.verbs import differentiate
 
-__all__ = ["sum_slack", "sum_slopes"]
+__all__ = ["sum_curvature", "sum_slack", "sum_slopes"]
 
 
 @kernel
@@ -92,3 +95,60 @@ def sum_slopes(block, walk, memory, loss_sum, curved):
             spread(block, row, memory.columns, work.slopes, memory.curved, True)
         fetch(block, i)
     return loss_sum
+
+
+@kernel
+def sum_curvature(block, walk, memory, places, coupled):
+    """Of sparse rows at the model tried, add curvatures times products of active columns, and of a one, to `memory.bent`.
+
+    Parameters
+    ----------
+    block : CsrBlock
+    walk : Walk
+    memory : SagaMemory
+    places : ndarray of shape (columns, groups), int
+        Where each column is among the active ones of each group; -1 if it is not.
+    coupled : bool
+        Whether the outputs' curvatures depend on each other, as those of class probabilities do: then they are one group.
+    """
+    outputs, groups, longest = memory.point.shape[1], places.shape[1], 0
+    for i in range(len(block.rows)):
+        begin, end = bounds(block, block.rows[i])
+        longest = max(longest, np.intp(end - begin))
+    work, few, x = work_for(block, outputs), np.empty(longest + 1, np.intp), np.empty(longest + 1)
+    for i in range(len(block.rows)):
+        row = block.rows[i]
+        weight = targets_of(block, row, work)
+        score(block, row, memory.point, memory.columns, work.found)
+        recall(work)
+        bend(walk.loss, work.scores, work.targets, work.bent)
+        begin, end = bounds(block, row)
+        first = 0
+        for group in range(groups):
+            count, width = 0, memory.edges[group + 1] - memory.edges[group] + 1
+            for place in range(begin, end):
+                where = places[block.indices[place], group]
+                if where >= 0:
+                    few[count], x[count] = where, block.data[place]
+                    count += 1
+            few[count], x[count] = width - 1, 1.0
+            size = outputs * width if coupled else width
+            bent = memory.bent[first : first + size * size].reshape(size, size)
+            for k in range(outputs if coupled else 1):
+                own = weight * work.bent[k if coupled else group, 0]
+                _add_products(bent, k * width, k * width, few, x, count + 1, own)
+                for other in range(outputs if coupled else 0):
+                    _add_products(
+                        bent, k * width, other * width, few, x, count + 1, -own * work.bent[other, 0]
+                    )
+            first += size * size
+        fetch(block, i)
+
+
+@inlined
+def _add_products(bent, row, column, few, x, count, factor):
+    """Add products of a row's numbers to the part of a matrix that begins there."""
+    for a in range(count):
+        scaled = factor * x[a]
+        for b in range(count):
+            bent[row + few[a], column + few[b]] += scaled * x[b]

@@ -14,8 +14,7 @@ from fallline.engines.saga.turns import after_dual
 from fallline.kernels.blocks import Block, row_weights
 from fallline.kernels.saga import ascend, look
 from fallline.kernels.sweep import Sums
-from fallline.kernels.verbs import shrinks
-from fallline.objective.penalties import absolute_strength, penalty_value
+from fallline.objective.penalties import penalty_value
 
 __all__ = ["DualPass"]
 
@@ -82,9 +81,9 @@ class DualPass(Pass):
 
     def _model(self):
         """w of (3)."""
-        memory, penalty, model = self.memory, self.engine.penalty, self.memory.point.copy()
-        if shrinks(penalty):
-            width = self.n * absolute_strength(penalty) / np.maximum(memory.columns[3, :-1, np.newaxis], TINY)
+        memory, model = self.memory, self.memory.point.copy()
+        if self.absolute:
+            width = self.n * self.absolute / np.maximum(memory.columns[3, :-1, np.newaxis], TINY)
             u = memory.point[:-1]
             model[:-1] = np.maximum(u - width, 0.0) + np.minimum(u + width, 0.0)
         return model

@@ -11,6 +11,7 @@ from fallline.data.order import Order
 from fallline.data.rows import TrainingSource
 from fallline.engines.base import IN_ORDER
 from fallline.engines.linear import OptimumEngine, block_rows
+from fallline.engines.saga.active import ActivePass
 from fallline.engines.saga.check import CheckPass
 from fallline.engines.saga.dual import DualPass
 from fallline.engines.saga.full import FullPass
@@ -23,7 +24,12 @@ from fallline.state import State
 
 __all__ = ["SagaEngine"]
 
-_STAGES: dict[str, type[Pass]] = {"dual": DualPass, "check": CheckPass, "full": FullPass}
+_STAGES: dict[str, type[Pass]] = {
+    "dual": DualPass,
+    "check": CheckPass,
+    "full": FullPass,
+    "active": ActivePass,
+}
 
 # What the state holds beside arrays.
 _BEGINNING: dict[str, Any] = {
@@ -62,6 +68,10 @@ _BEGINNING: dict[str, Any] = {
     "pairs": 0,
     "slope": 0.0,
     "trial": 0.0,
+    # Of active passes: rows whose curvature has been summed, how much is added to it, and what (14) promises.
+    "curved": 0,
+    "damping": 0.0,
+    "promised": 0.0,
     # The answers: what is left to gain, relative to what was, and why training ended.
     "left": None,
     "ended": None,

@@ -9,13 +9,13 @@ import numpy as np
 from fallline.engines.quasi_newton import direction, remember
 from fallline.engines.saga.passes import Pass
 from fallline.engines.saga.remainder import strict, within_span
-from fallline.engines.saga.turns import room_for_pairs
+from fallline.engines.saga.turns import after_full, room_for_pairs
 from fallline.kernels.blocks import Block
 from fallline.kernels.saga_sums import sum_slopes
 from fallline.kernels.sweep import Sums
 from fallline.objective.penalties import penalty_value
 
-__all__ = ["FullPass"]
+__all__ = ["DIAGONAL", "DIRECTION", "GRADIENT", "FullPass"]
 
 # Steps over which what has been gained is no more than what is left.
 _PATIENCE = 5
@@ -23,8 +23,10 @@ _ARMIJO, _NEARER, _NEAREST = 1e-4, (0.1, 0.5), 1e-12
 # Of an objective, what may be rounding; and of a slope, what may be left where nothing else can be told (Hager and Zhang, 2005).
 _ROUNDING, _FLATTER = 1e-14, 0.9
 _EXACT = "nothing more can be gained in numbers of this precision"
+# Of the curvature that columns have on average, what they have at least.
+_FLAT = 1e-3
 # In `SagaMemory.kept`.
-_DIRECTION, _GRADIENT, _DIAGONAL = range(3)
+DIRECTION, GRADIENT, DIAGONAL = range(3)
 
 
 class FullPass(Pass):
@@ -40,12 +42,13 @@ class FullPass(Pass):
         memory.clock[1] += last
         if last:
             loss_sum = self._end(loss_sum, first)
-        norm = float(np.linalg.norm(self.memory.kept[_GRADIENT]))
+            self._take_turns()
+        norm = float(np.linalg.norm(self.memory.kept[GRADIENT]))
         return Sums(loss_sum, len(block.rows), norm, self.note["step"], finite=True)
 
     def _ready(self):
         memory, shape = self.memory, self.memory.point.shape
-        if memory.kept.size:
+        if memory.steps.size:
             return memory
         pairs = (room_for_pairs(memory), *shape)
         return self.put(
@@ -66,12 +69,11 @@ class FullPass(Pass):
         note["batch"] = self.n
         if first:
             note["step"] = 0.0
-            memory.kept[_DIAGONAL] = self._diagonal()
+            memory.kept[DIAGONAL] = self._diagonal()
             self._take(objective, gradient, penalty)
         elif self._is_better(objective, gradient):
             note["step"] = note["trial"]
-            step = note["trial"] * memory.kept[_DIRECTION]
-            change = gradient - memory.kept[_GRADIENT]
+            step, change = memory.point - memory.centre, gradient - memory.kept[GRADIENT]
             note["pairs"] = remember(step, change, memory.steps, memory.changes, note["pairs"])
             self._take(objective, gradient, penalty)
         else:
@@ -79,19 +81,26 @@ class FullPass(Pass):
             self._try_nearer(objective)
         return (note["objective"] - note["penalty"]) * self.n
 
+    def _take_turns(self):
+        """Let others go on, if they are faster from here."""
+        after_full(self)
+
     def _is_better(self, objective, gradient):
         """Whether the objective has fallen enough; where its digits do not suffice to tell, the slope has to have fallen."""
-        note = self.note
-        if objective <= note["objective"] + _ARMIJO * note["trial"] * note["slope"]:
+        memory, note = self.memory, self.note
+        if objective <= note["objective"] + _ARMIJO * float(
+            np.vdot(self._slope(), memory.point - memory.centre)
+        ):
             return True
         even = objective <= note["objective"] + _ROUNDING * abs(note["objective"])
-        return even and abs(np.vdot(gradient, self.memory.kept[_DIRECTION])) <= -_FLATTER * note["slope"]
+        slope = float(np.vdot(self._flattest(gradient, memory.point), memory.kept[DIRECTION]))
+        return even and abs(slope) <= -_FLATTER * note["slope"]
 
     def _take(self, objective, gradient, penalty):
         memory, note = self.memory, self.note
         note["objectives"] = [*note["objectives"], float(objective)][-_PATIENCE - 1 :]
         note["objective"] = float(objective)
-        memory.kept[_GRADIENT] = gradient
+        memory.kept[GRADIENT] = gradient
         memory.centre[:] = memory.point
         self.accept(memory.point, penalty)
         self._aim()
@@ -100,29 +109,47 @@ class FullPass(Pass):
         self._try(1.0)
 
     def _left(self):
-        """What is left to gain: (10) and (12) with the gradient for a residual, and no less than quasi-Newton steps promise."""
+        """What is left to gain: (10) and (12) with the slope for a residual, and no less than quasi-Newton steps promise."""
         memory, note = self.memory, self.note
-        gradient, objectives = memory.kept[_GRADIENT], note["objectives"]
+        slope, objectives = self._slope(), note["objectives"]
         fell = objectives[0] - objectives[-1] if len(objectives) > 1 else math.inf
-        wide = within_span(self, memory.centre[:-1], gradient[:-1])
-        columns = min(strict(gradient[:-1], self.decay), max(wide, -0.5 * note["slope"], fell))
-        return columns + strict(gradient[-1:], memory.kept[_DIAGONAL][-1:])
+        wide = within_span(self, memory.centre[:-1], slope[:-1])
+        columns = min(strict(slope[:-1], self.decay), max(wide, -0.5 * note["slope"], fell))
+        return columns + strict(slope[-1:], memory.kept[DIAGONAL][-1:])
+
+    def _slope(self):
+        """Of the objective at the model that stands."""
+        return self._flattest(self.memory.kept[GRADIENT], self.memory.centre)
+
+    def _flattest(self, gradient, model):
+        """(13)."""
+        width = self.absolute
+        if not width:
+            return gradient
+        slope, w, g = gradient.copy(), model[:-1], gradient[:-1]
+        slope[:-1] = np.where(w != 0.0, g + width * np.sign(w), g - np.clip(g, -width, width))
+        return slope
 
     def _aim(self):
         """Ask L-BFGS for a direction."""
-        memory, note = self.memory, self.note
-        gradient, diagonal = memory.kept[_GRADIENT], memory.kept[_DIAGONAL]
-        d = direction(gradient, diagonal, memory.steps, memory.changes, note["pairs"])
-        slope = float(np.vdot(gradient, d))
-        if not slope < 0.0 and note["pairs"]:
+        note, slope = self.note, self._slope()
+        d, along = self._downhill(slope)
+        if not along < 0.0 and note["pairs"]:
             # Start again from the diagonal.
             note["pairs"] = 0
-            d = direction(gradient, diagonal, memory.steps, memory.changes, 0)
-            slope = float(np.vdot(gradient, d))
-        if not slope < 0.0:
+            d, along = self._downhill(slope)
+        if not along < 0.0:
             self.end_training(_EXACT)
-        memory.kept[_DIRECTION] = d
-        note["slope"] = slope
+        self.memory.kept[DIRECTION] = d
+        note["slope"] = along
+
+    def _downhill(self, slope):
+        """A direction and the slope along it. Beside an L1 penalty, every coefficient goes downhill for itself or not at all."""
+        memory = self.memory
+        d = direction(slope, memory.kept[DIAGONAL], memory.steps, memory.changes, self.note["pairs"])
+        if self.absolute:
+            d[:-1][d[:-1] * slope[:-1] >= 0.0] = 0.0
+        return d, float(np.vdot(slope, d))
 
     def _try_nearer(self, objective):
         note = self.note
@@ -140,9 +167,16 @@ class FullPass(Pass):
         self._try(1.0)
 
     def _try(self, step):
-        memory = self.memory
         self.note["trial"] = float(step)
-        memory.point[:] = memory.centre + step * memory.kept[_DIRECTION]
+        self._go(step)
+
+    def _go(self, step):
+        """Let the model tried be so far along the direction. Beside an L1 penalty, coefficients that cross zero stop there."""
+        memory = self.memory
+        memory.point[:] = memory.centre + step * memory.kept[DIRECTION]
+        if self.absolute:
+            side = np.where(memory.centre != 0.0, memory.centre, memory.kept[DIRECTION])[:-1]
+            memory.point[:-1][memory.point[:-1] * side < 0.0] = 0.0
 
     def _whole_gradient(self):
         memory = self.memory
@@ -153,6 +187,8 @@ class FullPass(Pass):
         return gradient
 
     def _diagonal(self):
-        diagonal = self.memory.curved / self.n
+        # Where slopes are all but settled, rows show no curvature, and steps would know no bounds.
+        least = _FLAT * self.note["bend"] * self.memory.columns[1, :, np.newaxis]
+        diagonal = np.maximum(self.memory.curved, least) / self.n
         diagonal[:-1] += self.decay
         return diagonal

@@ -9,8 +9,9 @@ import numpy as np
 from fallline.kernels.blocks import Block
 from fallline.kernels.saga import SagaMemory, Walk
 from fallline.kernels.sweep import Sums
-from fallline.kernels.verbs import decay, shrinks
+from fallline.kernels.verbs import decay
 from fallline.objective.losses.smoothed import bends
+from fallline.objective.penalties import absolute_strength
 from fallline.state import State
 
 __all__ = ["TINY", "Pass"]
@@ -64,14 +65,14 @@ class Pass:
         return float(decay(self.engine.penalty))
 
     @property
+    def absolute(self) -> float:
+        """Lambda_1 of (1)."""
+        return float(absolute_strength(self.engine.penalty))
+
+    @property
     def corners(self) -> bool:
         """Whether the loss has kinks."""
         return bends(self.engine.loss)
-
-    @property
-    def is_smooth(self) -> bool:
-        """Whether neither the loss nor the penalty has corners, so that gradients tell all."""
-        return not self.corners and not shrinks(self.engine.penalty)
 
     def numbers(self, block: Block) -> np.ndarray:
         """How the table knows the rows of a block; there is room for all from the first."""

@@ -4,18 +4,32 @@
 
     dual ──▶ dual ──▶ ... ──▶ check ──▶ the end
                               │   └──▶ dual ──▶ ... ──▶ check ──▶ ...
-                              └──▶ full ──▶ full ──▶ ... ──▶ the end
+                              └──▶ full ──▶ full ──▶ ... ──▶ the end; with an L1 penalty, active in place of full
 """
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from fallline.engines.saga.passes import Pass
 from fallline.kernels.saga import SagaMemory
+from fallline.objective.losses import is_coupled
 
-__all__ = ["after_check", "after_dual", "room_for_pairs"]
+__all__ = [
+    "after_check",
+    "after_dual",
+    "after_full",
+    "in_groups",
+    "leave_active",
+    "room_for_columns",
+    "room_for_pairs",
+]
 
-# Where so many dual passes leave more than this of what was left before, full ones take over: after this many.
-_PATIENCE, _SLOW, _DUAL_PASSES = 5, 0.8, 15
+# Where so many dual passes leave more than this of what was left before, others take over: after this many. Beside an L1 penalty
+# that is sooner, since active passes are almost sure to be faster.
+_PATIENCE, _ACTIVE_PATIENCE = (5, 0.8, 15), (3, 0.5, 5)
 # After this many dual passes there is a check now and then, whatever is expected: when there are so many more.
 _LONG, _MORE = 24, 1.25
 # A check is tried where the estimate is so many times the tolerance. After so many in vain there are more passes between them.
@@ -23,13 +37,18 @@ _HOPE, _CHECKS = 1.3, 2
 # Of what an exact look finds, how much less the estimate before may have said for it to be of use from then on.
 _DOUBT = 1e4
 _PAIRS, _FEWEST_PAIRS, _PAIR_BYTES = 20, 3, 2**30
+# Coefficients that share the curvature of active columns, at most; and of these columns, how many may be so at first, since
+# others are to join them.
+_COEFFICIENTS, _ROOMY = 3000, 0.5
+# What quasi-Newton passes leave at most of what they have gained, when active ones finish.
+_CLOSE = 0.01
 
 
 def after_dual(here: Pass, left: float, objective: float) -> None:
     """How to go on, given an estimate of what is left to gain: check it, or go on."""
     note = here.note
     note["expected"] = left
-    note["remained"] = [*note["remained"], left][-_PATIENCE:]
+    note["remained"] = [*note["remained"], left][-_PATIENCE[0] :]
     here.judge(left * note["doubt"], objective)
     little = note["left"] <= _HOPE * here.engine.tolerance
     if note["found"] is not None:
@@ -37,7 +56,7 @@ def after_dual(here: Pass, left: float, objective: float) -> None:
         here.judge(note["found"], objective)
     due = note["passes"] >= max(_LONG, _MORE * note["checked"])
     rested = note["passes"] > note["checked"] + max(note["checks"] - _CHECKS, 0)
-    if due or (rested and (little or (_seems_slow(note) and _may_go_full(here)))):
+    if due or (rested and (little or (_seems_slow(here) and _faster(here)))):
         note["stage"] = "check"
 
 
@@ -48,22 +67,85 @@ def after_check(here: Pass, left: float, objective: float) -> None:
         here.end_training()
         return
     then, since = note["found"], note["passes"] - note["checked"]
-    slow = then is not None and note["passes"] >= _PATIENCE and left > then * _SLOW ** (since / _PATIENCE)
+    passes, share, _ = _patience(here)
+    slow = then is not None and note["passes"] >= passes and left > then * share ** (since / passes)
     note["doubt"] = left / max(note["expected"], left / _DOUBT)
     note.update(stage="dual", found=left, checked=note["passes"], checks=note["checks"] + 1)
-    if (slow or _seems_slow(note)) and _may_go_full(here):
-        note["stage"] = "full"
-        here.memory.point[:] = here.memory.centre
+    if (slow or _seems_slow(here)) and _faster(here):
+        _set_out(here, left, objective)
+        note["stage"] = _faster(here)
 
 
-def _seems_slow(note):
+def _patience(here):
+    return _ACTIVE_PATIENCE if here.absolute else _PATIENCE
+
+
+def _seems_slow(here):
     """Whether estimates say that dual passes leave much."""
-    return note["passes"] >= _DUAL_PASSES and note["remained"][-1] > _SLOW * note["remained"][0]
+    note, (passes, share, least) = here.note, _patience(here)
+    remained = note["remained"][-passes:]
+    return note["passes"] >= least and remained[-1] > share * remained[0]
 
 
-def _may_go_full(here):
-    """Whether full passes can be made of what is left."""
-    return here.is_smooth and room_for_pairs(here.memory) >= _FEWEST_PAIRS
+def _set_out(here, left, objective):
+    """Begin full passes where dual ones have come to; but at intercepts alone, if that is worse.
+
+    Beside an L1 penalty they are also begun there if more may be left than has been gained, or too many columns count.
+    """
+    memory, note = here.memory, here.note
+    far = objective + left > note["null_objective"] or not _has_room(here)
+    if (not objective < note["null_objective"] or (here.absolute and far)) and not note["warm"]:
+        memory.centre[:-1] = 0.0
+        memory.centre[-1] = memory.null[0]
+    memory.point[:] = memory.centre
+
+
+def _faster(here):
+    """The passes that can be made of what is left, where dual ones are slow; None if there are no others."""
+    if here.corners:
+        return None
+    if here.absolute and _has_room(here):
+        return "active"
+    return "full" if room_for_pairs(here.memory) >= _FEWEST_PAIRS else None
+
+
+def _has_room(here):
+    """Whether the columns that count can be active, and others join them."""
+    columns = max(map(np.count_nonzero, in_groups(here, here.memory.centre[:-1] != 0.0)))
+    return columns <= _ROOMY * room_for_columns(here)
+
+
+def leave_active(here: Pass) -> None:
+    """Go on by quasi-Newton passes, where too many columns have become active."""
+    memory = here.memory
+    here.put(
+        active=memory.active[:0], edges=memory.edges[:0], bent=memory.bent[:0], waiting=memory.waiting[:0]
+    )
+    _begin_anew(here, "full")
+
+
+def after_full(here: Pass) -> None:
+    """Finish by active passes, where quasi-Newton ones beside an L1 penalty have left few columns that count."""
+    memory, note = here.memory, here.note
+    if note["ended"] is None and here.absolute and note["left"] < _CLOSE and _faster(here) == "active":
+        here.put(steps=memory.steps[:0], changes=memory.changes[:0])
+        _begin_anew(here, "active")
+
+
+def _begin_anew(here, stage):
+    here.memory.point[:] = here.memory.centre
+    here.note.update(stage=stage, pairs=0, objective=None, objectives=[])
+
+
+def in_groups(here: Pass, found: np.ndarray) -> list[np.ndarray]:
+    """What was found of every column and output, for each group of outputs that share a curvature: the largest."""
+    return [found.max(axis=1)] if is_coupled(here.engine.loss) else list(found.T)
+
+
+def room_for_columns(here: Pass) -> int:
+    """How many columns of a group of outputs can share a curvature."""
+    outputs = here.memory.point.shape[1]
+    return int(_COEFFICIENTS / (outputs if is_coupled(here.engine.loss) else math.sqrt(outputs))) - 1
 
 
 def room_for_pairs(memory: SagaMemory) -> int:
