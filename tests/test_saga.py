@@ -10,7 +10,7 @@ from sklearn.svm import SVC, SVR
 
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
-from fallline.engines.saga import SagaEngine, turns
+from fallline.engines.saga import SagaEngine, active, turns
 from fallline.kernels.implicit import settle, settled
 from fallline.kernels.verbs import differentiate, value
 from fallline.loop import train
@@ -216,18 +216,24 @@ def test_dense_and_sparse_rows_give_the_same(loss):
     assert (zeros == (weights[1][:, :-1] == 0.0)).mean() > 0.95
 
 
-@pytest.mark.parametrize("slow", [0.0, 1e9], ids=["full passes", "dual passes"])
+@pytest.mark.parametrize(
+    ("penalty", "stage"), [(L2(0.001), "full"), (L2(0.001), "dual"), (L1(0.001), "active")], ids=str
+)
 @pytest.mark.parametrize("numbered", [True, False], ids=["by number", "by place"])
 @pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
-def test_resumed_anywhere_training_gives_the_same_bits(sparse, numbered, slow, tmp_path, monkeypatch):
+def test_resumed_anywhere_training_gives_the_same_bits(
+    sparse, numbered, penalty, stage, tmp_path, monkeypatch
+):
     """Saved within an epoch, loaded, and gone on with in blocks of another size."""
-    monkeypatch.setattr(turns, "_PATIENCE", (5, slow, 5))
+    monkeypatch.setattr(turns, "_PATIENCE", (5, 1e9 if stage == "dual" else 0.0, 5))
+    monkeypatch.setattr(turns, "_ACTIVE_PATIENCE", (5, 0.0, 5))
     monkeypatch.setattr(turns, "_LONG", 2)
+    monkeypatch.setattr(active, "_TOGETHER", 48)
     X, y, weight = problem(LOG, density=0.5)
     X = (sp.csr_matrix(X) if sparse else X).astype(np.float32)
 
     def begun():
-        return prepared(LOG, L2(0.001), X, y, weight, tolerance=0.0, numbered=numbered)
+        return prepared(LOG, penalty, X, y, weight, tolerance=0.0, numbered=numbered)
 
     engine, source, state = begun()
     train(Run(engine, source, Order(3), state, epochs=9))
@@ -245,7 +251,7 @@ def test_resumed_anywhere_training_gives_the_same_bits(sparse, numbered, slow, t
         assert [record["objective"] for record in resumed.history] == [
             record["objective"] for record in state.history
         ]
-    assert state.notes["solver"]["stage"] == ("dual" if slow else "full")
+    assert state.notes["solver"]["stage"] == stage
 
 
 def test_full_passes_reach_the_optimum(monkeypatch):
@@ -260,6 +266,41 @@ def test_full_passes_reach_the_optimum(monkeypatch):
         assert state.notes["solver"]["stage"] == ("check" if slow else "full")
         objectives.append(objective(engine, source, engine.weights(state)))
     np.testing.assert_allclose(*objectives, rtol=1e-7)
+
+
+# Few rows and many columns, of which few count; several outputs; and more columns that count than can be active at once.
+WIDE = {
+    "log_loss": (LOG, 1, L1(0.01), 3000),
+    "squared_error": (losses.SquaredError(), 1, L1(0.1), 3000),
+    "elastic net": (losses.SquaredError(), 1, ElasticNet(0.1, 0.7), 3000),
+    "multinomial": (SOFTMAX, 3, L1(0.01), 3000),
+    "one against the rest": (ONE_CLASS_EACH, 3, L1(0.005), 3000),
+    "too many columns": (LOG, 1, L1(0.002), 80),
+    "too many columns at first": (LOG, 1, L1(0.005), 150),
+}
+
+
+@pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
+@pytest.mark.parametrize("case", WIDE)
+def test_wide_tables_with_an_l1_penalty(case, sparse, monkeypatch):
+    """Few passes lead to where no slope is left, with exact zeros, whichever passes make the end of it."""
+    loss, outputs, penalty, coefficients = WIDE[case]
+    monkeypatch.setattr(turns, "_COEFFICIENTS", coefficients)
+    rng = np.random.default_rng(5)
+    n, d = 120, 400
+    X = rng.standard_normal((n, d)) * (rng.random((n, d)) < (0.3 if sparse else 1.0))
+    scores = X[:, :12].reshape(n, 3, 4).sum(axis=2)
+    y = scores.argmax(axis=1) if outputs > 1 else np.where(scores[:, 0] > 0, 1.0, -1.0)
+    engine, source, _ = prepared(loss, penalty, sp.csr_matrix(X) if sparse else X, y, tolerance=1e-8)
+    state = engine.start(d, outputs, np.float64)
+    stop = train(Run(engine, source, ANY_ORDER, state, 500))
+    weights = engine.weights(state)
+    assert stop.reason == "converged"
+    assert state.epoch < (40 if coefficients == 3000 else 500)
+    assert state.notes["solver"]["stage"] == ("full" if case == "too many columns" else "active")
+    assert imbalance(engine, source, weights) < 1e-4
+    zeros = (weights[:, :-1] == 0.0).sum()
+    assert 0.5 * outputs * d < zeros < outputs * (d - 2)
 
 
 def least_squares(X, y, alpha):

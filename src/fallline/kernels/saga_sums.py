@@ -10,7 +10,7 @@ from fallline.kernels.blocks import bounds
 from fallline.kernels.compile import inlined, kernel
 from fallline.kernels.implicit import bend, settle
 from fallline.kernels.saga_rows import fetch, finite, recall, score, spread, targets_of, work_for
-from fallline.kernels.verbs import differentiate
+from fallline.kernels.verbs import curve, differentiate
 
 __all__ = ["sum_curvature", "sum_slack", "sum_slopes"]
 
@@ -121,7 +121,7 @@ def sum_curvature(block, walk, memory, places, coupled):
         weight = targets_of(block, row, work)
         score(block, row, memory.point, memory.columns, work.found)
         recall(work)
-        bend(walk.loss, work.scores, work.targets, work.bent)
+        curve(walk.loss, 1, work.scores, work.targets, work.bent)
         begin, end = bounds(block, row)
         first = 0
         for group in range(groups):

@@ -83,16 +83,41 @@ So with a penalty strong enough to matter (10) is a bound for any loss, but for 
 estimate, and (12) rests on what it supposes.
 
 **Quasi-Newton passes** take over from dual ones that over five, after 15, leave more than 0.8 of what was left, or of what checks
-found, if the loss has no kinks and there is no L1 penalty. Each goes through all rows in order and gives objective and gradient
-g at the model tried; if the objective has fallen enough (Armijo), the model is accepted, and L-BFGS (`engines.quasi_newton`)
-says where to try next, with the diagonal of the curvature as its first matrix; otherwise the next try is nearer, by
-interpolation. So a pass is a step, its line search and its stopping test at once. With all slopes those of the model, S is
-0 and r is g: (10) and (12) hold as they are. (12) is taken to be no less than :math:`\tfrac12 g^T H g`, H the matrix of
-L-BFGS, nor than what the last five steps have gained.
+found, if the loss has no kinks. Each goes through all rows in order and gives objective and gradient g at the model tried; if the
+objective has fallen enough (Armijo), the model is accepted, and L-BFGS (`engines.quasi_newton`) says where to try next, with the
+diagonal of the curvature as its first matrix; otherwise the next try is nearer, by interpolation. So a pass is a step, its line
+search and its stopping test at once. With all slopes those of the model, S is 0 and r is g: (10) and (12) hold as they are. (12)
+is taken to be no less than :math:`\tfrac12 g^T H g`, H the matrix of L-BFGS, nor than what the last five steps have gained.
+
+Beside an L1 penalty g is the gradient of all but that, and r the slope of (1) that is nearest to zero,
+
+.. math:: r_j = g_j + \lambda_1 \operatorname{sign}(w_j) \;\text{ if } w_j \neq 0, \text{ otherwise }\;
+          \mathrm{shrink}(g_j, \lambda_1)                                                                         \tag{13}
+
+and they go orthant by orthant (Andrew and Gao, 2007): L-BFGS learns from changes of g and makes a direction of r, which only
+those coefficients follow that each for itself go down by it; and none crosses zero in a step: it stops there, which makes exact
+zeros.
+
+**Active passes** come before them where there is an L1 penalty, after five dual passes of which the last three left half of what
+was left. The columns that it lets count are few: a set A of those that are not zero, and of those at zero with
+:math:`|g_j| \geq 0.8\, \lambda_1`, as many as double their number or make it 100, the steepest first. A pass gives the curvature
+H of A too, and the next model is
+
+.. math:: w + \arg\min_{d_A}\; g \cdot d + \tfrac12 d^T (H + \mu\, \mathrm{diag} H)\, d
+          + \lambda_1 \|w + d\|_1 - \lambda_1 \|w\|_1                                                             \tag{14}
+
+or nearer on the way there, if the objective does not fall enough. :math:`\mu` grows where a step had to be shortened or (14)
+promises more than there is, and falls otherwise. Coordinate descent finds the minimum roughly (as in Yuan, Ho and Lin, 2012), and
+an active-set method exactly once (14) promises less than a hundredth of what was gained. Its value for :math:`\mu = 0`, negated,
+is what is left, with :math:`r_j^2 / 2 H_{jj}` for each column beyond A. They begin at intercepts alone, if the dual passes may
+have left more than they have gained or too many columns count: losses that have gone flat on the way say nothing of curvature.
+A, one for each output, or one for all where the loss couples them, may hold some 3,000 coefficients. Where more want to count,
+quasi-Newton passes take over, and leave the end to active ones when they can.
 
 **Memory**: a coefficient takes 3 numbers of 8 bytes, a column 4, and the table a number of the data's type a row and output.
 Quasi-Newton passes take 5 numbers more a coefficient and 2 for each step remembered: at most 20, as many as fit in 1 GiB; where
-that is fewer than 3, there are no such passes.
+that is fewer than 3, there are no such passes. Active passes take 5 more a coefficient, and some four times the square of those
+that are active.
 
 The pages::
 
@@ -100,7 +125,8 @@ The pages::
     passes      what all kinds of pass share
     dual        (5) and (6)                                          metric       (4), (7) and (8)
     check       (9)                                                  remainder    (10) to (12)
-    full        quasi-Newton passes                                  turns        which pass follows which
+    full        quasi-Newton passes, (13)                            active       active passes, (14)
+    turns       which pass follows which
 """
 
 from __future__ import annotations

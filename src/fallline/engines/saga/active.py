@@ -30,8 +30,8 @@ _CROWDED, _SHORTEST = 0.9, 1e-3
 _MULTIPLICATIONS, _ROWS_EACH = 2**32, 20
 # Dense rows that wait until they are summed together.
 _TOGETHER = 512
-# How much is damped at first, and where damping more is given up.
-_DAMPING, _MOST_DAMPING = 1e-3, 1e6
+# How much is damped at first, below what nothing is, and where damping more is given up.
+_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-9, 1e6
 # Of the largest curvature, what is damped where there is less.
 _FLAT = 1e-8
 # Of what has been gained, what may be left when the minimum of (14) is no longer left to coordinate descent.
@@ -171,19 +171,23 @@ class ActivePass(FullPass):
     def _aim(self):
         """Go to the minimum of (14); damped, if the last step had to be shortened or more is promised than there can be."""
         note = self.note
-        objective, null, shortened = note["objective"], note["null_objective"], note["step"] < 1.0
-        note["damping"] = max(10.0 * note["damping"], _DAMPING) if shortened else 0.1 * note["damping"]
-        while (promised := self._propose(exact=False)) > max(abs(objective), abs(null)):
-            if note["damping"] > _MOST_DAMPING:
+        objective, null, damping = note["objective"], note["null_objective"], note["damping"]
+        damping = (
+            _more(damping) if note["step"] < 1.0 else damping / 10.0 if damping > _LEAST_DAMPING else 0.0
+        )
+        while (left := self._propose(damping, exact=False)) > max(abs(objective), abs(null)):
+            if damping > _MOST_DAMPING:
                 break
-            note["damping"] = max(10.0 * note["damping"], _DAMPING)
-        if promised < _NEAR * (null - objective):
-            promised = self._propose(exact=True)
-        note["promised"] = promised + self._outside()
+            damping = _more(damping)
+        if left < _NEAR * (null - objective):
+            left = self._propose(0.0, exact=True)
+            if damping:
+                self._propose(damping, exact=True)
+        note.update(damping=damping, promised=left + self._outside())
         steep = in_groups(self, np.abs(self.memory.kept[GRADIENT, :-1]))
         self._let_in([self._next(*own) for own in zip(self._moving(), steep, strict=True)])
 
-    def _propose(self, *, exact):
+    def _propose(self, damping, *, exact):
         """Note where (14) has its minimum, and return what that promises."""
         memory, note = self.memory, self.note
         gradient, along, bends = memory.kept[GRADIENT], 0.0, 0.0
@@ -191,7 +195,7 @@ class ActivePass(FullPass):
         for group in self._groups():
             within, absolute = group.within(memory.point), group.tiled(self.absolute)
             w, g = memory.centre[within].T.ravel(), gradient[within].T.ravel()
-            matrix = self._damped(group)
+            matrix = self._damped(group, damping)
             step = minimum(matrix, matrix @ w - g, absolute, w, exact=exact) - w
             along += float(g @ step + absolute @ (np.abs(w + step) - np.abs(w)))
             bends += float(step @ matrix @ step)
@@ -199,7 +203,7 @@ class ActivePass(FullPass):
         note["slope"] = along
         return -(along + 0.5 * bends)
 
-    def _damped(self, group):
+    def _damped(self, group, damping):
         """The matrix of (14)."""
         matrix = group.bent / max(self.note["curved"], 1)
         if not self.engine.fit_intercept:
@@ -207,7 +211,7 @@ class ActivePass(FullPass):
             matrix[ones], matrix[:, ones] = 0.0, 0.0
         diagonal = np.einsum("ii->i", matrix)
         least = _FLAT * diagonal.max()
-        diagonal += self.note["damping"] * np.maximum(diagonal, least) + group.tiled(self.decay)
+        diagonal += damping * np.maximum(diagonal, least) + group.tiled(self.decay)
         return matrix
 
     def _outside(self):
@@ -241,3 +245,7 @@ class ActivePass(FullPass):
             edges=np.cumsum([0, *map(len, columns)]),
             bent=np.zeros(sum(size**2 for size in sizes)),
         )
+
+
+def _more(damping):
+    return max(10.0 * damping, _DAMPING)

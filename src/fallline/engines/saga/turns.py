@@ -3,8 +3,13 @@
 ::
 
     dual ──▶ dual ──▶ ... ──▶ check ──▶ the end
-                              │   └──▶ dual ──▶ ... ──▶ check ──▶ ...
-                              └──▶ full ──▶ full ──▶ ... ──▶ the end; with an L1 penalty, active in place of full
+                              │   ├──▶ dual ──▶ ... ──▶ check ──▶ ...
+                              │   └──▶ active ──▶ active ──▶ ... ──▶ the end
+                              │          ▲│
+                              │          │▼
+                              └─────▶ full ──▶ full ──▶ ... ──▶ the end
+
+With an L1 penalty, active passes follow dual ones, and full ones those where too many columns count.
 """
 
 from __future__ import annotations
