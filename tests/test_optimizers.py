@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import pytest
 
@@ -67,17 +69,12 @@ def test_updates_agree_with_torch(name, decay):
 
 
 # Kernels know an optimizer and a loss by their verbs only, so that not all pairs have to be compiled.
-PAIRS = [
-    (loss, optimizer)
-    for i, loss in enumerate(LOSSES)
-    for j, optimizer in enumerate(OPTIMIZERS)
-    if (j - i) % len(OPTIMIZERS) in {0, 1}
-]
+PAIRS = [(loss, "sgd") for loss in LOSSES] + list(zip(LOSSES, cycle(list(OPTIMIZERS)[1:]), strict=False))
 
 
 @pytest.mark.parametrize(("loss", "optimizer"), PAIRS)
 def test_optimizers_lower_losses(loss, optimizer):
-    """Each loss is lowered by two optimizers, and each optimizer lowers several losses. Sparse rows have tests of their own."""
+    """Each loss is lowered by two optimizers, and each optimizer lowers some losses. Sparse rows have tests of their own."""
     X, y = data_for(loss)
     X = with_zeros(X)
     engine = engine_for(loss, optimizer, penalty=L2(1e-3))
