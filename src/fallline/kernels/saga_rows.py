@@ -123,6 +123,10 @@ def _(block, row, walk, memory, scores):
     columns, point, penalty = memory.columns, memory.point, walk.penalty
     outputs, last, rows = point.shape[1], block.X.shape[1], walk.rows
     pull = _intercepts(walk, memory, last, scores)
+    if outputs == 1:
+        along, own = _meet_one(block.X[row], columns, point.reshape(last + 1), penalty, rows)
+        scores[0, 0] += along
+        return pull + own
     for j in range(last):
         x = block.X[row, j] - columns[0, j]
         inverse = 1.0 / columns[3, j]
@@ -130,6 +134,17 @@ def _(block, row, walk, memory, scores):
         for k in range(outputs):
             scores[k, 0] += x * shrink(penalty, point[j, k], rows * inverse)
     return pull
+
+
+@inlined(reassociate=True)
+def _meet_one(x, columns, point, penalty, rows):
+    """A row's score, but for the intercept, and its pull; of one output: numbers beside each other are taken together."""
+    along = pull = 0.0
+    for j in range(len(x)):
+        off, inverse = x[j] - columns[0, j], 1.0 / columns[3, j]
+        pull += off * off * inverse
+        along += off * shrink(penalty, point[j], rows * inverse)
+    return along, pull
 
 
 @inlined
@@ -154,10 +169,21 @@ def _(block, row, model, columns, scores):
 def _(block, row, model, columns, scores):
     for k in range(scores.shape[0]):
         scores[k, 0] = model[block.X.shape[1], k]
+    if scores.shape[0] == 1:
+        scores[0, 0] += _along(block.X[row], columns, model.reshape(len(model)))
+        return
     for j in range(block.X.shape[1]):
         x = block.X[row, j] - columns[0, j]
         for k in range(scores.shape[0]):
             scores[k, 0] += x * model[j, k]
+
+
+@inlined(reassociate=True)
+def _along(x, columns, model):
+    total = 0.0
+    for j in range(len(x)):
+        total += (x[j] - columns[0, j]) * model[j]
+    return total
 
 
 @move.of(CsrBlock)
@@ -175,7 +201,11 @@ def _(block, row, walk, memory, changes):
 @move.of(DenseBlock)
 def _(block, row, walk, memory, changes):
     columns, point, last = memory.columns, memory.point, block.X.shape[1]
-    for j in range(last):
+    if point.shape[1] == 1:
+        only, x, change = point.reshape(last + 1), block.X[row], changes[0, 0]
+        for j in range(last):
+            only[j] -= (x[j] - columns[0, j]) / columns[3, j] * change
+    for j in range(last if point.shape[1] > 1 else 0):
         rate = (block.X[row, j] - columns[0, j]) / columns[3, j]
         for k in range(point.shape[1]):
             point[j, k] -= rate * changes[k, 0]
@@ -204,7 +234,12 @@ def _(block, row, columns, slopes, out, squared):
 @spread.of(DenseBlock)
 def _(block, row, columns, slopes, out, squared):
     last = block.X.shape[1]
-    for j in range(last):
+    if out.shape[1] == 1:
+        only, x, slope = out.reshape(last + 1), block.X[row], slopes[0, 0]
+        for j in range(last):
+            off = x[j] - columns[0, j]
+            only[j] += (off * off if squared else off) * slope
+    for j in range(last if out.shape[1] > 1 else 0):
         x = block.X[row, j] - columns[0, j]
         x = x * x if squared else x
         for k in range(out.shape[1]):
