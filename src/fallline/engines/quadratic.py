@@ -14,7 +14,13 @@ _SWEEPS, _ROUNDS, _TOLERANCE = 20, 1000, 1e-11
 
 
 def minimum(
-    curvature: np.ndarray, linear: np.ndarray, absolute: np.ndarray, start: np.ndarray, *, exact: bool = True
+    curvature: np.ndarray,
+    linear: np.ndarray,
+    absolute: np.ndarray,
+    start: np.ndarray,
+    *,
+    sweeps: int = _SWEEPS,
+    rounds: int = _ROUNDS,
 ) -> np.ndarray:
     r"""The minimiser of :math:`\tfrac12 x^T A x - b^T x + \sum r_j |x_j|`.
 
@@ -26,8 +32,9 @@ def minimum(
         b and r.
     start : ndarray of shape (Q,)
         Where to begin, if any r is not 0; and what coordinates without any curvature keep.
-    exact : bool
-        Whether some sweeps of coordinate descent will not do, if any r is not 0; they go less far along little curvature.
+    sweeps, rounds : int
+        If any r is not 0: at most so many sweeps of coordinate descent, and then so many systems of equations. Where they are too
+        few, the minimum is not reached.
 
     Notes
     -----
@@ -42,13 +49,15 @@ def minimum(
     right = np.where(flat, start, linear * inverse)
     scaled[flat, flat] = 1.0
     if absolute.any():
-        x = _with_absolute(scaled, right, np.where(flat, 0.0, absolute * inverse), start / inverse, exact)
+        x = _with_absolute(
+            scaled, right, np.where(flat, 0.0, absolute * inverse), start / inverse, sweeps, rounds
+        )
         return np.where(flat, start, x * inverse)
     x = _solved(scaled, right)
     return np.where(flat, start, x * inverse)
 
 
-def _with_absolute(matrix, right, absolute, x, exact):
+def _with_absolute(matrix, right, absolute, x, sweeps, rounds):
     """The same with absolute values: an active set of coordinates that are not zero, which coordinate descent guesses.
 
     With the signs of the active ones fixed, their minimum solves a system of equations. On the way there, one that comes to
@@ -56,9 +65,9 @@ def _with_absolute(matrix, right, absolute, x, exact):
     descent alone would take far too long where columns are alike.
     """
     matrix = matrix + _FIRST_RIDGE * np.eye(len(x))
-    descend_coordinates(matrix, right, absolute, x, _SWEEPS, _TOLERANCE)
+    descend_coordinates(matrix, right, absolute, x, sweeps, _TOLERANCE)
     signs = np.sign(x)
-    for _ in range(_ROUNDS if exact else 0):
+    for _ in range(rounds):
         active = np.flatnonzero(signs)
         exact = _solved(matrix[np.ix_(active, active)], (right - absolute * signs)[active])
         turned = exact * signs[active] < 0.0

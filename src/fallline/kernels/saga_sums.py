@@ -98,7 +98,7 @@ def sum_slopes(block, walk, memory, loss_sum, curved):
 
 
 @kernel
-def sum_curvature(block, walk, memory, places, coupled):
+def sum_curvature(block, walk, memory, places, inside, coupled):
     """Of sparse rows at the model tried, add curvatures times products of active columns, and of a one, to `memory.bent`.
 
     Parameters
@@ -106,12 +106,14 @@ def sum_curvature(block, walk, memory, places, coupled):
     block : CsrBlock
     walk : Walk
     memory : SagaMemory
-    places : ndarray of shape (columns, groups), int
-        Where each column is among the active ones of each group; -1 if it is not.
+    places : ndarray of shape (columns,), int
+        Where each column is among those that are active in any group; -1 if it is not.
+    inside : ndarray of shape (active columns, groups), int
+        Where each of these is among the active ones of each group; -1 if it is not.
     coupled : bool
         Whether the outputs' curvatures depend on each other, as those of class probabilities do: then they are one group.
     """
-    outputs, groups, longest = memory.point.shape[1], places.shape[1], 0
+    outputs, groups, longest = memory.point.shape[1], inside.shape[1], 0
     for i in range(len(block.rows)):
         begin, end = bounds(block, block.rows[i])
         longest = max(longest, np.intp(end - begin))
@@ -127,9 +129,9 @@ def sum_curvature(block, walk, memory, places, coupled):
         for group in range(groups):
             count, width = 0, memory.edges[group + 1] - memory.edges[group] + 1
             for place in range(begin, end):
-                where = places[block.indices[place], group]
-                if where >= 0:
-                    few[count], x[count] = where, block.data[place]
+                where = places[block.indices[place]]
+                if where >= 0 and inside[where, group] >= 0:
+                    few[count], x[count] = inside[where, group], block.data[place]
                     count += 1
             few[count], x[count] = width - 1, 1.0
             size = outputs * width if coupled else width

@@ -11,7 +11,7 @@ import numpy as np
 
 from fallline.engines.quadratic import minimum
 from fallline.engines.saga.full import DIAGONAL, DIRECTION, GRADIENT, FullPass
-from fallline.engines.saga.turns import in_groups, leave_active, room_for_columns
+from fallline.engines.saga.turns import after_active, in_groups, room_for_columns
 from fallline.engines.summing import Chunk, curvature_of, examined
 from fallline.kernels.blocks import Block, DenseBlock, row_weights
 from fallline.kernels.saga import SagaMemory
@@ -32,10 +32,10 @@ _MULTIPLICATIONS, _ROWS_EACH = 2**32, 20
 _TOGETHER = 512
 # How much is damped at first, below what nothing is, and where damping more is given up.
 _DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-9, 1e6
-# Of the largest curvature, what is damped where there is less.
-_FLAT = 1e-8
 # Of what has been gained, what may be left when the minimum of (14) is no longer left to coordinate descent.
 _NEAR = 0.01
+# How much is done for it then, at most: sweeps of coordinate descent, and systems of equations.
+_SWEEPS, _ROUNDS = 300, 20
 
 
 class _Group(NamedTuple):
@@ -65,12 +65,14 @@ class _Group(NamedTuple):
 class ActivePass(FullPass):
     """All rows, in order: objective and gradient, and the curvature of the active columns."""
 
+    curved = True
+
     def take(self, block: Block, last: bool) -> Sums:
         """See `Pass.take`."""
         memory = self._ready()
         if self.state.position == 0:
             memory.bent[:] = 0.0
-            self.note["curved"] = 0
+            self.note["rows_bent"] = 0
         if isinstance(block, DenseBlock):
             self._bend_dense(block, last)
         else:
@@ -79,7 +81,7 @@ class ActivePass(FullPass):
 
     def _ready(self) -> SagaMemory:
         memory, shape = self.memory, self.memory.point.shape
-        if memory.edges.size:
+        if memory.kept.size:
             return memory
         self.put(
             gradient=np.zeros(shape),
@@ -104,17 +106,19 @@ class ActivePass(FullPass):
     def _bend_sparse(self, block):
         """Sum the curvature of sparse rows, of which each holds few of the active columns."""
         memory = self.memory
-        places = np.full((block.columns, len(memory.edges) - 1), -1, np.int32)
+        columns, places = np.unique(memory.active), np.full(block.columns, -1, np.int32)
+        places[columns] = np.arange(len(columns))
+        inside = np.full((len(columns), len(memory.edges) - 1), -1, np.int32)
         for g, group in enumerate(self._groups()):
-            places[group.columns, g] = np.arange(len(group.columns))
-        sum_curvature(block, self.walk, memory, places, is_coupled(self.engine.loss))
-        self.note["curved"] += len(block.rows)
+            inside[places[group.columns], g] = np.arange(len(group.columns))
+        sum_curvature(block, self.walk, memory, places, inside, is_coupled(self.engine.loss))
+        self.note["rows_bent"] += len(block.rows)
 
     def _bend_dense(self, block, last):
         """Let dense rows wait until they are enough for a matrix product; or those of them whose curvature is summed."""
         columns = np.unique(self.memory.active)
         width = len(columns) + 2 + block.y.shape[1]
-        if self.memory.waiting.shape[1] != width:
+        if self.memory.waiting.shape != (_TOGETHER, width):
             self.put(waiting=np.zeros((_TOGETHER, width), self.memory.weights.dtype))
         place, first = 0, self.state.position
         while place < len(block.rows):
@@ -151,21 +155,25 @@ class ActivePass(FullPass):
             z = chunk.z[:, np.append(np.searchsorted(columns, group.columns), len(columns))]
             own = curvatures[group.outputs]
             group.bent[...] += curvature_of(chunk._replace(z=z), own, coupled=is_coupled(loss))[0]
-        self.note["curved"] += len(rows)
+        self.note["rows_bent"] += len(rows)
 
     # -------------------------------------------------------------------------------------------------- steps
 
-    def _take_turns(self):
+    def _pass_on(self):
         crowded = max(map(np.count_nonzero, self._moving())) > _CROWDED * room_for_columns(self)
         if crowded or self.note["trial"] < _SHORTEST:
-            leave_active(self)
+            after_active(self)
+
+    def _promise(self):
+        """By how much (14) lets the objective fall, at most."""
+        return self.note["trial"] * self.note["slope"]
 
     def _go(self, step):
         memory = self.memory
         memory.point[:] = memory.centre + step * memory.kept[DIRECTION]
 
     def _left(self):
-        """(14) negated, and what columns can gain that are not active, each for itself."""
+        """See `_aim`."""
         return self.note["promised"]
 
     def _aim(self):
@@ -175,52 +183,56 @@ class ActivePass(FullPass):
         damping = (
             _more(damping) if note["step"] < 1.0 else damping / 10.0 if damping > _LEAST_DAMPING else 0.0
         )
-        while (left := self._propose(damping, exact=False)) > max(abs(objective), abs(null)):
+        while (left := self._propose(damping)) > max(abs(objective), abs(null)):
             if damping > _MOST_DAMPING:
                 break
             damping = _more(damping)
-        if left < _NEAR * (null - objective):
-            left = self._propose(0.0, exact=True)
+        if left < max(_NEAR, 2.0 * self.engine.tolerance) * max(null - objective, 1e-6 * abs(null)):
+            left = self._propose(0.0, _SWEEPS, _ROUNDS)
             if damping:
-                self._propose(damping, exact=True)
-        note.update(damping=damping, promised=left + self._outside())
+                self._propose(damping, _SWEEPS)
+        note.update(damping=damping, promised=max(left, 0.0) + self._outside())
         steep = in_groups(self, np.abs(self.memory.kept[GRADIENT, :-1]))
         self._let_in([self._next(*own) for own in zip(self._moving(), steep, strict=True)])
 
-    def _propose(self, damping, *, exact):
-        """Note where (14) has its minimum, and return what that promises."""
+    def _propose(self, damping, sweeps=20, rounds=0):
+        """Note about where (14) has its minimum, and return what that promises, and what coordinates miss, each for itself."""
         memory, note = self.memory, self.note
-        gradient, along, bends = memory.kept[GRADIENT], 0.0, 0.0
+        gradient, along, bends, missed = memory.kept[GRADIENT], 0.0, 0.0, 0.0
         memory.kept[DIRECTION] = 0.0
         for group in self._groups():
             within, absolute = group.within(memory.point), group.tiled(self.absolute)
             w, g = memory.centre[within].T.ravel(), gradient[within].T.ravel()
             matrix = self._damped(group, damping)
-            step = minimum(matrix, matrix @ w - g, absolute, w, exact=exact) - w
+            step = minimum(matrix, matrix @ w - g, absolute, w, sweeps=sweeps, rounds=rounds) - w
+            bent = matrix @ step
             along += float(g @ step + absolute @ (np.abs(w + step) - np.abs(w)))
-            bends += float(step @ matrix @ step)
+            bends += float(step @ bent)
+            missed += _to_gain(g + bent, w + step, absolute, np.diagonal(matrix))
             memory.kept[DIRECTION][within] = step.reshape(len(group.outputs), -1).T
         note["slope"] = along
-        return -(along + 0.5 * bends)
+        return missed - (along + 0.5 * bends)
 
     def _damped(self, group, damping):
-        """The matrix of (14)."""
-        matrix = group.bent / max(self.note["curved"], 1)
+        """The matrix of (14). Its diagonal is known of all rows, where hardly any of a column were summed."""
+        matrix = group.bent / max(self.note["rows_bent"], 1)
         if not self.engine.fit_intercept:
             ones = slice(len(group.columns), None, len(group.columns) + 1)
             matrix[ones], matrix[:, ones] = 0.0, 0.0
         diagonal = np.einsum("ii->i", matrix)
-        least = _FLAT * diagonal.max()
-        diagonal += damping * np.maximum(diagonal, least) + group.tiled(self.decay)
+        whole = self.memory.kept[DIAGONAL][group.within(self.memory.point)].T.ravel() - group.tiled(
+            self.decay
+        )
+        diagonal[:] = np.where(diagonal < 0.5 * whole, whole, diagonal)
+        diagonal += damping * np.maximum(diagonal, whole) + group.tiled(self.decay)
         return matrix
 
     def _outside(self):
-        """What the columns that are not active have to gain."""
-        steep = np.maximum(np.abs(self.memory.kept[GRADIENT]) - self.absolute, 0.0)
+        """What the columns that are not active can gain, all of which are zero."""
+        kept, slope = self.memory.kept, self.memory.kept[GRADIENT].copy()
         for group in self._groups():
-            steep[group.within(steep)] = 0.0
-        bent = self.memory.kept[DIAGONAL]
-        return 0.5 * float(np.sum(np.divide(steep**2, bent, out=np.zeros_like(steep), where=bent > 0.0)))
+            slope[group.within(slope)] = 0.0
+        return _to_gain(slope, np.zeros_like(slope), self.absolute, kept[DIAGONAL])
 
     # -------------------------------------------------------------------------------------------------- active columns
 
@@ -231,10 +243,11 @@ class ActivePass(FullPass):
 
     def _next(self, moving, steep):
         """The columns of a group to be active from now on: those that move, and those at zero that may not stay there."""
-        steep = np.where(moving, math.inf, steep)
         count = np.count_nonzero(moving)
-        steepest = np.argsort(-steep, kind="stable")[: min(room_for_columns(self), count + max(count, _FEW))]
-        return np.sort(steepest[steep[steepest] >= _STEEP * self.absolute])
+        room = min(room_for_columns(self), count + max(count, _FEW))
+        found = np.flatnonzero(moving | (steep >= _STEEP * self.absolute))
+        steepest = np.argsort(np.where(moving[found], -math.inf, -steep[found]), kind="stable")
+        return np.sort(found[steepest[:room]])
 
     def _let_in(self, columns):
         """Let these columns of each group be active."""
@@ -245,6 +258,18 @@ class ActivePass(FullPass):
             edges=np.cumsum([0, *map(len, columns)]),
             bent=np.zeros(sum(size**2 for size in sizes)),
         )
+
+
+def _to_gain(slope, model, absolute, bent):
+    """What coefficients can gain, each for itself, of a function of such slopes and curvatures and absolute values."""
+    off = np.where(
+        model != 0.0, np.abs(slope + absolute * np.sign(model)), np.maximum(np.abs(slope) - absolute, 0.0)
+    )
+    moving = off > 0.0
+    bent = np.broadcast_to(bent, off.shape)[moving]
+    return 0.5 * float(
+        np.sum(np.divide(off[moving] ** 2, bent, out=np.full_like(bent, math.inf), where=bent > 0.0))
+    )
 
 
 def _more(damping):

@@ -69,9 +69,11 @@ _BEGINNING: dict[str, Any] = {
     "slope": 0.0,
     "trial": 0.0,
     # Of active passes: rows whose curvature has been summed, how much is added to it, and what (14) promises.
-    "curved": 0,
+    "rows_bent": 0,
     "damping": 0.0,
     "promised": 0.0,
+    # How often full or active passes have begun.
+    "begun": 0,
     # The answers: what is left to gain, relative to what was, and why training ended.
     "left": None,
     "ended": None,

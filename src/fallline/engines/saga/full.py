@@ -30,25 +30,34 @@ DIRECTION, GRADIENT, DIAGONAL = range(3)
 
 
 class FullPass(Pass):
-    """All rows, in order."""
+    """All rows, in order: objective and gradient at the model tried.
+
+    Attributes
+    ----------
+    curved : bool
+        Whether every pass sums the diagonal of the curvature, too; otherwise the first does.
+    """
+
+    curved = False
 
     def take(self, block: Block, last: bool) -> Sums:
         """See `Pass.take`."""
         memory = self._ready()
         first = self.note["objective"] is None
-        loss_sum = sum_slopes(block, self.walk, memory, self.state.loss_sum, first)
+        loss_sum = sum_slopes(block, self.walk, memory, self.state.loss_sum, first or self.curved)
         if math.isnan(loss_sum) and first:
             return Sums(loss_sum, 0, math.nan, math.nan, finite=False)
         memory.clock[1] += last
         if last:
             loss_sum = self._end(loss_sum, first)
-            self._take_turns()
         norm = float(np.linalg.norm(self.memory.kept[GRADIENT]))
+        if last:
+            self._pass_on()
         return Sums(loss_sum, len(block.rows), norm, self.note["step"], finite=True)
 
     def _ready(self):
         memory, shape = self.memory, self.memory.point.shape
-        if memory.steps.size:
+        if memory.kept.size:
             return memory
         pairs = (room_for_pairs(memory), *shape)
         return self.put(
@@ -65,23 +74,25 @@ class FullPass(Pass):
         memory, note = self.memory, self.note
         penalty = float(penalty_value(self.engine.penalty, memory.point[:-1]))
         objective, gradient = loss_sum / self.n + penalty, self._whole_gradient()
-        memory.gradient[:] = 0.0
+        diagonal = self._diagonal()
+        memory.gradient[:], memory.curved[:] = 0.0, 0.0
         note["batch"] = self.n
+        if first or self.curved:
+            memory.kept[DIAGONAL] = diagonal
         if first:
             note["step"] = 0.0
-            memory.kept[DIAGONAL] = self._diagonal()
-            self._take(objective, gradient, penalty)
+            self._accept(objective, gradient, penalty)
         elif self._is_better(objective, gradient):
             note["step"] = note["trial"]
             step, change = memory.point - memory.centre, gradient - memory.kept[GRADIENT]
             note["pairs"] = remember(step, change, memory.steps, memory.changes, note["pairs"])
-            self._take(objective, gradient, penalty)
+            self._accept(objective, gradient, penalty)
         else:
             note["step"] = 0.0
             self._try_nearer(objective)
         return (note["objective"] - note["penalty"]) * self.n
 
-    def _take_turns(self):
+    def _pass_on(self):
         """Let others go on, if they are faster from here."""
         after_full(self)
 
@@ -96,7 +107,12 @@ class FullPass(Pass):
         slope = float(np.vdot(self._flattest(gradient, memory.point), memory.kept[DIRECTION]))
         return even and abs(slope) <= -_FLATTER * note["slope"]
 
-    def _take(self, objective, gradient, penalty):
+    def _promise(self):
+        """By how much the objective would change along its slope to the model tried."""
+        memory = self.memory
+        return float(np.vdot(self._slope(), memory.point - memory.centre))
+
+    def _accept(self, objective, gradient, penalty):
         memory, note = self.memory, self.note
         note["objectives"] = [*note["objectives"], float(objective)][-_PATIENCE - 1 :]
         note["objective"] = float(objective)
@@ -122,12 +138,12 @@ class FullPass(Pass):
         return self._flattest(self.memory.kept[GRADIENT], self.memory.centre)
 
     def _flattest(self, gradient, model):
-        """(13)."""
-        width = self.absolute
-        if not width:
+        """The slope of the objective that is nearest to zero: (13)."""
+        strength = self.absolute
+        if not strength:
             return gradient
         slope, w, g = gradient.copy(), model[:-1], gradient[:-1]
-        slope[:-1] = np.where(w != 0.0, g + width * np.sign(w), g - np.clip(g, -width, width))
+        slope[:-1] = np.where(w != 0.0, g + strength * np.sign(w), g - np.clip(g, -strength, strength))
         return slope
 
     def _aim(self):

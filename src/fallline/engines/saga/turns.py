@@ -9,7 +9,7 @@
                               │          │▼
                               └─────▶ full ──▶ full ──▶ ... ──▶ the end
 
-With an L1 penalty, active passes follow dual ones, and full ones those where too many columns count.
+With an L1 penalty, active passes follow dual ones; full ones take over where too many columns count.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from fallline.kernels.saga import SagaMemory
 from fallline.objective.losses import is_coupled
 
 __all__ = [
+    "after_active",
     "after_check",
     "after_dual",
     "after_full",
     "in_groups",
-    "leave_active",
     "room_for_columns",
     "room_for_pairs",
 ]
@@ -45,6 +45,8 @@ _PAIRS, _FEWEST_PAIRS, _PAIR_BYTES = 20, 3, 2**30
 # Coefficients that share the curvature of active columns, at most; and of these columns, how many may be so at first, since
 # others are to join them.
 _COEFFICIENTS, _ROOMY = 3000, 0.5
+# Columns for which there has to be room; and how often full passes of one kind follow those of the other.
+_LEAST_ROOM, _MOST_BEGUN = 30, 4
 # What quasi-Newton passes leave at most of what they have gained, when active ones finish.
 _CLOSE = 0.01
 
@@ -98,8 +100,10 @@ def _set_out(here, left, objective):
     Beside an L1 penalty they are also begun there if more may be left than has been gained, or too many columns count.
     """
     memory, note = here.memory, here.note
-    far = objective + left > note["null_objective"] or not _has_room(here)
-    if (not objective < note["null_objective"] or (here.absolute and far)) and not note["warm"]:
+    worse = not objective < note["null_objective"]
+    if here.absolute and room_for_columns(here) >= _LEAST_ROOM:
+        worse = worse or objective + left > note["null_objective"] or not _has_room(here)
+    if worse and not note["warm"]:
         memory.centre[:-1] = 0.0
         memory.centre[-1] = memory.null[0]
     memory.point[:] = memory.centre
@@ -116,34 +120,37 @@ def _faster(here):
 
 def _has_room(here):
     """Whether the columns that count can be active, and others join them."""
-    columns = max(map(np.count_nonzero, in_groups(here, here.memory.centre[:-1] != 0.0)))
-    return columns <= _ROOMY * room_for_columns(here)
+    room, columns = room_for_columns(here), in_groups(here, here.memory.centre[:-1] != 0.0)
+    return room >= _LEAST_ROOM and max(map(np.count_nonzero, columns)) <= _ROOMY * room
 
 
-def leave_active(here: Pass) -> None:
-    """Go on by quasi-Newton passes, where too many columns have become active."""
-    memory = here.memory
-    here.put(
-        active=memory.active[:0], edges=memory.edges[:0], bent=memory.bent[:0], waiting=memory.waiting[:0]
-    )
-    _begin_anew(here, "full")
+def after_active(here: Pass) -> None:
+    """Go on by quasi-Newton passes, if there is room for their steps."""
+    if here.note["ended"] is None and room_for_pairs(here.memory) >= _FEWEST_PAIRS:
+        _begin_anew(here, "full")
 
 
 def after_full(here: Pass) -> None:
     """Finish by active passes, where quasi-Newton ones beside an L1 penalty have left few columns that count."""
-    memory, note = here.memory, here.note
-    if note["ended"] is None and here.absolute and note["left"] < _CLOSE and _faster(here) == "active":
-        here.put(steps=memory.steps[:0], changes=memory.changes[:0])
+    note = here.note
+    close = here.absolute and note["ended"] is None and note["left"] < _CLOSE
+    if close and note["begun"] < _MOST_BEGUN and _has_room(here):
         _begin_anew(here, "active")
 
 
 def _begin_anew(here, stage):
-    here.memory.point[:] = here.memory.centre
-    here.note.update(stage=stage, pairs=0, objective=None, objectives=[])
+    """Begin full passes of another kind, which find no arrays of those before."""
+    memory, note = here.memory, here.note
+    names = ("kept", "steps", "changes", "active", "edges", "bent", "waiting")
+    memory.point[:] = memory.centre
+    here.put(
+        **{name: np.zeros((0,) * part.ndim, part.dtype) for name in names for part in [getattr(memory, name)]}
+    )
+    note.update(stage=stage, pairs=0, objective=None, objectives=[], begun=note["begun"] + 1)
 
 
 def in_groups(here: Pass, found: np.ndarray) -> list[np.ndarray]:
-    """What was found of every column and output, for each group of outputs that share a curvature: the largest."""
+    """The largest of what was found of a column, for each group of outputs that share a curvature."""
     return [found.max(axis=1)] if is_coupled(here.engine.loss) else list(found.T)
 
 
