@@ -107,12 +107,15 @@ H of A too, and the next model is
           + \lambda_1 \|w + d\|_1 - \lambda_1 \|w\|_1                                                             \tag{14}
 
 or nearer on the way there, if the objective does not fall enough. :math:`\mu` grows where a step had to be shortened or (14)
-promises more than there is, and falls otherwise. Coordinate descent finds the minimum roughly (as in Yuan, Ho and Lin, 2012), and
-an active-set method exactly once (14) promises less than a hundredth of what was gained. Its value for :math:`\mu = 0`, negated,
-is what is left, with :math:`r_j^2 / 2 H_{jj}` for each column beyond A. They begin at intercepts alone, if the dual passes may
-have left more than they have gained or too many columns count: losses that have gone flat on the way say nothing of curvature.
-A, one for each output, or one for all where the loss couples them, may hold some 3,000 coefficients. Where more want to count,
-quasi-Newton passes take over, and leave the end to active ones when they can.
+promises more than there is, and falls otherwise. Some sweeps of coordinate descent come near the minimum (as in Yuan, Ho and Lin,
+2012). Once that promises less than a hundredth of what was gained, :math:`\mu` is 0, and more sweeps and an active-set method go
+on to the minimum as far as a bounded effort leads: what is promised there is what is left to gain, with :math:`r_j^2 / 2 H_{jj}`
+for each coefficient whose slope r in (14) is not 0 yet, and for each column beyond A. So it is an estimate.
+
+They begin at intercepts alone, if the dual passes may have left more than they have gained or too many columns count: losses that
+have gone flat on the way say nothing of curvature. There is an A for each output, or one for all where the loss couples them. One
+has room for 3,000 coefficients; several, for as many squares of them together. Where more columns want to count, or for fewer
+than 30 there is room, quasi-Newton passes take over, and leave the end to active ones when they can.
 
 **Memory**: a coefficient takes 3 numbers of 8 bytes, a column 4, and the table a number of the data's type a row and output.
 Quasi-Newton passes take 5 numbers more a coefficient and 2 for each step remembered: at most 20, as many as fit in 1 GiB; where

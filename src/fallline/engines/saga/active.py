@@ -243,7 +243,7 @@ class ActivePass(FullPass):
 
     def _next(self, moving, steep):
         """The columns of a group to be active from now on: those that move, and those at zero that may not stay there."""
-        count = np.count_nonzero(moving)
+        count = int(np.count_nonzero(moving))
         room = min(room_for_columns(self), count + max(count, _FEW))
         found = np.flatnonzero(moving | (steep >= _STEEP * self.absolute))
         steepest = np.argsort(np.where(moving[found], -math.inf, -steep[found]), kind="stable")
