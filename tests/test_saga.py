@@ -230,7 +230,7 @@ def test_resumed_anywhere_training_gives_the_same_bits(
     monkeypatch.setattr(turns, "_LONG", 2)
     monkeypatch.setattr(active, "_TOGETHER", 48)
     X, y, weight = problem(LOG, density=0.5)
-    X = (sp.csr_matrix(X) if sparse else X).astype(np.float32)
+    X = sp.csr_matrix(X).astype(np.float32) if sparse else X
 
     def begun():
         return prepared(LOG, penalty, X, y, weight, tolerance=0.0, numbered=numbered)
@@ -280,8 +280,11 @@ WIDE = {
 }
 
 
-@pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
-@pytest.mark.parametrize("case", WIDE)
+@pytest.mark.parametrize(
+    ("case", "sparse"),
+    [(case, False) for case in WIDE]
+    + [(case, True) for case in ("log_loss", "multinomial", "too many columns")],
+)
 def test_wide_tables_with_an_l1_penalty(case, sparse, monkeypatch):
     """Few passes lead to where no slope is left, with exact zeros, whichever passes make the end of it."""
     loss, outputs, penalty, coefficients = WIDE[case]

@@ -49,7 +49,7 @@ def direction(
 def remember(step: np.ndarray, change: np.ndarray, steps: np.ndarray, changes: np.ndarray, pairs: int) -> int:
     """Put a step and its change of gradient last; how many pairs there are then. What shows no curvature is left out."""
     product = np.vdot(step, change)
-    if not len(steps) or not product > _LEAST_CURVATURE * np.linalg.norm(step) * np.linalg.norm(change):
+    if not product > _LEAST_CURVATURE * np.linalg.norm(step) * np.linalg.norm(change):
         return pairs
     for kept, latest in ((steps, step), (changes, change)):
         kept[:-1] = kept[1:]

@@ -124,12 +124,13 @@ that are active.
 
 The pages::
 
-    engine      what is remembered, and the answers to the loop
-    passes      what all kinds of pass share
-    dual        (5) and (6)                                          metric       (4), (7) and (8)
-    check       (9)                                                  remainder    (10) to (12)
-    full        quasi-Newton passes, (13)                            active       active passes, (14)
-    turns       which pass follows which
+    engine        what is remembered, and the answers to the loop
+    passes        what all kinds of pass share
+    dual          (5) and (6)                                      metric       (4), (7) and (8)
+    check         (9)                                              remainder    (10) to (12)
+    full          what the two kinds of full pass share
+    quasi_newton  quasi-Newton passes, (13)                        active       active passes, (14)
+    turns         which pass follows which
 """
 
 from __future__ import annotations

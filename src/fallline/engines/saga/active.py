@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -45,27 +45,27 @@ class _Group(NamedTuple):
     ----------
     outputs : ndarray of int
     columns : ndarray of int
-    bent : ndarray of shape (Q, Q)
+    curvature : ndarray of shape (Q, Q)
         Its part of the sums in memory.
     """
 
     outputs: np.ndarray
     columns: np.ndarray
-    bent: np.ndarray
+    curvature: np.ndarray
 
     def within(self, model: np.ndarray) -> tuple[np.ndarray, ...]:
         """Where its coefficients are in a model, (A + 1, outputs)."""
         return np.ix_(np.append(self.columns, len(model) - 1), self.outputs)
 
     def tiled(self, strength: float) -> np.ndarray:
-        """A number for every coefficient, and 0 for intercepts."""
+        """`strength` for every coefficient, and 0 for intercepts."""
         return np.tile(np.append(np.full(len(self.columns), strength), 0.0), len(self.outputs))
 
 
 class ActivePass(FullPass):
     """All rows, in order: objective and gradient, and the curvature of the active columns."""
 
-    curved = True
+    curved: ClassVar[bool] = True
 
     def take(self, block: Block, last: bool) -> Sums:
         """See `Pass.take`."""
@@ -131,11 +131,11 @@ class ActivePass(FullPass):
                 if len(waiting) == _TOGETHER or (last and place == len(block.rows)):
                     self._bend(waiting, columns)
 
-    def _is_curved(self, number):
-        """Whether the curvature of the rows that wait together for this time is summed."""
-        size = max(len(group.bent) for group in self._groups())
+    def _is_curved(self, chunk):
+        """Whether the curvature of rows is summed that wait together, by how many chunks did so before."""
+        size = max(len(group.curvature) for group in self._groups())
         share = min(1.0, max(_MULTIPLICATIONS / self.memory.bent.size, _ROWS_EACH * size) / self.n)
-        return math.floor((number + 1) * share) > math.floor(number * share)
+        return math.floor((chunk + 1) * share) > math.floor(chunk * share)
 
     def _copy(self, block, rows, columns, out):
         """Of some rows these columns, a one, targets and weight."""
@@ -154,29 +154,30 @@ class ActivePass(FullPass):
         for group in self._groups():
             z = chunk.z[:, np.append(np.searchsorted(columns, group.columns), len(columns))]
             own = curvatures[group.outputs]
-            group.bent[...] += curvature_of(chunk._replace(z=z), own, coupled=is_coupled(loss))[0]
+            group.curvature[...] += curvature_of(chunk._replace(z=z), own, coupled=is_coupled(loss))[0]
         self.note["rows_bent"] += len(rows)
 
     # -------------------------------------------------------------------------------------------------- steps
 
-    def _pass_on(self):
+    def _pass_on(self) -> None:
         crowded = max(map(np.count_nonzero, self._moving())) > _CROWDED * room_for_columns(self)
         if crowded or self.note["trial"] < _SHORTEST:
             after_active(self)
 
-    def _promise(self):
-        """By how much (14) lets the objective fall, at most."""
+    def _promise(self) -> float:
         return self.note["trial"] * self.note["slope"]
 
-    def _go(self, step):
+    def _forget(self) -> bool:
+        return False
+
+    def _go(self, step: float) -> None:
         memory = self.memory
         memory.point[:] = memory.centre + step * memory.kept[DIRECTION]
 
-    def _left(self):
-        """See `_aim`."""
+    def _left(self) -> float:
         return self.note["promised"]
 
-    def _aim(self):
+    def _aim(self) -> None:
         """Go to the minimum of (14); damped, if the last step had to be shortened or more is promised than there can be."""
         note = self.note
         objective, null, damping = note["objective"], note["null_objective"], note["damping"]
@@ -205,17 +206,17 @@ class ActivePass(FullPass):
             w, g = memory.centre[within].T.ravel(), gradient[within].T.ravel()
             matrix = self._damped(group, damping)
             step = minimum(matrix, matrix @ w - g, absolute, w, sweeps=sweeps, rounds=rounds) - w
-            bent = matrix @ step
+            change = matrix @ step
             along += float(g @ step + absolute @ (np.abs(w + step) - np.abs(w)))
-            bends += float(step @ bent)
-            missed += _to_gain(g + bent, w + step, absolute, np.diagonal(matrix))
+            bends += float(step @ change)
+            missed += _to_gain(g + change, w + step, absolute, np.diagonal(matrix))
             memory.kept[DIRECTION][within] = step.reshape(len(group.outputs), -1).T
         note["slope"] = along
         return missed - (along + 0.5 * bends)
 
     def _damped(self, group, damping):
         """The matrix of (14). Its diagonal is known of all rows, where hardly any of a column were summed."""
-        matrix = group.bent / max(self.note["rows_bent"], 1)
+        matrix = group.curvature / max(self.note["rows_bent"], 1)
         if not self.engine.fit_intercept:
             ones = slice(len(group.columns), None, len(group.columns) + 1)
             matrix[ones], matrix[:, ones] = 0.0, 0.0

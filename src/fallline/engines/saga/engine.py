@@ -14,8 +14,8 @@ from fallline.engines.linear import OptimumEngine, block_rows
 from fallline.engines.saga.active import ActivePass
 from fallline.engines.saga.check import CheckPass
 from fallline.engines.saga.dual import DualPass
-from fallline.engines.saga.full import FullPass
 from fallline.engines.saga.passes import Pass
+from fallline.engines.saga.quasi_newton import QuasiNewtonPass
 from fallline.kernels.blocks import Block
 from fallline.kernels.saga import SagaMemory
 from fallline.kernels.sweep import Sums
@@ -27,7 +27,7 @@ __all__ = ["SagaEngine"]
 _STAGES: dict[str, type[Pass]] = {
     "dual": DualPass,
     "check": CheckPass,
-    "full": FullPass,
+    "full": QuasiNewtonPass,
     "active": ActivePass,
 }
 

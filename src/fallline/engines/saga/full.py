@@ -1,28 +1,29 @@
-"""Quasi-Newton passes: objective and gradient at the model tried, and at the end where to go."""
+"""Full passes: objective and gradient at the model tried, and at the end where to go."""
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
-from fallline.engines.quasi_newton import direction, remember
 from fallline.engines.saga.passes import Pass
-from fallline.engines.saga.remainder import strict, within_span
-from fallline.engines.saga.turns import after_full, room_for_pairs
 from fallline.kernels.blocks import Block
+from fallline.kernels.saga import SagaMemory
 from fallline.kernels.saga_sums import sum_slopes
 from fallline.kernels.sweep import Sums
 from fallline.objective.penalties import penalty_value
 
-__all__ = ["DIAGONAL", "DIRECTION", "GRADIENT", "FullPass"]
+__all__ = ["DIAGONAL", "DIRECTION", "EXACT", "GRADIENT", "FullPass"]
 
-# Steps over which what has been gained is no more than what is left.
+EXACT = "nothing more can be gained in numbers of this precision"
+"""Why training ends where no step leads down."""
+
+# Steps whose objectives are remembered.
 _PATIENCE = 5
 _ARMIJO, _NEARER, _NEAREST = 1e-4, (0.1, 0.5), 1e-12
 # Of an objective, what may be rounding; and of a slope, what may be left where nothing else can be told (Hager and Zhang, 2005).
 _ROUNDING, _FLATTER = 1e-14, 0.9
-_EXACT = "nothing more can be gained in numbers of this precision"
 # Of the curvature that columns have on average, what they have at least.
 _FLAT = 1e-3
 # In `SagaMemory.kept`.
@@ -30,7 +31,7 @@ DIRECTION, GRADIENT, DIAGONAL = range(3)
 
 
 class FullPass(Pass):
-    """All rows, in order: objective and gradient at the model tried.
+    """All rows, in order. Where to go from the model that stands, its kinds know.
 
     Attributes
     ----------
@@ -38,7 +39,7 @@ class FullPass(Pass):
         Whether every pass sums the diagonal of the curvature, too; otherwise the first does.
     """
 
-    curved = False
+    curved: ClassVar[bool]
 
     def take(self, block: Block, last: bool) -> Sums:
         """See `Pass.take`."""
@@ -55,62 +56,66 @@ class FullPass(Pass):
             self._pass_on()
         return Sums(loss_sum, len(block.rows), norm, self.note["step"], finite=True)
 
-    def _ready(self):
-        memory, shape = self.memory, self.memory.point.shape
-        if memory.kept.size:
-            return memory
-        pairs = (room_for_pairs(memory), *shape)
-        return self.put(
-            gradient=np.zeros(shape),
-            curved=np.zeros(shape),
-            kept=np.zeros((3, *shape)),
-            steps=np.zeros(pairs),
-            changes=np.zeros(pairs),
-            table=np.zeros((0, 0), memory.table.dtype),
-        )
+    # -------------------------------------------------------------------------------------------------- what kinds know
+
+    def _ready(self) -> SagaMemory:
+        """The state's arrays, with room for all that is summed."""
+        raise NotImplementedError
+
+    def _aim(self) -> None:
+        """Note a direction from the model that stands, and the slope along it."""
+        raise NotImplementedError
+
+    def _left(self) -> float:
+        """What is left to gain."""
+        raise NotImplementedError
+
+    def _go(self, step: float) -> None:
+        """Let the model tried be so far along the direction."""
+        raise NotImplementedError
+
+    def _promise(self) -> float:
+        """By how much the objective falls to the model tried, as a negative number, if it is as steep as where it stands."""
+        raise NotImplementedError
+
+    def _forget(self) -> bool:
+        """Forget what may have led astray; whether there was anything."""
+        raise NotImplementedError
+
+    def _pass_on(self) -> None:
+        """Let others go on, if they are faster from here."""
+        raise NotImplementedError
+
+    # -------------------------------------------------------------------------------------------------- what they share
 
     def _end(self, loss_sum, first):
         """Accept the model tried, or try nearer to the last; return the sum of losses at the model that stands."""
         memory, note = self.memory, self.note
         penalty = float(penalty_value(self.engine.penalty, memory.point[:-1]))
         objective, gradient = loss_sum / self.n + penalty, self._whole_gradient()
-        diagonal = self._diagonal()
+        if first or self.curved:
+            memory.kept[DIAGONAL] = self._diagonal()
         memory.gradient[:], memory.curved[:] = 0.0, 0.0
         note["batch"] = self.n
-        if first or self.curved:
-            memory.kept[DIAGONAL] = diagonal
         if first:
             note["step"] = 0.0
             self._accept(objective, gradient, penalty)
         elif self._is_better(objective, gradient):
             note["step"] = note["trial"]
-            step, change = memory.point - memory.centre, gradient - memory.kept[GRADIENT]
-            note["pairs"] = remember(step, change, memory.steps, memory.changes, note["pairs"])
             self._accept(objective, gradient, penalty)
         else:
             note["step"] = 0.0
             self._try_nearer(objective)
         return (note["objective"] - note["penalty"]) * self.n
 
-    def _pass_on(self):
-        """Let others go on, if they are faster from here."""
-        after_full(self)
-
     def _is_better(self, objective, gradient):
         """Whether the objective has fallen enough; where its digits do not suffice to tell, the slope has to have fallen."""
         memory, note = self.memory, self.note
-        if objective <= note["objective"] + _ARMIJO * float(
-            np.vdot(self._slope(), memory.point - memory.centre)
-        ):
+        if objective <= note["objective"] + _ARMIJO * self._promise():
             return True
         even = objective <= note["objective"] + _ROUNDING * abs(note["objective"])
         slope = float(np.vdot(self._flattest(gradient, memory.point), memory.kept[DIRECTION]))
         return even and abs(slope) <= -_FLATTER * note["slope"]
-
-    def _promise(self):
-        """By how much the objective would change along its slope to the model tried."""
-        memory = self.memory
-        return float(np.vdot(self._slope(), memory.point - memory.centre))
 
     def _accept(self, objective, gradient, penalty):
         memory, note = self.memory, self.note
@@ -123,15 +128,6 @@ class FullPass(Pass):
         if self.judge(self._left(), objective):
             self.end_training()
         self._try(1.0)
-
-    def _left(self):
-        """What is left to gain: (10) and (12) with the slope for a residual, and no less than quasi-Newton steps promise."""
-        memory, note = self.memory, self.note
-        slope, objectives = self._slope(), note["objectives"]
-        fell = objectives[0] - objectives[-1] if len(objectives) > 1 else math.inf
-        wide = within_span(self, memory.centre[:-1], slope[:-1])
-        columns = min(strict(slope[:-1], self.decay), max(wide, -0.5 * note["slope"], fell))
-        return columns + strict(slope[-1:], memory.kept[DIAGONAL][-1:])
 
     def _slope(self):
         """Of the objective at the model that stands."""
@@ -146,27 +142,6 @@ class FullPass(Pass):
         slope[:-1] = np.where(w != 0.0, g + strength * np.sign(w), g - np.clip(g, -strength, strength))
         return slope
 
-    def _aim(self):
-        """Ask L-BFGS for a direction."""
-        note, slope = self.note, self._slope()
-        d, along = self._downhill(slope)
-        if not along < 0.0 and note["pairs"]:
-            # Start again from the diagonal.
-            note["pairs"] = 0
-            d, along = self._downhill(slope)
-        if not along < 0.0:
-            self.end_training(_EXACT)
-        self.memory.kept[DIRECTION] = d
-        note["slope"] = along
-
-    def _downhill(self, slope):
-        """A direction and the slope along it. Beside an L1 penalty, every coefficient goes downhill for itself or not at all."""
-        memory = self.memory
-        d = direction(slope, memory.kept[DIAGONAL], memory.steps, memory.changes, self.note["pairs"])
-        if self.absolute:
-            d[:-1][d[:-1] * slope[:-1] >= 0.0] = 0.0
-        return d, float(np.vdot(slope, d))
-
     def _try_nearer(self, objective):
         note = self.note
         step, slope = note["trial"], note["slope"]
@@ -176,23 +151,14 @@ class FullPass(Pass):
         self._try(min(max(nearer, least), most))
         if note["trial"] >= _NEAREST:
             return
-        if note["pairs"] == 0 or -slope <= _ROUNDING * abs(note["objective"]):
-            self.end_training(_EXACT)
-        note["pairs"] = 0
+        if -slope <= _ROUNDING * abs(note["objective"]) or not self._forget():
+            self.end_training(EXACT)
         self._aim()
         self._try(1.0)
 
     def _try(self, step):
         self.note["trial"] = float(step)
         self._go(step)
-
-    def _go(self, step):
-        """Let the model tried be so far along the direction. Beside an L1 penalty, coefficients that cross zero stop there."""
-        memory = self.memory
-        memory.point[:] = memory.centre + step * memory.kept[DIRECTION]
-        if self.absolute:
-            side = np.where(memory.centre != 0.0, memory.centre, memory.kept[DIRECTION])[:-1]
-            memory.point[:-1][memory.point[:-1] * side < 0.0] = 0.0
 
     def _whole_gradient(self):
         memory = self.memory
