@@ -52,7 +52,7 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
     """A file that takes a moment. What trains on it for hours is compiled before anything is sent to it."""
-    fallline.train(_table(), "y", epochs=1, optimizer="adam", cache=False)
+    fallline.train(_table(), "y", epochs=1, optimizer="adam", learning_rate=0.001, cache=False)
     path = tmp_path_factory.mktemp("large") / "big.csv"
     _table(400_000).to_csv(path, index=False)
     return path
@@ -485,6 +485,8 @@ def _stopped(phase, number, model, then=0.05):
             "100000",
             "--optimizer",
             "adam",
+            "--learning-rate",
+            "0.001",
         ],
         "predict": ["predict", model, "big.csv", "-o", "p.csv", "--memory", "128MB"],
     }[_SLOW[phase]]
