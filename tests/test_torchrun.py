@@ -50,8 +50,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module", params=[2, 3])
-def ran(request, folder, alone):  # noqa: ARG001 (compiles once what each process would have to compile)
-    """What each of two or three processes came to in all scenarios."""
+def ran(request, folder, alone):
+    """What each of two or three processes came to in all scenarios; after `alone`, which compiles what they share."""
     done = torchrun(request.param, SCRIPT, "all", folder)
     assert done.returncode == 0, done.stderr
     return came_of(folder, "all", request.param)
