@@ -14,7 +14,6 @@ from fallline.engines.saga.full import DIAGONAL, DIRECTION, GRADIENT, FullPass
 from fallline.engines.saga.turns import after_active, in_groups, room_for_columns
 from fallline.engines.summing import Chunk, curvature_of, examined
 from fallline.kernels.blocks import Block, DenseBlock, row_weights
-from fallline.kernels.saga import SagaMemory
 from fallline.kernels.saga_sums import sum_curvature
 from fallline.kernels.sweep import Sums
 from fallline.objective.losses import is_coupled
@@ -79,17 +78,8 @@ class ActivePass(FullPass):
             self._bend_sparse(block)
         return super().take(block, last)
 
-    def _ready(self) -> SagaMemory:
-        memory, shape = self.memory, self.memory.point.shape
-        if memory.kept.size:
-            return memory
-        self.put(
-            gradient=np.zeros(shape),
-            curved=np.zeros(shape),
-            kept=np.zeros((3, *shape)),
-            table=np.zeros((0, 0), memory.table.dtype),
-        )
-        return self._let_in([np.flatnonzero(own) for own in in_groups(self, memory.centre[:-1] != 0.0)])
+    def _make_room(self) -> None:
+        self._let_in([np.flatnonzero(own) for own in in_groups(self, self.memory.centre[:-1] != 0.0)])
 
     # -------------------------------------------------------------------------------------------------- curvature
 
@@ -120,22 +110,22 @@ class ActivePass(FullPass):
         width = len(columns) + 2 + block.y.shape[1]
         if self.memory.waiting.shape != (_TOGETHER, width):
             self.put(waiting=np.zeros((_TOGETHER, width), self.memory.weights.dtype))
-        place, first = 0, self.state.position
+        place, first, share = 0, self.state.position, self._curved_share()
         while place < len(block.rows):
             filled = (first + place) % _TOGETHER
             rows = block.rows[place : place + _TOGETHER - filled]
             place += len(rows)
-            if self._is_curved((first + place - 1) // _TOGETHER):
+            chunk = (first + place - 1) // _TOGETHER
+            if math.floor((chunk + 1) * share) > math.floor(chunk * share):
                 waiting = self.memory.waiting[: filled + len(rows)]
                 self._copy(block, rows, columns, waiting[filled:])
                 if len(waiting) == _TOGETHER or (last and place == len(block.rows)):
                     self._bend(waiting, columns)
 
-    def _is_curved(self, chunk):
-        """Whether the curvature of rows is summed that wait together, by how many chunks did so before."""
+    def _curved_share(self):
+        """Of the rows that wait together, the share whose curvature is summed."""
         size = max(len(group.curvature) for group in self._groups())
-        share = min(1.0, max(_MULTIPLICATIONS / self.memory.bent.size, _ROWS_EACH * size) / self.n)
-        return math.floor((chunk + 1) * share) > math.floor(chunk * share)
+        return min(1.0, max(_MULTIPLICATIONS / self.memory.bent.size, _ROWS_EACH * size) / self.n)
 
     def _copy(self, block, rows, columns, out):
         """Of some rows these columns, a one, targets and weight."""
@@ -254,7 +244,7 @@ class ActivePass(FullPass):
         """Let these columns of each group be active."""
         outputs = self.memory.point.shape[1] if is_coupled(self.engine.loss) else 1
         sizes = [outputs * (len(own) + 1) for own in columns]
-        return self.put(
+        self.put(
             active=np.concatenate(columns),
             edges=np.cumsum([0, *map(len, columns)]),
             bent=np.zeros(sum(size**2 for size in sizes)),

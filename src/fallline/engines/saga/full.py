@@ -58,8 +58,8 @@ class FullPass(Pass):
 
     # -------------------------------------------------------------------------------------------------- what kinds know
 
-    def _ready(self) -> SagaMemory:
-        """The state's arrays, with room for all that is summed."""
+    def _make_room(self) -> None:
+        """Put what only passes of this kind keep among the state's arrays."""
         raise NotImplementedError
 
     def _aim(self) -> None:
@@ -87,6 +87,19 @@ class FullPass(Pass):
         raise NotImplementedError
 
     # -------------------------------------------------------------------------------------------------- what they share
+
+    def _ready(self) -> SagaMemory:
+        """The state's arrays, with room for all that is summed."""
+        memory, shape = self.memory, self.memory.point.shape
+        if not memory.kept.size:
+            self.put(
+                gradient=np.zeros(shape),
+                curved=np.zeros(shape),
+                kept=np.zeros((3, *shape)),
+                table=np.zeros((0, 0), memory.table.dtype),
+            )
+            self._make_room()
+        return self.memory
 
     def _end(self, loss_sum, first):
         """Accept the model tried, or try nearer to the last; return the sum of losses at the model that stands."""

@@ -11,7 +11,6 @@ from fallline.engines.quasi_newton import direction, remember
 from fallline.engines.saga.full import DIAGONAL, DIRECTION, EXACT, GRADIENT, FullPass
 from fallline.engines.saga.remainder import strict, within_span
 from fallline.engines.saga.turns import after_full, room_for_pairs
-from fallline.kernels.saga import SagaMemory
 
 __all__ = ["QuasiNewtonPass"]
 
@@ -21,19 +20,9 @@ class QuasiNewtonPass(FullPass):
 
     curved: ClassVar[bool] = False
 
-    def _ready(self) -> SagaMemory:
-        memory, shape = self.memory, self.memory.point.shape
-        if memory.kept.size:
-            return memory
-        pairs = (room_for_pairs(memory), *shape)
-        return self.put(
-            gradient=np.zeros(shape),
-            curved=np.zeros(shape),
-            kept=np.zeros((3, *shape)),
-            steps=np.zeros(pairs),
-            changes=np.zeros(pairs),
-            table=np.zeros((0, 0), memory.table.dtype),
-        )
+    def _make_room(self) -> None:
+        pairs = (room_for_pairs(self.memory), *self.memory.point.shape)
+        self.put(steps=np.zeros(pairs), changes=np.zeros(pairs))
 
     def _accept(self, objective, gradient, penalty):
         memory, note = self.memory, self.note
