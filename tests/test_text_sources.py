@@ -270,6 +270,50 @@ def test_dots_set_thousands_apart_where_commas_are_decimal(opened):
 
 
 @pytest.mark.parametrize(
+    ("delimiter", "written", "numbers"),
+    [
+        (",", ["$1,200.00", "$85.5", "-$3", "0", "$ 7"], [1200, 85.5, -3, 0, 7]),
+        (";", ["1.200,50 €", "85,5 €", "-3", "7€"], [1200.5, 85.5, -3, 7]),
+        (",", ["13.56%", "7 %", "NA", "-1,000%"], [13.56, 7, None, -1000]),
+        (",", ["1,234", "987", "12,345,678.5", "1e3"], [1234, 987, 12345678.5, 1000]),
+        (";", ["1 234,5", "1\xa0000\u202f000,5", "12"], [1234.5, 1000000.5, 12]),
+        (";", ["1,459", "1,5", "12,304"], [1.459, 1.5, 12.304]),
+        (",", ["1'234.5", "-1'000'000", "12"], [1234.5, -1e6, 12]),
+        (",", ["13%", "0.05", "7%"], None),
+        (",", ["$13", "€5", "$7"], None),
+        (",", ["1,2", "12,3", "1,234"], None),
+        (",", ["01,234", "1,23,456"], None),
+    ],
+)
+def test_numbers_with_marks(delimiter, written, numbers, opened):
+    """Currencies, percent signs and marks between thousands are no part of a number; where units are mixed, it is text."""
+    content = f"a{delimiter}b\n" + "".join(f'"{value}"{delimiter}x\n' for value in written)
+    expected = written if numbers is None else numbers
+    assert read(opened, content)["a"] == expected
+    if delimiter == ",":
+        lines = "".join(json.dumps({"a": value}) + "\n" for value in written)
+        assert read(opened, lines, "a.jsonl") == {"a": expected}
+
+
+def test_marks_of_numbers_seen_late(opened):
+    """Marks between thousands are read where the sample has none; a percent sign there is another unit, and a mistake."""
+    lines = [f"{i}.5\n" for i in range(300_000)]
+    lines[100_000] = '"1,234"\n'
+    assert rows_of(opened("a\n" + "".join(lines)))["a"][100_000].as_py() == 1234
+    lines[100_000] = "5%\n"
+    assert "row 100,001: column 'a': '5%' is not a number" in error(opened, "a\n" + "".join(lines))
+
+
+@pytest.mark.parametrize(
+    "written", ["Dec-2015 Jan-2003", "Dec-15 Jan-03", "2015-12 2003-01", "12/2015 01/2003"]
+)
+def test_months(written, opened):
+    """A month and a year are the first of the month."""
+    content = "a\n" + "".join(f"{value}\n" for value in written.split())
+    assert read(opened, content)["a"] == [naive(2015, 12, 1), naive(2003, 1, 1)]
+
+
+@pytest.mark.parametrize(
     ("row", "read_", "text"),
     [("1,5;0.125;t", "1,5", "0.125"), ("1,5;1.5;2.5", "1.5", "1,5"), ("1,5;1.5;2,5", "1,5", "1.5")],
 )
@@ -411,11 +455,11 @@ def test_dates_that_contradict_each_other(folder):
     """Files of which one has the month first and another the day are named; as text they can be read; years keep their digits."""
     place = folder(a_csv="d\n01/02/2023\n", b_csv="d\n13/02/2023\n", c_csv="d\n02/13/2023\n")
     with pytest.raises(
-        InputError, match=r"'d' of '.*c.csv' has dates written '%m/%d/%Y', and of '.*b.csv' '%d/%m/%Y'. Write"
+        InputError, match=r"'d' of '.*c.csv' is written as '%m/%d/%Y', and of '.*b.csv' as '%d/%m/%Y'. Write"
     ):
         open_source(place)
     assert len(rows_of(open_source(place, options=ReadOptions(text_columns=("d",))))) == 3
-    with pytest.raises(InputError, match="has dates written '%Y/%m/%d', and of"):
+    with pytest.raises(InputError, match="is written as '%Y/%m/%d', and of"):
         open_source(folder(a_csv="d\n01/02/23\n", b_csv="d\n2001/02/03\n", c_csv="d\n2001/02/03\n"))
 
 

@@ -114,7 +114,7 @@ def known_columns(plan: Plan) -> list[Known]:
     found = []
     for column in plan.features():
         if column.kind == "number" and _NUMBER.match(column.type):
-            found.append(Known(column.name, "double"))
+            found.append(Known(column.name, "double", column.notation))
         elif column.kind in {"boolean", "date"} and _WRITTEN.match(column.type):
             found.append(Known(column.name, column.type, column.notation))
     return found

@@ -51,7 +51,7 @@ class ColumnPlan:
     options : dict
         All options of the kind.
     notation : str
-        How its dates are written, where they are text otherwise than in ISO 8601.
+        How its dates are written, where they are text otherwise than in ISO 8601; or its numbers, otherwise than in digits alone.
     note : str
         Why it is ignored, where nobody asked for that. Not kept in JSON.
     glance : Glance, optional

@@ -1,4 +1,4 @@
-"""One schema for many files: which type holds the values of all of them, and how their dates are written."""
+"""One schema for many files: which type holds the values of all of them, and how their dates and numbers are written."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def agreed_type(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
 
 
 def agreed_notations(files: Iterable[tuple[str, Mapping[str, Sequence[str]]]]) -> dict[str, str]:
-    """How the dates of each column are written in all files: the notation that fits them all, of several the likeliest.
+    """How the values of each column are written in all files: the notation that fits them all, of several the likeliest.
 
     Parameters
     ----------
     files : iterable of (str, mapping)
-        The name of each file, and from columns of dates to the notations that fit there, the likeliest first.
+        The name of each file, and from columns to the notations that fit there, the likeliest first.
 
     Raises
     ------
@@ -100,8 +100,8 @@ def agreed_notations(files: Iterable[tuple[str, Mapping[str, Sequence[str]]]]) -
 
 def _contradiction(column, file, fitting, other, others):
     return (
-        f"Column {column!r} of {file!r} has dates written {_either(fitting)}, and of {other!r} {_either(others)}. Write them "
-        "alike in all files, best as YYYY-MM-DD, or read the column as text (--categorical)."
+        f"Column {column!r} of {file!r} is written as {_either(fitting)}, and of {other!r} as {_either(others)}. Write it "
+        "alike in all files, dates best as YYYY-MM-DD and numbers in digits alone, or read the column as text (--categorical)."
     )
 
 

@@ -37,7 +37,6 @@ from fallline.data.sources.text import Chunk, chunks, open_text
 from fallline.data.sources.typed import (
     DASHES,
     Guess,
-    are_grouped,
     convert,
     guess_type,
     is_missing,
@@ -104,11 +103,6 @@ def _guess_types(file, head, table, whole, options):
     types = [guess.type for guess in guesses]
     dialect = head.dialect._replace(
         decimal=decimal,
-        grouped=tuple(
-            name
-            for name, type_, column in zip(head.names, types, present, strict=True)
-            if decimal == "," and is_.is_floating(type_) and are_grouped(column)
-        ),
         trim=any(
             is_.is_string(type_) and not column.equals(raw)
             for type_, column, raw in zip(types, columns, table.columns, strict=True)
@@ -130,10 +124,12 @@ def _decimal(file, head, columns, whole):
         return "."
     points, commas = [], []
     for name, column in zip(head.names, columns, strict=True):
-        point, comma = (guess_type(column, mark, whole).type for mark in ".,")
-        if is_.is_string(point) and is_.is_floating(comma):
+        point, comma = (guess_type(column, mark, whole) for mark in ".,")
+        # 1,459 may be a number of either kind; between semicolons it hardly means thousands.
+        unlikely = is_.is_string(point.type) or (point.notations and not comma.notations)
+        if unlikely and is_.is_floating(comma.type):
             commas += _with_mark(name, column, ",")
-        elif is_.is_floating(point) and is_.is_string(comma):
+        elif is_.is_floating(point.type) and is_.is_string(comma.type):
             points += _with_mark(name, column, ".")
     decimal = "," if commas and len(commas) >= len(points) else "."
     if commas and points:
@@ -186,15 +182,15 @@ class Reader:
         self._schema = pa.schema([schema.field(column) for column in columns])
         self._columns = list(columns)
         self._notations = probe.notations
-        # Arrow takes one list of them for all columns.
-        self._main = next(iter(self._notations.values()), ())
+        # Arrow takes one list of them for all columns of dates, and knows none of numbers.
+        dates = [name for name in self._notations if is_.is_timestamp(schema.field(name).type)]
+        self._main = self._notations[dates[0]] if dates else ()
         # One space before it is what "a, ?" has; Arrow looks texts up without a cost for each.
         self._missing = (*options.missing, *(f" {text}" for text in options.missing if text))
         self._dashes = (*self._missing, *DASHES, *(f" {text}" for text in DASHES))
         # Arrow knows one list of missing values for all columns, and trims nothing.
         self._plain = not (dialect.dashes or dialect.trim)
         self._late = {name for name, notations in self._notations.items() if notations != self._main}
-        self._late.update(dialect.grouped)
         self._convert_options = self._options_for_arrow()
 
     def parse(self, chunk: Chunk) -> Parsed:

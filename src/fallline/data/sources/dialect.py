@@ -50,8 +50,6 @@ class Dialect(NamedTuple):
         Whether numbers and dates are missing in more ways than text is: a dash, a dot.
     decimal : str
         The decimal point.
-    grouped : tuple of str
-        Columns of numbers whose thousands are set apart by dots.
     size : int
         Bytes of text that make a batch.
     beyond : tuple of str
@@ -67,7 +65,6 @@ class Dialect(NamedTuple):
     trim: bool = False
     dashes: bool = False
     decimal: str = "."
-    grouped: tuple[str, ...] = ()
     size: int = 0
     beyond: tuple[str, ...] = ()
 

@@ -45,8 +45,8 @@ class Probe(NamedTuple):
     details : object
         What the format wants to be told again when it reads the file, e.g. a delimiter. Small: there may be 100,000 files.
     notations : mapping of str to tuple of str
-        How the dates and times of columns of text may be written, where not as in ISO 8601: all notations that fit, the likeliest
-        first. When the file is read, the one agreed on for all files.
+        How the dates and times of columns of text may be written, where not as in ISO 8601, and the numbers, where not in digits
+        alone: all notations that fit, the likeliest first. When the file is read, the one agreed on for all files.
     """
 
     schema: pa.Schema

@@ -135,10 +135,12 @@ class JoinedSource(Source):
         return list(mapped_ahead(probe, self._files, _threads(), 2 * _threads()))
 
     def _agree_on_notations(self):
-        """Have all files read under one notation for each column of dates; what is text in some is no date in any."""
-        dates = {field.name for field in self._own if is_.is_timestamp(field.type)}
+        """Have all files read under one notation for each column that needs one; what is text in some is no date in any."""
+        notated = {
+            field.name for field in self._own if is_.is_timestamp(field.type) or is_.is_floating(field.type)
+        }
         fitting = (
-            {column: notations for column, notations in probe.notations.items() if column in dates}
+            {column: notations for column, notations in probe.notations.items() if column in notated}
             for probe in self._probes
         )
         names = (file.name for file in self._files)

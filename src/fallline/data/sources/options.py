@@ -23,7 +23,7 @@ class Known(NamedTuple):
     type : str
         As Arrow writes it, such as "double" or "timestamp[s]".
     notation : str
-        How dates and times are written, such as "%d/%m/%Y", unless as in ISO 8601.
+        How dates and times are written, such as "%d/%m/%Y", unless as in ISO 8601; or numbers, such as "$", unless in digits.
     """
 
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -12,11 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.types as is_
 
 from fallline.data.sources.options import ReadOptions
+from fallline.errors import ParameterError
 
 __all__ = [
     "DASHES",
     "Guess",
-    "are_grouped",
     "convert",
     "guess_type",
     "is_missing",
@@ -35,17 +36,30 @@ _TOO_FEW_TO_TELL = 100
 _REPEATED = 0.05
 _EXACT_IN_FLOAT = 2**53
 
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity|nan)$"
-_COMMA_NUMBER = r"^[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?$"
-# Dots that set thousands apart, beside decimal commas: 0.125 has none.
-_GROUPED = r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?$"
+# Digits, and digits of which thousands are set apart: 0.125 has none beside a decimal comma.
+_DIGITS = {
+    ".": r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?",
+    ",": r"(\d+,?\d*|,\d+)([eE][+-]?\d+)?",
+}
+_GROUPS = {
+    ".": r"[1-9]\d{0,2}([,' \x{a0}\x{202f}]\d{3})+(\.\d*)?",
+    ",": r"[1-9]\d{0,2}([.' \x{a0}\x{202f}]\d{3})+(,\d*)?",
+}
+_NUMBER = {
+    ".": f"^[+-]?{_DIGITS['.']}$|^[+-]?(?i:inf|infinity|nan)$",
+    ",": f"^[+-]?{_DIGITS[',']}$",
+}
+# Notations of numbers, beside digits alone: thousands set apart; so or not, with a currency or without; with a percent sign.
+_THOUSANDS, _PERCENT = "1 000", "%"
+_CURRENCIES = ("$", "€", "£", "¥", "₹")
 _WHOLE = r"^[+-]?\d{1,18}$"
 _TRUTH = r"^(?i:true|false)$"
 _DATE = r"^\d{4}-\d\d-\d\d$"
 _TIME = r"^\d{4}-\d\d-\d\d[ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?$"
 _ZONED = r"^\d{4}-\d\d-\d\d[ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?(Z|[+-]\d\d(:?\d\d)?)$"
 _OF_DAY = r"^\d\d:\d\d(:\d\d)?$"
-_LIKE_A_DATE = r"^(\d{1,4}[-/. ](\d{1,2}|\pL{3})[-/. ]\d{1,4}|\pL{3,9} \d{1,2}, \d{4})"
+_LIKE_A_DATE = r"^(\d{1,4}[-/. ](\d{1,2}|\pL{3,9})[-/. ]\d{1,4}|\pL{3,9} \d{1,2}, \d{4})"
+_LIKE_A_MONTH = r"^(\pL{3,9}[- ](\d\d|\d{4})|\d{4}-\d\d|\d\d/\d{4})$"
 
 _NANOSECONDS = r"\.\d{7,9}(Z|[+-]\d\d(:?\d\d)?)?$"
 _OF_DAY_FORMATS = ("%H:%M:%S", "%H:%M")
@@ -71,8 +85,9 @@ _DATES = (
         "%d-%m-%y",
         "%d-%m-%Y",
     ),
-    *("%m-%d-%Y", "%d-%b-%y", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%B %d, %Y"),
+    *("%m-%d-%Y", "%d-%b-%y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y.%m.%d"),
 )
+_MONTHS = ("%b-%y", "%b-%Y", "%b %Y", "%B %Y", "%Y-%m", "%m/%Y")
 _FIRST_YEAR = 1000
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 
@@ -85,7 +100,7 @@ class Guess(NamedTuple):
     type : DataType
         null if there is nothing but missing values.
     notations : tuple of str
-        For dates and times: how they may be written, unless as in ISO 8601, the likeliest first.
+        How its values may be written, the likeliest first: dates and times unless as in ISO 8601, numbers unless in digits alone.
     """
 
     type: pa.DataType
@@ -94,6 +109,12 @@ class Guess(NamedTuple):
 
 def known_guesses(options: ReadOptions) -> dict[str, Guess]:
     """What is known of columns before looking at them."""
+    for name, type_, notation in options.known:
+        if notation and is_.is_floating(_type_called(type_)) and notation not in _dresses("."):
+            wanted = ", ".join(map(repr, _dresses(".")))
+            raise ParameterError(
+                f"Column {name!r} has the notation {notation!r}, which is none of numbers. Give one of {wanted}."
+            )
     known = {
         name: Guess(_type_called(type_), (notation,) if notation else ())
         for name, type_, notation in options.known
@@ -110,11 +131,6 @@ def _type_called(text):
 def trimmed(values: pa.Array) -> pa.Array:
     """Text without the white space around it."""
     return pc.utf8_trim_whitespace(values)
-
-
-def are_grouped(values: pa.Array) -> bool:
-    """Whether there are numbers among these texts whose thousands are set apart by dots."""
-    return bool(pc.any(pc.match_substring_regex(values, _GROUPED)).as_py())
 
 
 def is_missing(values: pa.Array, texts: Sequence[str]) -> pa.Array:
@@ -142,20 +158,34 @@ def guess_type(values: pa.Array, decimal: str, whole: bool) -> Guess:
     def usual(*patterns):
         return is_usual(sum(_weight(distinct, counts, pattern) for pattern in patterns), len(values))
 
-    if usual(_COMMA_NUMBER, _GROUPED) if decimal == "," else usual(_NUMBER):
+    if usual(_NUMBER[decimal]):
         all_whole = _weight(distinct, counts, _WHOLE) == len(values)
         return Guess(_number_type(distinct, len(values), all_whole, whole))
+    dressed = tuple(notation for notation, pattern in _dresses(decimal).items() if usual(pattern))
+    if dressed:
+        return Guess(pa.float64(), dressed)
     for type_, patterns in _PATTERNS:
         if usual(*patterns):
             fine = is_.is_timestamp(type_) and _weight(distinct, counts, _NANOSECONDS)
             return Guess(pa.timestamp("ns", type_.tz) if fine else type_)
-    notations = _fitting_notations(distinct, counts, decimal) if usual(_LIKE_A_DATE) else ()
+    likely = usual(_LIKE_A_DATE) or usual(_LIKE_A_MONTH)
+    notations = _fitting_notations(distinct, counts, decimal) if likely else ()
     return Guess(pa.timestamp("us"), notations) if notations else Guess(pa.string())
 
 
 def is_usual(some: int, of: int) -> bool:
     """Whether all are, or so many of so many that the others are mistakes."""
     return some == of or (of >= _TOO_FEW_TO_TELL and some >= (1.0 - _MISTAKES) * of)
+
+
+@cache
+def _dresses(decimal):
+    """What numbers look like in each of their notations."""
+    number = f"({_DIGITS[decimal]}|{_GROUPS[decimal]})"
+    with_currencies = {
+        mark: rf"^[+-]?(\x{{{ord(mark):x}}} ?)?[+-]?{number}( ?\x{{{ord(mark):x}}})?$" for mark in _CURRENCIES
+    }
+    return {_THOUSANDS: f"^[+-]?{number}$", **with_currencies, _PERCENT: f"^[+-]?{number} ?%$"}
 
 
 def _weight(distinct, counts, pattern):
@@ -180,7 +210,7 @@ def _fitting_notations(distinct, counts, decimal):
     fits = {}
     dates = sorted(_DATES, key=lambda date: date.startswith("%m")) if decimal == "," else _DATES
     few = distinct[:20]
-    for notation in (date + time for date in dates for time in _TIMES):
+    for notation in (*(date + time for date in dates for time in _TIMES), *_MONTHS):
         if _parsed(few, notation).null_count * 2 > len(few):
             continue
         # A year of two digits is one of the first century to a notation with four.
@@ -195,7 +225,7 @@ def _parsed(values, format_):
 
 
 def convert(
-    values: pa.Array, type_: pa.DataType, decimal: str = ".", formats: Sequence[str] = ()
+    values: pa.Array, type_: pa.DataType, decimal: str = ".", notations: Sequence[str] = ()
 ) -> tuple[pa.Array, np.ndarray]:
     """The values that texts stand for, and which texts stand for none.
 
@@ -205,8 +235,8 @@ def convert(
         Trimmed; missing ones null.
     type_ : DataType
     decimal : str
-    formats : sequence of str
-        For dates and times: how they may be written, besides as in ISO 8601.
+    notations : sequence of str
+        How dates and times may be written, besides as in ISO 8601, or numbers, besides in digits alone.
 
     Returns
     -------
@@ -215,12 +245,12 @@ def convert(
     """
     if is_.is_null(type_):
         array = pa.nulls(len(values))
-    elif is_.is_floating(type_) and decimal == ",":
-        array = _attempt(_with_point(values), lambda some: some.cast(type_))
+    elif is_.is_floating(type_):
+        array = _numbers(values, type_, decimal, *notations[:1])
     elif is_.is_integer(type_):
         array = _whole_numbers(values, type_)
     elif is_.is_timestamp(type_):
-        array = _times(values, type_, formats)
+        array = _times(values, type_, notations)
     elif is_.is_time(type_):
         array = pc.coalesce(*(_parsed(values, format_) for format_ in _OF_DAY_FORMATS)).cast(type_)
     else:
@@ -228,10 +258,15 @@ def convert(
     return array, pc.and_(array.is_null(), values.is_valid()).to_numpy(zero_copy_only=False)
 
 
-def _with_point(values):
-    """Numbers with a decimal comma as they are with a point; null for those with dots that set no thousands apart."""
-    dots = pc.if_else(pc.match_substring_regex(values, _GROUPED), pc.replace_substring(values, ".", ""), None)
-    return pc.replace_substring(pc.if_else(pc.match_substring(values, "."), dots, values), ",", ".")
+def _numbers(values, type_, decimal, notation=_THOUSANDS):
+    """Numbers of a notation, or in digits alone where that allows it; null for others."""
+    fits = pc.match_substring_regex(values, _dresses(decimal)[notation])
+    digits = pc.replace_substring_regex(pc.if_else(fits, values, None), f"[^0-9eE+{decimal}-]", "")
+    array = _attempt(pc.replace_substring(digits, ",", "."), lambda some: some.cast(type_))
+    if notation == _PERCENT or decimal == "," or array.null_count == values.null_count:
+        return array
+    # Infinity, say.
+    return pc.coalesce(array, _attempt(pc.if_else(fits, None, values), lambda some: some.cast(type_)))
 
 
 def _times(values, type_, formats):
