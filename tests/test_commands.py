@@ -243,6 +243,15 @@ def test_quotes_that_never_close(capsys):
     assert "5,000 rows" in capsys.readouterr().out
 
 
+def test_the_target_of_libsvm(capsys):
+    """It is the label, which need not be said."""
+    Path("d.libsvm").write_text("".join(f"{i % 2} 1:{i} 2:3\n" for i in range(100)))
+    assert main(["train", "d.libsvm", "-o", "m.fall", "--no-cache"]) == 0
+    assert "'label' taken as binary" in capsys.readouterr().out
+    assert main(["inspect", "d.libsvm", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["target"] == "label"
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

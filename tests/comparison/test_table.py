@@ -98,7 +98,7 @@ def test_arrays_dense_and_sparse(tmp_path):
         for label, row in zip(y, X, strict=True)
     ]
     (tmp_path / "d.svm").write_text("\n".join(lines) + "\n")
-    np.testing.assert_array_equal(read(tmp_path / "d.svm", target="label").X, X / 2)
+    np.testing.assert_array_equal(read(tmp_path / "d.svm").X, X / 2)
     np.testing.assert_array_equal(read(pd.DataFrame({"a": y, "b": X[:, 0]}), "a").y, 2 * y - 1)
 
 

@@ -90,6 +90,7 @@ def _show_plan(options):
     )
     chosen = ("target", "weight", "offset", "ignore", "categorical", "text")
     given = {name: getattr(options, name) for name in chosen}
+    given["target"] = given["target"] or source.target
     plan = make_plan(source, task=task_for(options.task, None), **given)
     if options.output is not None:
         with written_whole(options.output) as file:

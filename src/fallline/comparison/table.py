@@ -146,6 +146,7 @@ def _opened(data, y, target, demo, options):
         source = open_source(data, target_values=as_array(y, "y"), options=options)
         return source.name, source, source.schema.names[-1]
     source = open_source(data, options=options)
+    target = target or source.target
     if target is None:
         raise ParameterError(
             f"Which column is to be predicted? Give a target, one of: {listed(source.schema.names)}."

@@ -74,7 +74,8 @@ def cache_folder(cache: str | os.PathLike | bool) -> Path | None:
 def _source(data, target, options):
     """The source, and the name of the target in it."""
     if target is None or isinstance(target, str):
-        return open_source(data, options=options), target
+        source = open_source(data, options=options)
+        return source, target or source.target
     source = open_source(data, target_values=as_array(target, "target"), options=options)
     return source, source.schema.names[-1]
 

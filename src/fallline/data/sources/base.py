@@ -96,6 +96,8 @@ class Source(ABC):
         Of memory that reading takes for each column that is asked for, whatever `in_flight`.
     places_for_names : bool
         Whether its columns are called x0, x1 and so on because a file of text was taken for one without a header.
+    target : str or None
+        The column to be predicted, where the format says which one that is.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Source(ABC):
     n_rows: int | None = None
     bytes_a_column: int = 0
     places_for_names: bool = False
+    target: str | None = None
 
     @property
     def notations(self) -> dict[str, str]:

@@ -129,6 +129,8 @@ class FileFormat(ABC):
         Whether types are found by looking at values. A column in which none was seen may then hold any, as text.
     bytes_a_column : int
         Of memory that reading takes for each column, however few rows are read at a time.
+    target : str or None
+        The column to be predicted, in a format that says which one that is.
     """
 
     name: ClassVar[str]
@@ -136,6 +138,7 @@ class FileFormat(ABC):
     compressible: ClassVar[bool] = False
     guesses_types: ClassVar[bool] = False
     bytes_a_column: ClassVar[int] = 0
+    target: ClassVar[str | None] = None
 
     @abstractmethod
     def recognises(self, head: bytes) -> bool:

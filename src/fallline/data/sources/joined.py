@@ -75,6 +75,7 @@ class JoinedSource(Source):
         )
         self.size = sum(file.size for file in files)
         self.bytes_a_column = file_format.bytes_a_column
+        self.target = file_format.target
         counts = [probe.n_rows for probe in self._probes]
         self.n_rows = None if None in counts else sum(count or 0 for count in counts)
         if not any(probe.sampled for probe in self._probes):

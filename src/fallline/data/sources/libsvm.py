@@ -54,6 +54,7 @@ class LibSVM(FileFormat):
     name: ClassVar[str] = "libsvm"
     endings: ClassVar[tuple[str, ...]] = (".libsvm", ".svmlight", ".svm")
     compressible: ClassVar[bool] = True
+    target: ClassVar[str | None] = LABEL.name
 
     def recognises(self, head: bytes) -> bool:
         """Whether the first lines are a number and pairs of numbers."""
