@@ -39,10 +39,15 @@ def each(function: Callable[[Item], Result], items: list[Item], numbers: int) ->
     if used < 2 or numbers < _NUMBERS:
         return map(function, items)
     size = -(-len(items) // used)
-    stretches = [items[first : first + size] for first in range(0, len(items), size)]
-    return chain.from_iterable(
-        _pool(threads).map(lambda stretch: [function(item) for item in stretch], stretches)
-    )
+    own, *others = (items[first : first + size] for first in range(0, len(items), size))
+    taken = [_pool(threads - 1).submit(_all, function, stretch) for stretch in others]
+    # To wait for another thread takes a while: this one has work of its own to do meanwhile.
+    done = _all(function, own)
+    return chain(done, *(stretch.result() for stretch in taken))
+
+
+def _all(function, items):
+    return [function(item) for item in items]
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 A block is a selection of rows: the arrays that hold them, and the numbers of the rows in the order in which they
 are to be visited. Nothing is copied to make one, so data in memory are trained on where they lie.
 
-Each type of block implements three verbs over a short run of its rows, which is all that `sweep` knows of it.
+Each type of block implements five verbs over a short run of its rows, which is all that `sweep` knows of it.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ def row_weights(block: Block) -> np.ndarray:
 
 @inlined
 def row_weight(block, row):
-    """The weight of the row of a number. Weights of one array type, given or not, are half as many kernels to compile."""
+    """The weight of the row of a number."""
+    # One type of array, whether weights are given or not, is half as many kernels to compile.
     return block.weight[np.minimum(row, np.uint64(len(block.weight) - 1))]
 
 
@@ -155,6 +156,12 @@ def accumulate(block, start, rows, slopes, gradient):
 
     `gradient` is laid out as `weights` are. Up to the next multiple of four, zeros follow the slopes of the rows.
     """
+    raise NotImplementedError
+
+
+@generic
+def fetch_row(block, i):
+    """Start loading the row that comes `_AHEAD` rows after the one at i, or the last."""
     raise NotImplementedError
 
 
@@ -197,9 +204,11 @@ def _(block, start, rows, weights, scores, alone):
                 s = add_product(s, w, load_row(X, d, j))
             scores[k, i], scores[k, i + 1] = total(p), total(q)
             scores[k, i + 2], scores[k, i + 3] = total(r), total(s)
-        _fetch_two(block, start + i + _AHEAD)
+        fetch_row(block, start + i)
+        fetch_row(block, start + i + 1)
         if alone:
-            _fetch_two(block, start + i + _AHEAD + 2)
+            fetch_row(block, start + i + 2)
+            fetch_row(block, start + i + 3)
 
 
 @accumulate.of(DenseBlock)
@@ -217,7 +226,8 @@ def _(block, start, rows, slopes, gradient):
                 g = add_product(g, r, load_row(X, c, j))
                 g = add_product(g, s, load_row(X, d, j))
                 store(gradient, k, j, g)
-        _fetch_two(block, start + i + _AHEAD + 2)
+        fetch_row(block, start + i + 2)
+        fetch_row(block, start + i + 3)
 
 
 @inlined
@@ -225,18 +235,6 @@ def _four_rows(block, i, stop):
     """The numbers of the rows at i to i + 3; beyond the last before `stop`, that one again."""
     rows, last = block.rows, stop - 1
     return rows[i], rows[min(i + 1, last)], rows[min(i + 2, last)], rows[min(i + 3, last)]
-
-
-@inlined
-def _fetch_two(block, i):
-    """Start loading the rows at i and i + 1."""
-    X, y, rows, last = block.X, block.y, block.rows, len(block.rows) - 1
-    a, b = rows[min(i, last)], rows[min(i + 1, last)]
-    for j in range(0, X.shape[1], 2 * lanes_of(X)):
-        prefetch(X, a, j)
-        prefetch(X, b, j)
-    prefetch(y, a, 0)
-    prefetch(y, b, 0)
 
 
 @score.of(CsrBlock)
@@ -275,10 +273,18 @@ def dot(indices, data, weights, k):
     return (p + q) + (r + s)
 
 
-@inlined
-def fetch_row(block, i):
-    """Start loading the non-zeros of the row some rows after i, and what tells where those of a later one begin and end."""
+@fetch_row.of(DenseBlock)
+def _(block, i):
+    X, row = block.X, block.rows[min(i + _AHEAD, len(block.rows) - 1)]
+    for j in range(0, X.shape[1], 2 * lanes_of(X)):
+        prefetch(X, row, j)
+    prefetch(block.y, row, 0)
+
+
+@fetch_row.of(CsrBlock)
+def _(block, i):
     rows, last = block.rows, len(block.rows) - 1
+    # What tells where the non-zeros of a later row begin and end has to be there before these can be asked for.
     prefetch_at(block.indptr, rows[min(i + 2 * _AHEAD, last)])
     row = rows[min(i + _AHEAD, last)]
     prefetch(block.y, row, 0)

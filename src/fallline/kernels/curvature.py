@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fallline.kernels.blocks import CsrBlock, DenseBlock, row_weight
+from fallline.kernels.blocks import CsrBlock, DenseBlock, fetch_row, row_weight
 from fallline.kernels.compile import generic, inlined, kernel
 from fallline.kernels.verbs import curve, differentiate, distances
 
@@ -99,6 +99,7 @@ def standardise(block, start, shift, inverse, out, targets, weight):
     bad, infinity = 0, out.dtype.type(math.inf)
     for i in range(out.shape[0]):
         row = block.rows[start + i]
+        fetch_row(block, start + i)
         _fill(block, row, shift, inverse, out[i])
         out[i, out.shape[1] - 1] = 1.0
         for j in range(out.shape[1]):
