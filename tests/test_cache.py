@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -382,3 +384,14 @@ def test_keys_and_the_folder(monkeypatch, tmp_path):
 def test_cache_errors_are_errors_of_the_world_and_of_the_project():
     """Whoever catches OSError, or FalllineError, catches them."""
     assert issubclass(CacheError, OSError)
+
+
+def test_a_cache_in_a_cycle_of_garbage_is_closed(tmp_path):
+    """Nobody hears of a file that was left open, whichever of the two goes first."""
+    cycle: list = [write(tmp_path, KEY, [dense()])]
+    cycle.append(cycle)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        del cycle
+        gc.collect()
+    assert not told

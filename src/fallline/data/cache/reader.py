@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import warnings
+import weakref
 import zlib
 from contextlib import suppress
 from io import FileIO
@@ -86,6 +87,8 @@ class Cache:
         self.path = path
         self.key = key
         self._lock = threading.Lock()
+        # Sooner than the file's own end, which complains, also where both are in a cycle of garbage.
+        weakref.finalize(self, file.close)
         try:
             self._read_ends(key)
         except BaseException:
@@ -269,9 +272,6 @@ class Cache:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
         self.close()
 
 
