@@ -95,8 +95,11 @@ def test_from_a_file_to_predictions(capsys):
     assert "'y' taken as binary" in out
     assert "On 60 rows held out: accuracy" in out
     assert err == ""
-    assert main(["predict", "m.fall", "d.csv", "-o", "p.csv", "--keep", "id"]) == 0
-    assert "300 rows predicted: p.csv" in capsys.readouterr().out
+    assert main(["predict", "m.fall", "d.csv", "-o", "p.csv", "--keep", "id", "--json", "done.json"]) == 0
+    assert re.match(r"300 rows predicted in \d+\.\d s: p\.csv\n", capsys.readouterr().out)
+    done = json.loads(Path("done.json").read_text())
+    assert (done["rows"], done["output"]) == (300, "p.csv")
+    assert done["seconds"] > 0
     found = pd.read_csv("p.csv")
     assert found.columns.tolist() == ["id", "prediction", "probability_no", "probability_yes"]
     assert found["id"].tolist() == list(range(ROWS))

@@ -9,6 +9,7 @@ Example: fallline predict delay.fall new.parquet -o predictions.parquet --keep f
 from __future__ import annotations
 
 import argparse
+import time
 
 from fallline.cli.parsing import (
     add_memory,
@@ -17,6 +18,8 @@ from fallline.cli.parsing import (
     load_model,
     reading_options,
     require_apart,
+    require_json_writable,
+    write_json,
 )
 from fallline.cli.screen import console, progress_shown, say
 
@@ -39,12 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_network(parser)
     add_memory(parser)
     add_reading(parser)
+    add("--json", metavar="PATH", help="write what was done for programs, too; - is standard output")
     add("--verbose", action="store_true", help="one line a stage, on standard error")
 
 
 def run(options: argparse.Namespace) -> None:
     """Predict, and say how many rows were written."""
-    require_apart([options.model, *options.data], output=options.output)
+    began = time.perf_counter()
+    require_apart([options.model, *options.data], output=options.output, json=options.json)
+    require_json_writable(options.json)
     model = load_model(options, options.model)
     with progress_shown(lines=options.verbose) as progress:
         written = model.predict(
@@ -55,4 +61,8 @@ def run(options: argparse.Namespace) -> None:
             options=reading_options(options),
             progress=progress,
         )
-    say(console(), f"{written:,} row{'s' * (written != 1)} predicted: {options.output}")
+    seconds = time.perf_counter() - began
+    write_json(options.json, {"rows": written, "output": options.output, "seconds": seconds})
+    if options.json != "-":
+        rows = f"{written:,} row{'s' * (written != 1)}"
+        say(console(), f"{rows} predicted in {seconds:.1f} s: {options.output}")
