@@ -111,7 +111,7 @@ def test_from_a_file_to_predictions(capsys):
     out = capsys.readouterr().out
     assert "per unit of the column" in out
     assert "(intercept)" in out
-    assert _names() == ["d.csv", "m.fall", "p.csv"]
+    assert _names() == ["d.csv", "done.json", "m.fall", "p.csv"]
 
 
 @pytest.mark.parametrize(
