@@ -5,6 +5,7 @@ import math
 import re
 from copy import deepcopy
 from html import escape
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ import pytest
 import fallline
 from fallline.comparison import Comparison
 from fallline.comparison.charts import _log_axis, figures
-from fallline.comparison.experiment import _crossing
+from fallline.comparison.contenders import Snapshot
+from fallline.comparison.experiment import _crossing, _run
 from fallline.comparison.method import first_notes
 from fallline.comparison.results import Curves
 from fallline.comparison.summary import summary_table
@@ -79,6 +81,22 @@ def test_a_time_limit_cuts_short_and_says_so(frame):
     assert "time limit was reached" in notes
     assert "were not tried" in notes
     assert all(math.isfinite(result.curves.gap[0][-1]) for result in found.contenders)
+
+
+def test_who_diverges_is_not_said_to_be_late():
+    """A run that ends because its weights grow beyond all numbers says so; one that came to its end says nothing."""
+    objective = SimpleNamespace(value=np.sum, shape=(1, 2))
+    problem = SimpleNamespace(objective=objective, X=np.zeros((8, 2)), outputs=1, n=8)
+
+    def ended(*weights):
+        snapshots = [Snapshot(i + 1, 8, 0.1, np.full((1, 2), weight)) for i, weight in enumerate(weights)]
+        contender = SimpleNamespace(trace=lambda *_: snapshots, needs_rate=True, batch_size=8)
+        run, why = _run(contender, problem, 1.0, 0, 3, 10.0)
+        return len(run), why
+
+    assert ended(1.0, 2.0, 3.0) == (3, "")
+    length, why = ended(1.0, 2.0, np.inf)
+    assert (length, "diverged" in why) == (2, True)
 
 
 def test_who_made_no_epoch_has_no_speed(comparison):

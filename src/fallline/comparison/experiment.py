@@ -25,6 +25,9 @@ _LARGE = 20_000_000  # products of rows, columns and outputs to look once
 _SHORT = 8  # a last batch this many times smaller than the others is worth a remark
 _GROWTH = 1.4  # from one look to the next, about so many times as much has been done
 
+_LATE = "Ended before its last epoch: the time limit was reached."
+_DIVERGED = "Ended before its last epoch: it diverged, at the rate that did best on the rows of the search."
+
 
 def warm_up(contender: Contender, problem: Problem) -> None:
     """Have everything compiled and loaded, so that nobody's clock counts it."""
@@ -50,6 +53,7 @@ def observe(
     )
     rate = _best(trials)
     runs: list[list[tuple[Snapshot, float]]] = []
+    ended: dict[str, None] = {}
     took = 0.0
     for i, seed in enumerate(settings.seeds):
         tell(0.5 + 0.5 * i / len(settings.seeds), f"{contender.label}, seed {seed}")
@@ -58,15 +62,12 @@ def observe(
             runs.append(runs[0])  # who has no rate knows no seed either: it would only do the same again
             continue
         began = time.perf_counter()
-        runs.append(_run(contender, problem, rate, seed, settings.epochs, left))
+        run, why = _run(contender, problem, rate, seed, settings.epochs, left)
+        runs.append(run)
+        ended |= {why: None} if why else {}
         took = time.perf_counter() - began
-    if len({len(run) for run in runs}) > 1 or _updates(runs) < _updates_wanted(
-        contender, problem, settings.epochs
-    ):
-        notes.append("Ended before its last epoch: the time limit was reached.")
-    return _gather(
-        contender, problem, test, optimum, runs, rate, trials, notes + _short_batch(contender, problem.n)
-    )
+    notes += [*ended, *_short_batch(contender, problem.n)]
+    return _gather(contender, problem, test, optimum, runs, rate, trials, notes)
 
 
 def _search(contender, problem, settings, deadline, tell):
@@ -116,20 +117,26 @@ def _best(trials):
 
 
 def _run(contender, problem, rate, seed, epochs, seconds):
-    """Snapshots of one run, each with its objective; it ends early where the next would come after so many seconds."""
-    began, run = time.perf_counter(), []
+    """Snapshots of one run, each with its objective, and why it ended before its last epoch.
+
+    It does where the next snapshot would come after so many seconds, and where weights grow beyond all numbers.
+    """
+    began, run, why = time.perf_counter(), [], ""
     records = _RECORDS if problem.X.size * problem.outputs < _LARGE else _RECORDS_WHEN_LARGE
     try:
         for snapshot in contender.trace(problem, rate, seed, epochs, records):
             value = problem.objective.value(snapshot.weights)
             if not np.isfinite(value):
+                why = _DIVERGED
                 break
             run.append((snapshot, value))
-            if contender.needs_rate and (time.perf_counter() - began) * _GROWTH > seconds:
+            late = contender.needs_rate and (time.perf_counter() - began) * _GROWTH > seconds
+            if late and snapshot.updates < _updates_wanted(contender, problem, epochs):
+                why = _LATE
                 break
     except DivergenceError:
-        pass
-    return run or [(_nothing(problem), problem.objective.value(np.zeros(problem.objective.shape)))]
+        why = _DIVERGED
+    return run or [(_nothing(problem), problem.objective.value(np.zeros(problem.objective.shape)))], why
 
 
 def _nothing(problem):
@@ -143,10 +150,6 @@ def _short_batch(contender, n):
     rows = "row" if left == 1 else "rows"
     note = f"The last batch of an epoch has only {left} {rows}: its step is rough, and curves may jump at an epoch's end."
     return [note]
-
-
-def _updates(runs):
-    return min(run[-1][0].updates for run in runs)
 
 
 def _updates_wanted(contender, problem, epochs):
