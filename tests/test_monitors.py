@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from numba.core.event import trigger_event
 
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
@@ -144,6 +145,27 @@ def test_time_limit_ends_the_run():
     stop = train(run_for(epochs=10**9), [TimeLimit(0.2)])
     assert stop.reason == "time_limit"
     assert 0.2 <= time.perf_counter() - began < 5
+
+
+def test_time_limit_does_not_count_compiling():
+    """A first fit has its time for training, whatever is compiled before and between."""
+
+    def compile_():
+        with trigger_event("numba:compile"):
+            time.sleep(0.4)
+
+    began = time.perf_counter()
+    assert train(run_for(epochs=10**9), [At(1, compile_), TimeLimit(0.2)]).reason == "time_limit"
+    assert time.perf_counter() - began >= 0.6
+
+
+def test_time_limit_holds_for_all_attempts():
+    """Training that begins anew has what is left of the time."""
+    limit = TimeLimit(0.2)
+    train(run_for(epochs=10**9), [limit])
+    again = run_for(epochs=10**9)
+    assert train(again, [limit]).reason == "time_limit"
+    assert again.state.epoch <= 1
 
 
 def test_ctrl_c_ends_the_run_cleanly():

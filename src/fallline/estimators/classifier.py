@@ -139,7 +139,7 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
     warmup : float or None, default=None
         Share of all updates in which 'cosine' (by default 0.05) and 'one_cycle' (0.3) rise.
     time_limit : float or None, default=None
-        Seconds after which training ends.
+        Seconds after which training ends; those that compiling takes, once on a machine, left out.
 
     Attributes
     ----------

@@ -113,7 +113,7 @@ class SGDRegressor(RegressorMixin, LinearSGD):
     warmup : float or None, default=None
         Share of all updates in which 'cosine' (by default 0.05) and 'one_cycle' (0.3) rise.
     time_limit : float or None, default=None
-        Seconds after which training ends.
+        Seconds after which training ends; those that compiling takes, once on a machine, left out.
     quantile : float, default=0.5
         The quantile that 'quantile' predicts.
     power : float, default=1.5

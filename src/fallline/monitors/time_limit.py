@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 
+from numba.core.event import TimingListener, install_listener
+
 from fallline.monitors.base import Monitor
 from fallline.state import Stop
 
@@ -12,17 +14,24 @@ __all__ = ["TimeLimit"]
 
 
 class TimeLimit(Monitor):
-    """Ends the run after so many seconds from its start; checked after every block."""
+    """Ends training so many seconds after it began, be it begun anew meanwhile; checked after every block.
+
+    Kernels that have to be compiled, as they have once on every machine, do not count.
+    """
 
     def __init__(self, seconds: float):
         self.seconds = seconds
+        self._began = 0.0
+        self._compiling = TimingListener()
 
     @contextmanager
     def watching(self, run):
-        self._deadline = time.monotonic() + self.seconds
-        yield
+        self._began = self._began or time.monotonic()
+        with install_listener("numba:compile", self._compiling):
+            yield
 
     def after_block(self, run):
-        if time.monotonic() >= self._deadline:
+        compiling = self._compiling.duration if self._compiling.done else 0.0
+        if time.monotonic() - self._began - compiling >= self.seconds:
             return Stop("time_limit", f"the time limit of {self.seconds:g} s was reached")
         return None

@@ -161,7 +161,7 @@ def train(
     seed : int
         Chooses the orders and the rows held out. The same seed gives the same bits.
     time_limit : float, optional
-        Seconds after which training ends.
+        Seconds after which training ends; those that compiling takes, once on a machine, left out.
     memory : str or int, optional
         How much to use beyond the interpreter's own, such as "1GB"; by default half of what is free.
     cache : path or bool
