@@ -38,7 +38,7 @@ def open_further(data: Any, plan: Plan, options: ReadOptions, keep: Sequence[str
     """More data with the columns of a plan: those that were text stay text, and others that are kept stay as they are written."""
     options = options.as_text(text_columns(plan)).with_known(known_columns(plan))
     keys = tuple(column.name for column in plan.features())
-    return open_source(data, options=options._replace(verbatim=tuple(keep), keys=keys))
+    return open_source(data, options=options._replace(verbatim=tuple(keep), keys=keys, decimal=plan.decimal))
 
 
 def encoded_ahead(

@@ -80,7 +80,7 @@ def probe_rate(
     NonFiniteError
         If the data hold NaN or infinity.
     """
-    trials = Trials(engine_for, state, source, seed, updates * batch_size)
+    trials = Trials(engine_for, state, source, seed, updates * batch_size, fewest=_LONG_TRIALS)
     budget = trials.budget
     rate, seen = climb(trials, _FIRST, batch_size, updates, budget // 2)  # (1)
     short, highest = trials.made[-1], _minimum(rate, seen)

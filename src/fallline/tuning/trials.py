@@ -173,6 +173,8 @@ class Trials:
         Chooses the rows.
     visits : int
         Those that training will make; see `most_visits`.
+    fewest : int
+        Trials that the budget suffices for at the least: no more rows are drawn than one of so many may visit.
 
     Attributes
     ----------
@@ -189,12 +191,20 @@ class Trials:
         How many visits to rows they took.
     """
 
-    def __init__(self, engine_for: EngineFor, state: State, source: TrainingSource, seed: int, visits: int):
+    def __init__(
+        self,
+        engine_for: EngineFor,
+        state: State,
+        source: TrainingSource,
+        seed: int,
+        visits: int,
+        fewest: int = 1,
+    ):
         self.engine_for = engine_for
         first = engine_for(1.0, 1, 1).replica()
         self.budget = most_visits(visits, int(_FEW_VISITS * first.ease))
         self.least_rows, self.horizon = first.least_rows, first.horizon
-        self._state, self._rows = state, drawn(first, source, seed, self.budget)
+        self._state, self._rows = state, drawn(first, source, seed, self.budget // fewest)
         n = self._rows.n_rows
         self.judged = min(n, _JUDGED, self.budget // _JUDGINGS)
         self._first = 0 if self.judged > n * _JUDGED_SHARE else self.judged

@@ -112,6 +112,8 @@ class Plan:
         All columns but the target and those of weights and offsets, in the source's order.
     weight, offset : str, optional
         The columns of the rows' weights, and of what is added to their scores.
+    decimal : str, optional
+        The decimal point of tables of text, by which further ones are read that do not tell.
     """
 
     target: str | None
@@ -120,6 +122,7 @@ class Plan:
     columns: list[ColumnPlan]
     weight: str | None = None
     offset: str | None = None
+    decimal: str | None = None
 
     @property
     def named_target(self) -> str:
@@ -138,6 +141,7 @@ class Plan:
         head = {"format": _FORMAT, "target": self.target, "task": self.task, "task_reason": self.task_reason}
         lines = [f'  "{key}": {_json(value)},' for key, value in head.items()]
         lines += [f'  "weight": {_json(self.weight)},', f'  "offset": {_json(self.offset)},']
+        lines += [f'  "decimal": {_json(self.decimal)},'] * (self.decimal is not None)
         columns = [
             {
                 "name": column.name,
@@ -168,7 +172,10 @@ class Plan:
                 f"The plan is not JSON: {error}. Correct it there, or write a new one."
             ) from error
         _require_keys(
-            "The plan", given, {"target", "columns"}, {"format", "task", "task_reason", "weight", "offset"}
+            "The plan",
+            given,
+            {"target", "columns"},
+            {"format", "task", "task_reason", "weight", "offset", "decimal"},
         )
         if given.get("format", _FORMAT) != _FORMAT:
             raise ParameterError(
@@ -182,6 +189,8 @@ class Plan:
         for key in ("target", "task_reason", "weight", "offset"):
             if not isinstance(given.get(key), str | None):
                 raise ParameterError(f"The plan's {key} is {given[key]!r}, but text is wanted.")
+        if given.get("decimal") not in (None, ".", ","):
+            raise ParameterError(f"The plan's decimal is {given['decimal']!r}, but '.' or ',' is wanted.")
         if not isinstance(given["columns"], list):
             raise ParameterError("The plan's columns are not a list. Give one entry a column.")
         plan = cls(
@@ -191,6 +200,7 @@ class Plan:
             [_column(column) for column in given["columns"]],
             given.get("weight"),
             given.get("offset"),
+            given.get("decimal"),
         )
         plan.require_one_role_each()
         return plan

@@ -82,7 +82,7 @@ def make_plan(
         raise ParameterError(
             f"Column {name!r} is the target, the weight or the offset; it has no other kind. Name it once."
         )
-    plan = Plan(target, task, reason, columns, weight, offset)
+    plan = Plan(target, task, reason, columns, weight, offset, source.decimal)
     plan.require_one_role_each()
     if target is not None:
         plan.require_fit(source.schema, source.name)

@@ -98,6 +98,8 @@ class Source(ABC):
         Whether its columns are called x0, x1 and so on because a file of text was taken for one without a header.
     target : str or None
         The column to be predicted, where the format says which one that is.
+    decimal : str or None
+        The decimal point of its tables of text, where they tell.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Source(ABC):
     bytes_a_column: int = 0
     places_for_names: bool = False
     target: str | None = None
+    decimal: str | None = None
 
     @property
     def notations(self) -> dict[str, str]:

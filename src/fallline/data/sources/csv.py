@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.types as is_
 from pyarrow import csv
 
+from fallline.data.sources import numbers
 from fallline.data.sources.agree import no_rows
 from fallline.data.sources.dialect import (
     Dialect,
@@ -37,6 +38,7 @@ from fallline.data.sources.text import Chunk, chunks, open_text
 from fallline.data.sources.typed import (
     DASHES,
     Guess,
+    are_modern,
     convert,
     guess_type,
     is_missing,
@@ -64,10 +66,10 @@ class Delimited(FileFormat):
         """Names, and types from about so many rows."""
         head = look_at_head(file, options)
         table, whole = look_at_rows(file, head, rows)
-        schema, dialect, notations = _guess_types(file, head, table, whole, options)
+        probe = _guess_types(file, head, table, whole, options)
         a_row = max(head.a_row, 8.0 * len(head.names))
         size = int(rows_a_batch(a_row) * max(head.a_row, 1.0))
-        return Probe(schema, None, table.num_rows, (dialect._replace(size=size), head.a_row), notations)
+        return probe._replace(details=(probe.details._replace(size=size), head.a_row))
 
     def sample(
         self, file: File, probe: Probe, schema: pa.Schema, options: ReadOptions, rows: int
@@ -90,11 +92,12 @@ class Delimited(FileFormat):
 
 
 def _guess_types(file, head, table, whole, options):
-    """The schema of a table of text, the dialect with what else has to be known to read it under that, and notations."""
+    """What a table of text tells; its details are the dialect, with what else has to be known to read it."""
     columns = [trimmed(column) for column in table.columns]
     missing = (*options.missing, *DASHES)
     present = [column.filter(pc.invert(is_missing(column, missing))) for column in columns]
-    decimal = _decimal(file, head, present, whole)
+    found = _decimal(file, head, present, whole)
+    decimal = found or options.decimal or "."
     known = {name: Guess(pa.string()) for name in options.verbatim} | known_guesses(options)
     guesses = [
         known.get(name) or guess_type(column, decimal, whole)
@@ -115,23 +118,29 @@ def _guess_types(file, head, table, whole, options):
     notations = {
         name: guess.notations for name, guess in zip(head.names, guesses, strict=True) if guess.notations
     }
-    return pa.schema(zip(head.names, types, strict=True)), dialect, notations
+    return Probe(
+        pa.schema(zip(head.names, types, strict=True)), None, table.num_rows, dialect, notations, found
+    )
 
 
 def _decimal(file, head, columns, whole):
-    """A comma, if that makes numbers of columns of text, and of no more columns text."""
+    """A comma, if that makes numbers of columns of text, and of no more columns text; None where nothing tells."""
     if head.dialect.delimiter == ",":
         return "."
     points, commas = [], []
     for name, column in zip(head.names, columns, strict=True):
         point, comma = (guess_type(column, mark, whole) for mark in ".,")
-        # 1,459 may be a number of either kind; between semicolons it hardly means thousands.
+        # 1,459 may be a number of either kind; between semicolons it hardly means thousands. 1.459 does, beside 901.
         unlikely = is_.is_string(point.type) or (point.notations and not comma.notations)
         if unlikely and is_.is_floating(comma.type):
-            commas += _with_mark(name, column, ",")
+            commas += _with_mark(name, column, ",") or _with_mark(name, column, ".")
+        elif is_.is_floating(comma.type) and numbers.looks_grouped(column, "."):
+            commas += _with_mark(name, column, ".")
         elif is_.is_floating(point.type) and is_.is_string(comma.type):
             points += _with_mark(name, column, ".")
-    decimal = "," if commas and len(commas) >= len(points) else "."
+    if not commas and not points:
+        return None
+    decimal = "," if len(commas) >= len(points) else "."
     if commas and points:
         _warn_of_marks(file, commas[0], points[0], decimal)
     return decimal
@@ -178,13 +187,18 @@ class Reader:
         options: ReadOptions,
     ):
         self._dialect = dialect
+        self._options = options
         self._names = [*probe.schema.names, *dialect.beyond]
         self._schema = pa.schema([schema.field(column) for column in columns])
         self._columns = list(columns)
         self._notations = probe.notations
-        # Arrow takes one list of them for all columns of dates, and knows none of numbers.
-        dates = [name for name in self._notations if is_.is_timestamp(schema.field(name).type)]
-        self._main = self._notations[dates[0]] if dates else ()
+        # Arrow takes one list of them for all columns of dates, and knows none of numbers. Of years of two digits it knows less.
+        dates = [
+            notations
+            for name, notations in self._notations.items()
+            if is_.is_timestamp(schema.field(name).type) and "%y" not in notations[0]
+        ]
+        self._main = dates[0] if dates else ()
         # One space before it is what "a, ?" has; Arrow looks texts up without a cost for each.
         self._missing = (*options.missing, *(f" {text}" for text in options.missing if text))
         self._dashes = (*self._missing, *DASHES, *(f" {text}" for text in DASHES))
@@ -211,7 +225,9 @@ class Reader:
         for field in self._schema:
             array, bad = self._values(table.column(field.name), field)
             for row in np.flatnonzero(bad).tolist():
-                reasons.setdefault(row, misfit(field, table.column(field.name)[row].as_py()))
+                value = table.column(field.name)[row].as_py()
+                notation = next(iter(self._notations.get(field.name, ())), "")
+                reasons.setdefault(row, misfit(field, value, notation, self._options))
             arrays.append(array)
         rows = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
         if reasons:
@@ -245,6 +261,10 @@ class Reader:
 
     def _finished(self, rows):
         """What Arrow read, with what it cannot do done."""
+        for field in self._schema if self._main else ():
+            times = rows.column(field.name)
+            if is_.is_timestamp(times.type) and not pc.all(are_modern(times)).as_py():
+                raise pa.ArrowInvalid(field.name)
         if self._plain and not self._late:
             return rows
         arrays = []
@@ -268,7 +288,7 @@ class Reader:
             )
         texts = trimmed(texts)
         texts = pc.if_else(is_missing(texts, self._dashes), None, texts)
-        notations = self._notations.get(field.name, self._main)
+        notations = self._notations.get(field.name, self._main if is_.is_timestamp(field.type) else ())
         return convert(texts, field.type, self._dialect.decimal, notations)
 
     def _parse_slowly(self, chunk):

@@ -47,6 +47,8 @@ class Probe(NamedTuple):
     notations : mapping of str to tuple of str
         How the dates and times of columns of text may be written, where not as in ISO 8601, and the numbers, where not in digits
         alone: all notations that fit, the likeliest first. When the file is read, the one agreed on for all files.
+    decimal : str or None
+        The decimal point of a table of text; None where nothing in it tells.
     """
 
     schema: pa.Schema
@@ -54,6 +56,7 @@ class Probe(NamedTuple):
     sampled: int
     details: Any = None
     notations: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    decimal: str | None = None
 
 
 class Piece(NamedTuple):

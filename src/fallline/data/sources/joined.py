@@ -128,12 +128,23 @@ class JoinedSource(Source):
         return pa.concat_tables(tables).combine_chunks()
 
     def _probe_all(self):
+        probes = self._probed(self._files, self._options)
+        told = {probe.decimal for probe in probes} - {None}
+        self.decimal = next(iter(told)) if len(told) == 1 else None
+        silent = [i for i, probe in enumerate(probes) if probe.decimal is None]
+        if self.decimal == "," and silent:
+            again = self._probed([self._files[i] for i in silent], self._options._replace(decimal=","))
+            for i, probe in zip(silent, again, strict=True):
+                probes[i] = probe
+        return probes
+
+    def _probed(self, files, options):
         rows = max(PROBED_A_FILE, PROBED_ROWS // len(self._files))
 
         def probe(file: File) -> Probe:
-            return self._format.probe(file, self._options, rows)
+            return self._format.probe(file, options, rows)
 
-        return list(mapped_ahead(probe, self._files, _threads(), 2 * _threads()))
+        return list(mapped_ahead(probe, files, _threads(), 2 * _threads()))
 
     def _agree_on_notations(self):
         """Have all files read under one notation for each column that needs one; what is text in some is no date in any."""

@@ -150,6 +150,7 @@ class Reader:
         self._written = {
             column: _asked(fields[column].written, schema.field(column).type) for column in columns
         }
+        self._options = options
         self._missing = (*options.missing, *DASHES)
         self._arrow_options = arrow_json.ParseOptions(
             explicit_schema=self._nested(), newlines_in_values=False, unexpected_field_behavior="ignore"
@@ -178,7 +179,9 @@ class Reader:
             array, bad = self._column(objects, field)
             for row in bad:
                 value = at(objects[row], self._fields[field.name].path)
-                reasons.setdefault(row, misfit(field, value if isinstance(value, str) else json.dumps(value)))
+                text = value if isinstance(value, str) else json.dumps(value)
+                notation = next(iter(self._notations.get(field.name, ())), "")
+                reasons.setdefault(row, misfit(field, text, notation, self._options))
             arrays.append(array)
         rows = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
         if reasons:

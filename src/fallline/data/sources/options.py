@@ -61,6 +61,8 @@ class ReadOptions(NamedTuple):
         Keys in the names of folders that are columns also where these lie above the path that is given.
     known : tuple of Known
         Columns of text formats whose types are given.
+    decimal : str, optional
+        The decimal point of tables that do not tell: "," or ".".
     """
 
     on_error: str = "stop"
@@ -74,6 +76,7 @@ class ReadOptions(NamedTuple):
     verbatim: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     known: tuple[Known, ...] = ()
+    decimal: str | None = None
 
     def as_text(self, columns: Iterable[str]) -> ReadOptions:
         """The same options, with these columns read as text, too."""

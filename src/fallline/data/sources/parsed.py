@@ -13,6 +13,8 @@ import pyarrow.types as is_
 from fallline.data.ahead import THREADS, mapped_ahead
 from fallline.data.sources.base import Skipped
 from fallline.data.sources.formats import Piece, Reading
+from fallline.data.sources.numbers import example
+from fallline.data.sources.options import ReadOptions
 from fallline.data.sources.text import Chunk
 from fallline.errors import InputError
 
@@ -78,15 +80,21 @@ def all_but(rows: Collection[int], n: int) -> np.ndarray:
     return kept
 
 
-def misfit(field: pa.Field, value: str) -> str:
-    """What to say of a value that is none of the column's type."""
+def misfit(field: pa.Field, value: str, notation: str, options: ReadOptions) -> str:
+    """What to say of a value that is none of the column's type, or is not written as the others are."""
     noun = next((noun for fits, noun in _NOUNS if fits(field.type)), f"of type {field.type}")
-    return f"column {field.name!r}: {value.strip()[:80]!r} is not {noun}, as in the rows sampled"
+    written = f" written as {example(notation) or notation!r}" if notation else ""
+    known = any(field.name == column.name for column in options.known)
+    where = _IN_TRAINING if known else _IN_THE_SAMPLE
+    return f"column {field.name!r}: {value.strip()[:80]!r} is not {noun}{written}, as {where}"
 
 
 def not_utf8(error: UnicodeDecodeError) -> str:
     """What to say of a line that is not UTF-8."""
     return f"the byte 0x{error.object[error.start]:02x} at character {error.start + 1:,} is not UTF-8"
+
+
+_IN_THE_SAMPLE, _IN_TRAINING = "in the rows sampled", "in the rows that the model was trained on"
 
 
 def remedy(reason: str) -> str:
@@ -99,13 +107,14 @@ def remedy(reason: str) -> str:
 
 _REMEDIES = (
     (
-        "in the rows sampled",
+        _IN_THE_SAMPLE,
         "Correct it, read the column as text (--categorical), leave it out (--ignore), or leave out such rows (--on-error skip).",
     ),
     (
         "a quote opens",
         "Close it, read quotes as characters like any other (--no-quotes), or leave out such rows (--on-error skip).",
     ),
+    (_IN_TRAINING, "Write it as there, or leave out such rows (--on-error skip)."),
     ("the compressed data", "Copy or download the file again."),
     (
         "is not UTF-8",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as is_
 
+from fallline.data.sources import numbers
 from fallline.data.sources.options import ReadOptions
 from fallline.errors import ParameterError
 
 __all__ = [
     "DASHES",
     "Guess",
+    "are_modern",
     "convert",
     "guess_type",
     "is_missing",
@@ -36,29 +38,16 @@ _TOO_FEW_TO_TELL = 100
 _REPEATED = 0.05
 _EXACT_IN_FLOAT = 2**53
 
-# Digits, and digits of which thousands are set apart: 0.125 has none beside a decimal comma.
-_DIGITS = {
-    ".": r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?",
-    ",": r"(\d+,?\d*|,\d+)([eE][+-]?\d+)?",
-}
-_GROUPS = {
-    ".": r"[1-9]\d{0,2}([,' \x{a0}\x{202f}]\d{3})+(\.\d*)?",
-    ",": r"[1-9]\d{0,2}([.' \x{a0}\x{202f}]\d{3})+(,\d*)?",
-}
-_NUMBER = {
-    ".": f"^[+-]?{_DIGITS['.']}$|^[+-]?(?i:inf|infinity|nan)$",
-    ",": f"^[+-]?{_DIGITS[',']}$",
-}
-# Notations of numbers, beside digits alone: thousands set apart; so or not, with a currency or without; with a percent sign.
-_THOUSANDS, _PERCENT = "1 000", "%"
-_CURRENCIES = ("$", "€", "£", "¥", "₹")
 _WHOLE = r"^[+-]?\d{1,18}$"
 _TRUTH = r"^(?i:true|false)$"
 _DATE = r"^\d{4}-\d\d-\d\d$"
 _TIME = r"^\d{4}-\d\d-\d\d[ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?$"
 _ZONED = r"^\d{4}-\d\d-\d\d[ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?(Z|[+-]\d\d(:?\d\d)?)$"
 _OF_DAY = r"^\d\d:\d\d(:\d\d)?$"
-_LIKE_A_DATE = r"^(\d{1,4}[-/. ](\d{1,2}|\pL{3,9})[-/. ]\d{1,4}|\pL{3,9} \d{1,2}, \d{4})"
+_LIKE_A_DATE = (
+    r"^(\d{4}[-/. ]\d{1,2}[-/. ]\d{1,2}|\d{1,2}[-/. ](\d{1,2}|\pL{3,9})[-/. ](\d\d|\d{4})|"
+    r"\pL{3,9} \d{1,2}, \d{4})( |$)"
+)
 _LIKE_A_MONTH = r"^(\pL{3,9}[- ](\d\d|\d{4})|\d{4}-\d\d|\d\d/\d{4})$"
 
 _NANOSECONDS = r"\.\d{7,9}(Z|[+-]\d\d(:?\d\d)?)?$"
@@ -88,7 +77,9 @@ _DATES = (
     *("%m-%d-%Y", "%d-%b-%y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y.%m.%d"),
 )
 _MONTHS = ("%b-%y", "%b-%Y", "%b %Y", "%B %Y", "%Y-%m", "%m/%Y")
-_FIRST_YEAR = 1000
+_FIRST_DAY = pa.scalar(dt.datetime(1000, 1, 1), pa.timestamp("us"))  # noqa: DTZ001 (dates in text have no zone)
+_CENTURY_ENDS = pa.scalar(dt.datetime(2050, 1, 1), pa.timestamp("us"))  # noqa: DTZ001
+_CENTURY = pa.scalar(dt.timedelta(days=36_525), pa.duration("us"))
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 
 
@@ -110,8 +101,8 @@ class Guess(NamedTuple):
 def known_guesses(options: ReadOptions) -> dict[str, Guess]:
     """What is known of columns before looking at them."""
     for name, type_, notation in options.known:
-        if notation and is_.is_floating(_type_called(type_)) and notation not in _dresses("."):
-            wanted = ", ".join(map(repr, _dresses(".")))
+        if notation and is_.is_floating(_type_called(type_)) and notation not in numbers.notations("."):
+            wanted = ", ".join(map(repr, numbers.notations(".")))
             raise ParameterError(
                 f"Column {name!r} has the notation {notation!r}, which is none of numbers. Give one of {wanted}."
             )
@@ -158,12 +149,14 @@ def guess_type(values: pa.Array, decimal: str, whole: bool) -> Guess:
     def usual(*patterns):
         return is_usual(sum(_weight(distinct, counts, pattern) for pattern in patterns), len(values))
 
-    if usual(_NUMBER[decimal]):
+    if usual(numbers.plain(decimal)):
+        if numbers.is_code(distinct):
+            return Guess(pa.string())
         all_whole = _weight(distinct, counts, _WHOLE) == len(values)
         return Guess(_number_type(distinct, len(values), all_whole, whole))
-    dressed = tuple(notation for notation, pattern in _dresses(decimal).items() if usual(pattern))
-    if dressed:
-        return Guess(pa.float64(), dressed)
+    notations = numbers.notations_that_fit(distinct, decimal, usual)
+    if notations:
+        return Guess(pa.float64(), notations)
     for type_, patterns in _PATTERNS:
         if usual(*patterns):
             fine = is_.is_timestamp(type_) and _weight(distinct, counts, _NANOSECONDS)
@@ -176,16 +169,6 @@ def guess_type(values: pa.Array, decimal: str, whole: bool) -> Guess:
 def is_usual(some: int, of: int) -> bool:
     """Whether all are, or so many of so many that the others are mistakes."""
     return some == of or (of >= _TOO_FEW_TO_TELL and some >= (1.0 - _MISTAKES) * of)
-
-
-@cache
-def _dresses(decimal):
-    """What numbers look like in each of their notations."""
-    number = f"({_DIGITS[decimal]}|{_GROUPS[decimal]})"
-    with_currencies = {
-        mark: rf"^[+-]?(\x{{{ord(mark):x}}} ?)?[+-]?{number}( ?\x{{{ord(mark):x}}})?$" for mark in _CURRENCIES
-    }
-    return {_THOUSANDS: f"^[+-]?{number}$", **with_currencies, _PERCENT: f"^[+-]?{number} ?%$"}
 
 
 def _weight(distinct, counts, pattern):
@@ -213,15 +196,28 @@ def _fitting_notations(distinct, counts, decimal):
     for notation in (*(date + time for date in dates for time in _TIMES), *_MONTHS):
         if _parsed(few, notation).null_count * 2 > len(few):
             continue
-        # A year of two digits is one of the first century to a notation with four.
-        modern = pc.greater_equal(pc.year(_parsed(distinct, notation)), _FIRST_YEAR)
-        fits[notation] = int(counts[modern.fill_null(False).to_numpy(zero_copy_only=False)].sum())
+        fits[notation] = int(
+            counts[_parsed(distinct, notation).is_valid().to_numpy(zero_copy_only=False)].sum()
+        )
     usual = [notation for notation, fit in fits.items() if is_usual(fit, int(counts.sum()))]
     return tuple(sorted(usual, key=lambda notation: -fits[notation]))
 
 
 def _parsed(values, format_):
-    return pc.strptime(values, format=format_, unit="us", error_is_null=True)
+    """Dates and times of a notation; null for what is none.
+
+    A year of two digits is one of the first century to a notation with four. To one with two, it is one from 1950 to 2049, as
+    RFC 5322 has it; C begins with 1969.
+    """
+    found = pc.strptime(values, format=format_, unit="us", error_is_null=True)
+    if "%y" in format_:
+        return pc.if_else(pc.greater_equal(found, _CENTURY_ENDS), pc.subtract(found, _CENTURY), found)
+    return pc.if_else(are_modern(found), found, None)
+
+
+def are_modern(times: pa.Array) -> pa.Array:
+    """Which times were not made of a year of two digits that was read as one of the first century."""
+    return pc.greater_equal(times, _FIRST_DAY.cast(times.type))
 
 
 def convert(
@@ -258,15 +254,17 @@ def convert(
     return array, pc.and_(array.is_null(), values.is_valid()).to_numpy(zero_copy_only=False)
 
 
-def _numbers(values, type_, decimal, notation=_THOUSANDS):
+def _numbers(values, type_, decimal, notation=numbers.THOUSANDS):
     """Numbers of a notation, or in digits alone where that allows it; null for others."""
-    fits = pc.match_substring_regex(values, _dresses(decimal)[notation])
-    digits = pc.replace_substring_regex(pc.if_else(fits, values, None), f"[^0-9eE+{decimal}-]", "")
-    array = _attempt(pc.replace_substring(digits, ",", "."), lambda some: some.cast(type_))
-    if notation == _PERCENT or decimal == "," or array.null_count == values.null_count:
+
+    def cast(some):
+        return _attempt(some, lambda few: few.cast(type_))
+
+    array = cast(numbers.in_digits(values, decimal, notation))
+    if notation != numbers.THOUSANDS or decimal == "," or array.null_count == values.null_count:
         return array
     # Infinity, say.
-    return pc.coalesce(array, _attempt(pc.if_else(fits, None, values), lambda some: some.cast(type_)))
+    return pc.coalesce(array, cast(pc.if_else(array.is_valid(), None, values)))
 
 
 def _times(values, type_, formats):
