@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
+from sklearn.exceptions import ConvergenceWarning
 
+import optima
 from fallline import SGDClassifier, SGDRegressor
 from fallline.data.rows import ArraySource, as_rows
 from fallline.engines.newton import NewtonEngine
@@ -39,3 +43,40 @@ def test_what_is_left_is_about_what_the_optimum_gains(name):
     assert 1e-3 < true < 0.5
     assert 0.5 * true < engine.left_to_gain(source, off) < 2.0 * true + 0.02
     assert engine.left_to_gain(source, optimum) < 0.02
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+@pytest.mark.parametrize("name", ["hinge", "quantile", "epsilon_insensitive"])
+def test_kinks_with_fewer_rows_than_columns(name, penalty):
+    """Where rows can be predicted exactly, training comes to the optimum, and does not say that it is nearer than it is."""
+    X, y = data_for(name, n=40, columns=80)
+    loss, alpha = LOSSES[name](), 3e-3
+    kind = SGDClassifier if loss.domain.classes else SGDRegressor
+    given = {"quantile": loss.quantile} if name == "quantile" else {}
+    model = kind(name, penalty=penalty, alpha=alpha, random_state=0, **given).fit(X, y)
+    w = np.column_stack([model.coef_.reshape(1, -1), model.intercept_])
+    decay, absolute = (0.0, alpha) if penalty == "l1" else (alpha, 0.0)
+    best, alone = (optima.optimum(name, rows, y, decay, absolute) for rows in (X, X[:, :0]))
+    true = (optima.objective(name, X, y, w, decay, absolute) - best) / (alone - best)
+    assert model.optimality_ < 2e-4
+    assert -1e-6 < true < 1.5 * model.optimality_ + 1e-6
+
+
+def test_heavy_rows_do_not_hide_that_intercepts_do_as_well():
+    """Five rows weigh a million times the others, which most models of the first rows miss."""
+    generator = np.random.default_rng(7)
+    X = generator.standard_normal((3000, 8))
+    y = generator.poisson(np.exp(X[:, 0] - 2)).astype(float)
+    weight = generator.exponential(size=3000)
+    weight[:1000], weight[-5:] = 0.0, 1e6 * weight[-5:]
+    model = SGDRegressor("quantile", quantile=0.9, alpha=0.01, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, y, sample_weight=weight)
+
+    def objective(coef, intercept):
+        over = y - X @ coef - intercept
+        return (weight * np.where(over > 0, 0.9 * over, -0.1 * over)).mean() + 0.005 * coef @ coef
+
+    alone = min(objective(np.zeros(8), value) for value in np.unique(y))
+    assert objective(model.coef_, model.intercept_) <= alone * (1 + 1e-6)

@@ -11,6 +11,7 @@ from fallline.data.rows import ArraySource, TrainingSource
 from fallline.engines.descent import DescentEngine
 from fallline.engines.linear import LinearEngine
 from fallline.engines.newton import NewtonEngine
+from fallline.engines.newton.intercepts import exact_intercepts
 from fallline.engines.saga import SagaEngine
 from fallline.errors import ParameterError
 from fallline.names import did_you_mean
@@ -117,6 +118,7 @@ def solver_engine(
     loss: Any,
     penalty: Any,
     source: TrainingSource,
+    outputs: int,
     *,
     fit_intercept: bool = True,
     tolerance: float | None = None,
@@ -127,7 +129,7 @@ def solver_engine(
         kinked = bends(loss) and not isinstance(innermost(loss), Huber)
         tolerance = _KINKED_OPTIMUM if kinked else _OPTIMUM[name]
     if name == "newton":
-        return NewtonEngine(loss, penalty, rows, fit_intercept, tolerance)
+        return _newton(loss, penalty, source, outputs, fit_intercept, tolerance)
     return SagaEngine(loss, penalty, rows, fit_intercept, tolerance, numbered=isinstance(source, ArraySource))
 
 
@@ -141,8 +143,14 @@ def left_to_gain(engine: LinearEngine, source: TrainingSource, weights: np.ndarr
     stated = has_curvature(loss) and free
     if is_least_at_zero(loss) or not (stated and _is_small(loss, source.n_columns, len(weights))):
         return None
-    newton = NewtonEngine(loss, engine.penalty, source.n_rows, engine.fit_intercept)
+    newton = _newton(loss, engine.penalty, source, len(weights), engine.fit_intercept, 0.0)
     return newton.left_to_gain(source, weights)
+
+
+def _newton(loss, penalty, source, outputs, fit_intercept, tolerance):
+    wanted = fit_intercept and bends(loss) and isinstance(source, ArraySource)
+    known = exact_intercepts(loss, outputs, source) if wanted else None
+    return NewtonEngine(loss, penalty, source.n_rows, fit_intercept, tolerance, known)
 
 
 def _is_small(loss, columns, outputs):

@@ -88,6 +88,11 @@ class Sum(NamedTuple):
         its diagonal only.
     bend : float
         The curvatures by the score.
+    slack : float
+        Of slopes of a smoothed loss, taken for slopes at the kinks nearest to the scores: what the loss itself is above the
+        tangents there; 0 of one that is not smoothed.
+    held : int
+        How many scores lie where the loss bends.
     line : ndarray of shape (steps,)
         Losses along the line; all those at its end if it has no length.
     """
@@ -99,17 +104,21 @@ class Sum(NamedTuple):
     bent: np.ndarray | None
     diagonal: np.ndarray | None
     bend: float
+    slack: float
+    held: int
     line: np.ndarray
 
 
 def ask(question: Question, chunk: Chunk, *, curve: bool) -> Sum:
     """The sums over the rows of a chunk; with or without their curvature."""
     total, _, slopes, curvatures = examined(question.loss, question.model, chunk)
-    line, plain, null = np.full(len(STEPS), total), total, 0.0
+    line, plain, null, slack = np.full(len(STEPS), total), total, 0.0, 0.0
     if question.begin is not None and not np.array_equal(question.begin, question.model):
         line = losses_along(question.loss, question.begin, question.model, chunk)
     if question.plain is not None:
-        plain = _loss(question.plain, question.model, chunk)
+        plain, _, themselves, _ = examined(question.plain, question.model, chunk)
+        apart = distances(question.plain, question.model, chunk).reshape(slopes.shape)
+        slack = float((np.abs(themselves - slopes) * apart).sum())
     if question.null is not None:
         null = _loss(question.loss if question.plain is None else question.plain, question.null, chunk)
     return Sum(
@@ -120,6 +129,8 @@ def ask(question: Question, chunk: Chunk, *, curve: bool) -> Sum:
         curvature_of(chunk, curvatures, coupled=question.coupled) if curve else None,
         None if curve else _diagonal(chunk, curvatures, coupled=question.coupled),
         float(curvatures.sum(dtype=np.float64)),
+        slack,
+        int(np.count_nonzero(curvatures)),
         line,
     )
 

@@ -96,6 +96,7 @@ class TrainingParameters(BaseEstimator):
                 loss,
                 make_penalty(self.penalty, self.alpha, self.l1_ratio),
                 source,
+                size[1],
                 fit_intercept=flag("fit_intercept", self.fit_intercept),
                 tolerance=tolerance,
             )

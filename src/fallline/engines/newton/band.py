@@ -11,14 +11,17 @@ from fallline.engines.summing import Chunk, distances
 from fallline.objective.losses import innermost
 from fallline.objective.losses.huber import Huber
 
-__all__ = ["distances_of", "hold", "sample", "set_band", "share_of"]
+__all__ = ["distances_of", "few_bend", "hold", "sample", "set_band", "share_of"]
 
 # Of a band's width to the distance on either side that it holds: more than 2, for rows exactly there.
 _HELD = 2.2
 # Of the mean distance: narrower bands lose themselves in rounding.
 _LEAST = 1e-7
-# How many times narrower a band may become at once.
-_NARROWER = 30.0
+# How many times narrower a band becomes at once: at least, and at most.
+_NARROW, _NARROWER = 3.0, 30.0
+_WIDER = 1.5
+# Rows that bend, for each coefficient: of fewer, curvature says little about what is further away.
+_FEW = 3
 
 
 def set_band(batch: Batch, distances: np.ndarray, share: float) -> None:
@@ -44,16 +47,25 @@ def hold(batch: Batch, *, narrower: bool) -> None:
     """
     memory, note = batch.memory, batch.note
     before, sampled = note["band"], memory.distances[: note["sampled"]]
-    if not note["bend"] > 0.0:
-        set_band(batch, sampled, min(1.0, batch.size / batch.n))
-        note["band"] = max(before, note["band"])
+    if not note["bend"] > 0.0 and memory.slopes[1].any():
+        if note["narrowed"]:
+            note["band"] = _WIDER * before
+        else:
+            set_band(batch, sampled, min(1.0, batch.size / batch.n))
+            note["band"] = max(before, note["band"])
     elif narrower:
         note["narrowed"] += 1
         set_band(batch, sampled, share_of(batch, batch.n) / 2.0 ** note["narrowed"])
         # Where many rows lie right at a kink, a band that holds a few of them is so narrow that curvature says nothing beyond it.
-        note["band"] = min(before / 3.0, max(note["band"], before / _NARROWER))
+        most = _NARROWER if not few_bend(batch) else _NARROW
+        note["band"] = min(before / _NARROW, max(note["band"], before / most))
     if note["band"] != before:
         note["accepted"] = False
+
+
+def few_bend(batch: Batch) -> bool:
+    """Whether hardly more rows bend than there are coefficients, so that each of them counts."""
+    return bool(batch.note["held"] < _FEW * batch.memory.weights.size)
 
 
 def distances_of(batch: Batch, count: int, model: np.ndarray) -> np.ndarray:

@@ -143,7 +143,7 @@ class Batch:
         self.memory.slopes[0] = 0.0
         self.memory.bent[0] = 0.0
         self.memory.diagonal[:] = 0.0
-        self.note.update(loss=0.0, taken=0, curved=0, bend=0.0)
+        self.note.update(loss=0.0, taken=0, curved=0, bend=0.0, slack=0.0, held=0)
 
     def sum_up(self, question: Question, chunks: list[tuple[Chunk, bool]]) -> Iterator[Sum]:
         """Add what is asked about chunks to the sums of the batch under way; and say what it was."""
@@ -159,6 +159,8 @@ class Batch:
         note["loss"] += found.loss
         note["taken"] += rows
         note["bend"] += found.bend
+        note["slack"] += found.slack
+        note["held"] += found.held
         memory.slopes[0] += found.slopes
         if found.bent is not None:
             note["curved"] += rows

@@ -46,9 +46,12 @@ _BEGINNING: dict[str, Any] = {
     "taken": 0,
     "curved": 0,
     "seen": 0,
-    # Sums over the batch: losses, curvatures by the score, and losses of the null model until its objective is known.
+    # Sums over the batch: losses, curvatures by the score, what smoothing leaves open, and losses of the null model until its
+    # objective is known.
     "loss": 0.0,
     "bend": 0.0,
+    "slack": 0.0,
+    "held": 0,
     "null_loss": 0.0,
     "null_objective": None,
     # The way of forgetting that was chosen last, and how far its proposal was followed.
@@ -62,13 +65,14 @@ _BEGINNING: dict[str, Any] = {
     "penalty": 0.0,
     "accepted": False,
     "every": False,
-    # The band's width and what it may be at most, how often it was narrowed, how many distances were noted, and the lowest
-    # objective that was not smoothed.
+    # The band's width and what it may be at most, how often it was narrowed, how many distances were noted, the lowest
+    # objective that was not smoothed, and the highest that none is below.
     "band": 0.0,
     "widest": math.inf,
     "narrowed": 0,
     "sampled": 0,
     "lowest": math.inf,
+    "bound": -math.inf,
     # How many models in a row were hardly better than the best, and whether one was beyond all numbers.
     "idle": 0,
     "beyond": False,
@@ -80,7 +84,15 @@ _BEGINNING: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class NewtonEngine(OptimumEngine):
-    """Growing-batch stochastic Newton; see the package, and `OptimumEngine` for the parameters."""
+    """Growing-batch stochastic Newton; see the package, and `OptimumEngine` for the other parameters.
+
+    Parameters
+    ----------
+    intercepts : ndarray of shape (outputs,), optional
+        The best model of intercepts alone; of a loss with kinks, where few rows may decide, that of all rows.
+    """
+
+    intercepts: np.ndarray | None = None
 
     def start(self, columns: int, outputs: int, dtype: Any, weights: np.ndarray | None = None) -> State:
         """See `LinearEngine.start`."""

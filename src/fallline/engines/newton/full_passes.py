@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fallline.engines.newton.band import hold, sample
+from fallline.engines.newton.band import few_bend, hold, sample
 from fallline.engines.newton.batch import ACCEPTED, CURRENT, FRESH, NULL, Batch
 from fallline.engines.newton.model import minimum_of
 from fallline.engines.summing import STEPS, Question
@@ -23,7 +23,9 @@ _WIDE = 0.3
 # Of what there is to gain: how near the optimum a proposal is trusted unseen, where losses are exponentials.
 _NEAR = 0.1
 # Models that may be no better than the best, as those of smoothed losses are for a while.
-_IDLE = 30
+_IDLE = 40
+# How often a band is narrowed in which no row bends.
+_NARROWINGS = 30
 _EXACT = "no step gains anything that the precision of the numbers can show"
 
 
@@ -105,6 +107,11 @@ def _go_back(batch, lowest, there):
         memory.points[CURRENT] = there
     elif not note["accepted"]:
         memory.points[CURRENT] = begin
+    elif note["band"] and note["narrowed"] < _NARROWINGS and not memory.bent[1].any():
+        # No row bends, and any step leads to where they do.
+        note["narrowed"] += 1
+        note.update(band=note["band"] / 3.0, accepted=False)
+        memory.points[CURRENT] = begin
     elif note["damping"] > _MOST_DAMPING:
         note["ended"] = _EXACT
     else:
@@ -141,6 +148,9 @@ def _accept(batch, objective, *, stalled):
         note["damping"] = max(10.0 * note["damping"], 1e-3)
         proposed, promised = _proposal(batch, note["damping"])
     added = _added(batch)
+    bounded = bool(note["band"]) and few_bend(batch)
+    if bounded:
+        left = max(left, _open(batch, objective - _smoothing(batch)))
     narrowing = bool(note["band"]) and left < _WIDE * added
     plain = float(objective - _smoothing(batch))
     if not math.isfinite(left + added + plain):
@@ -148,7 +158,11 @@ def _accept(batch, objective, *, stalled):
         return False
     # Where a loss is smoothed and no row bends, slopes and curvatures know nothing of the kinks.
     blind = bool(note["band"]) and not note["bend"] > 0.0 and plain > 0.0
-    share = _share_left(batch, max(left, 0.0) + added, min(plain, note["lowest"]))
+    lowest = min(plain, note["lowest"])
+    share = _share_left(batch, max(left, 0.0) + added, lowest)
+    if bounded:
+        note["bound"] = max(note["bound"], plain - left - added)
+        share = min(share, _share_left(batch, lowest - note["bound"], lowest))
     note["left"] = max(share, note["left"] or 1.0) if blind else share
     memory.points[CURRENT] = proposed
     if not note["band"]:
@@ -197,13 +211,39 @@ def _proposal(batch, damping):
     return proposed, promised
 
 
+def _open(batch, objective):
+    """What penalties and pull leave open between the objective and its optimum, with slopes for a dual point.
+
+    By Fenchel's inequality, w . u <= p(w) + p*(u) for the pull u and the penalty p; the pull is made smaller where p* is
+    infinite. Where no penalty answers it, this says nothing, and is 0.
+    """
+    memory, model = batch.memory, batch.memory.points[ACCEPTED]
+    decay, absolute = batch.coordinates.decay[:-1], batch.coordinates.absolute[:-1]
+    if not (decay + absolute > 0.0).all():
+        return 0.0
+    v, pull = model[:, :-1], -memory.slopes[1][:, :-1]
+    squared = decay > 0.0
+    share = 1.0 / np.max(np.abs(pull) / absolute, where=~squared, initial=1.0)
+    over = np.maximum(np.abs(share * pull) - absolute, 0.0)
+    conjugate = np.divide(over**2, 2.0 * decay, where=squared, out=np.zeros_like(over)).sum()
+    penalty = batch.coordinates.penalty(model)
+    answered = penalty + conjugate - share * (v * pull).sum() + (1.0 - share) * max(objective - penalty, 0.0)
+    return float(answered + np.abs(memory.slopes[1][:, -1]).sum() * _reach(batch))
+
+
+def _reach(batch):
+    """How far intercepts may have to go, which no penalty answers for: as far as rows are from kinks in the mean."""
+    return batch.memory.distances[: batch.note["sampled"]].mean()
+
+
 def _added(batch):
     """What smoothing adds to the objective; at most that, where the band is not in the middle and the sum says little."""
     note = batch.note
     if not note["band"]:
         return 0.0
     middle = lean(innermost(batch.engine.loss)) == 0.5
-    return _smoothing(batch) if middle else note["band"] ** 2 / 8.0 * note["bend"] / batch.n
+    smoothing = _smoothing(batch) if middle else note["band"] ** 2 / 8.0 * note["bend"] / batch.n
+    return max(smoothing, note["slack"] / batch.n)
 
 
 def _smoothing(batch):

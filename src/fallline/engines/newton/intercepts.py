@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
+from fallline.data.rows import TrainingSource
 from fallline.engines.guess import first_guess
 from fallline.engines.newton.band import distances_of, set_band
 from fallline.engines.newton.batch import Batch
-from fallline.engines.summing import STEPS, examined, losses_along
+from fallline.engines.summing import STEPS, Chunk, examined, losses_along
 from fallline.objective.losses.smoothed import bends
 
-__all__ = ["intercepts_alone"]
+__all__ = ["exact_intercepts", "intercepts_alone"]
 
 # Of an interval for intercepts.
 _DOUBLINGS, _HALVINGS = 60, 60
+# From which intercepts are found, at most.
+_ROWS = 2**16
 
 
 def intercepts_alone(batch: Batch, count: int) -> np.ndarray:
     """The best model without columns, of the first rows, to within half a row; of a loss with kinks, also the first band."""
-    chunk = batch.chunk(slice(0, count))
+    chunk, known = batch.chunk(slice(0, count)), batch.engine.intercepts
     v = np.zeros(batch.memory.weights.shape)
     if not bends(batch.engine.loss):
         v[:, -1] = first_guess(batch.engine.loss, chunk.targets, chunk.weight, len(v))
         return _descended(batch, chunk, v)
-    v[:, -1] = _bisected(batch, chunk)
+    v[:, -1] = _bisected(batch.engine.loss, chunk, len(v)) if known is None else known
     batch.note["widest"] = math.inf
     set_band(batch, distances_of(batch, count, v), 1.0)
     return v
@@ -47,14 +51,22 @@ def _descended(batch, chunk, v):
     return v
 
 
-def _bisected(batch, chunk):
+def exact_intercepts(loss: Any, outputs: int, source: TrainingSource) -> np.ndarray:
+    """The best model without columns of a loss with kinks: of all rows, or of so many of them that it hardly matters."""
+    targets, weight = source.targets()
+    every = -(-len(weight) // _ROWS)
+    chunk = Chunk(np.ones((len(weight[::every]), 1), source.dtype), targets[::every].T, weight[::every])
+    return _bisected(loss, chunk, outputs)
+
+
+def _bisected(loss, chunk, outputs):
     """Where the slope of each output changes its sign: at a kink, which no parabola finds."""
-    low, high = (np.full(len(batch.memory.weights), side) for side in (-1.0, 1.0))
-    v = np.zeros(batch.memory.weights.shape)
+    low, high = (np.full(outputs, side) for side in (-1.0, 1.0))
+    v = np.zeros((outputs, chunk.z.shape[1]))
 
     def rising(place):
         v[:, -1] = place
-        return examined(batch.engine.loss, v, chunk)[2].sum(axis=1, dtype=np.float64) > 0
+        return examined(loss, v, chunk)[2].sum(axis=1, dtype=np.float64) > 0
 
     for _ in range(_DOUBLINGS):
         above, below = rising(high), rising(low)

@@ -15,6 +15,9 @@ def minimum_of(
 ) -> np.ndarray:
     """The minimiser of (5), given mean gradient and curvature at a model."""
     decay = batch.coordinates.decay
+    if not (bent.any() or slopes.any()):
+        # All rows lie where their loss is flat: the penalty alone counts.
+        return np.where(decay + batch.coordinates.absolute > 0.0, 0.0, model)
     if not batch.coordinates.absolute.any():
         nothing = np.zeros_like(model)
         return model + solved(batch, bent, batch.grouped(-(slopes + decay * model)), nothing, damping)

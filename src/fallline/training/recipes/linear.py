@@ -128,7 +128,7 @@ class LinearRecipe(NamedTuple):
         epochs = self._epochs_for(source.n_rows, solver)
         if solver.name != "descent":
             penalty = make_penalty(self.penalty, self._alpha_for(source.n_rows), self.l1_ratio)
-            return plain(solver_engine(solver.name, loss, penalty, source), epochs, solver.note())
+            return plain(solver_engine(solver.name, loss, penalty, source, outputs), epochs, solver.note())
         return descending(
             solver,
             self._engine_for(loss, source.n_rows, solver),
