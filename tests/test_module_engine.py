@@ -29,6 +29,7 @@ from fallline.engines.module.tensors import TensorSource  # noqa: E402
 from fallline.errors import (  # noqa: E402
     DivergenceError,
     FalllineError,
+    FalllineWarning,
     InputError,
     NonFiniteError,
     ParameterError,
@@ -116,6 +117,15 @@ def test_micro_batches_change_nothing(loss, target, weighted):
         module, _, state = trained(loss, target, weight=weight, micro_batch=micro)
         torch.testing.assert_close(parameters(module), parameters(whole), rtol=1e-6, atol=1e-6)
         assert state.history[-1]["loss"] == pytest.approx(whole_state.history[-1]["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{"weight": torch.arange(1.0, 4.0)}, {"reduction": "sum"}], ids=str)
+def test_a_loss_that_is_no_mean_is_told_of_where_batches_are_cut(settings):
+    """Whole batches take it as it is; in micro-batches it would count rows in another way."""
+    loss = partial(nn.functional.cross_entropy, **settings)
+    trained(loss, CLASS, epochs=1)
+    with pytest.warns(FalllineWarning, match="no mean over the rows"):
+        trained(loss, CLASS, epochs=1, micro_batch=16)
 
 
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["", "weighted"])

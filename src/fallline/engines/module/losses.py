@@ -8,6 +8,7 @@ divides once.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from fallline.engines.module import cross_entropy
 from fallline.engines.module.labels import IGNORED, require_labels, require_tensors
 from fallline.engines.module.named import rows_loss
 from fallline.engines.module.shapes import require_same, watched
-from fallline.errors import InputError, ParameterError
+from fallline.errors import FalllineWarning, InputError, ParameterError
 from fallline.names import did_you_mean
 from fallline.objective.losses import LOSSES, name_of
 
@@ -141,6 +142,7 @@ class _Mean(Objective):
 
     def __init__(self, function):
         self.function = function
+        self._halved = False
 
     def mean(self, outputs, targets, weight, rows):
         if weight is not None:
@@ -151,7 +153,31 @@ class _Mean(Objective):
         return self._of(outputs, targets)
 
     def sums(self, outputs, targets, weight, rows):
-        return self.mean(outputs, targets, weight, rows) * rows, rows
+        value = self.mean(outputs, targets, weight, rows)
+        if not self._halved and rows > 1:
+            self._halved = True
+            self._warn_unless_mean(float(value.detach()), outputs, targets, rows)
+        return value * rows, rows
+
+    @torch.no_grad()
+    def _warn_unless_mean(self, value, outputs, targets, rows):
+        """Look whether the loss of some rows is the mean of those of their halves, where both can be had."""
+        both = (outputs, targets)
+        if not all(isinstance(tensor, Tensor) and tensor.ndim and len(tensor) == rows for tensor in both):
+            return
+        middle = rows // 2
+        parts = slice(0, middle), slice(middle, rows)
+        halves = [float(self._of(outputs[part], targets[part])) for part in parts]
+        mean = (halves[0] * middle + halves[1] * (rows - middle)) / rows
+        if abs(mean - value) > 1e-3 * max(abs(mean), abs(value)):
+            warnings.warn(
+                f"The loss of {rows} rows is {value:.4g}, but the mean over their halves is {mean:.4g}: it is no mean over the rows "
+                "that it is given, so that training depends on how batches are cut into micro-batches, or among processes. Give "
+                "one that is, one number a row as fallline.torch.per_row(loss), or an instance of a loss of torch.nn, such as "
+                "CrossEntropyLoss(weight=...), whose sums and counts are known.",
+                FalllineWarning,
+                stacklevel=2,
+            )
 
     def first(self, outputs, targets, weight, rows):
         value = self._of(outputs, targets) if self.function is None else watched(self._of, outputs, targets)

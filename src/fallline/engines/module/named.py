@@ -158,7 +158,7 @@ def _like(scores, targets, margins, name):
     if scores.shape != targets.shape:
         raise InputError(
             f"The module gives outputs of shape {tuple(scores.shape)}, but the targets have {tuple(targets.shape)}, and {name!r} "
-            "compares number with number. Reshape one of them: targets with .reshape(-1, 1), or outputs with .squeeze(1)."
+            "compares number with number. Reshape one of them: targets with .unsqueeze(-1), or outputs with .squeeze(-1)."
         )
     return targets.to(scores.dtype)
 

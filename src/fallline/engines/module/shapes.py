@@ -39,7 +39,7 @@ def require_same(outputs: torch.Tensor, targets: torch.Tensor) -> None:
         raise InputError(
             f"The module gives outputs of shape {tuple(outputs.shape)}, but the targets have shape {tuple(targets.shape)}: to "
             "compare them number with number, PyTorch would repeat one for every row of the other. Reshape one of them: targets "
-            "with .reshape(-1, 1), or outputs with .squeeze(1)."
+            "with .unsqueeze(-1), or outputs with .squeeze(-1)."
         )
 
 
