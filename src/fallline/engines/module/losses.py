@@ -172,9 +172,9 @@ class _Mean(Objective):
         if abs(mean - value) > 1e-3 * max(abs(mean), abs(value)):
             warnings.warn(
                 f"The loss of {rows} rows is {value:.4g}, but the mean over their halves is {mean:.4g}: it is no mean over the "
-                "rows that it is given, so that training depends on how batches are cut into micro-batches, or among processes. Give "
-                "one that is, one number a row as fallline.torch.per_row(loss), or an instance of a loss of torch.nn, such as "
-                "CrossEntropyLoss(weight=...), whose sums and counts are known.",
+                "rows that it is given, so that training depends on how batches are cut into micro-batches, or among processes. "
+                "Give one that is, one number a row as fallline.torch.per_row(loss), or an instance of a loss of torch.nn, such "
+                "as CrossEntropyLoss(weight=...), whose sums and counts are known.",
                 FalllineWarning,
                 stacklevel=2,
             )
