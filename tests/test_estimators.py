@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from sklearn import linear_model
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, load_iris
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.metrics import r2_score
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.pipeline import make_pipeline
@@ -525,3 +525,13 @@ def test_no_l1_ratio_is_needed_where_none_is_used():
     assert SGDClassifier(l1_ratio=None).fit(X, y).coef_.shape == (1, 6)
     with pytest.raises(ParameterError, match="l1_ratio must be set"):
         SGDClassifier(penalty="elasticnet", l1_ratio=None).fit(X, y)
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_labels_in_a_frame_of_one_column(frame):
+    """They may be text, and are said to be a column, as scikit-learn says it."""
+    labels = np.array(["a", "b"] * 20)
+    X = np.where(labels == "a", 1.0, -1.0)[:, np.newaxis]
+    with pytest.warns(DataConversionWarning, match="column-vector"):
+        model = SGDClassifier(random_state=0).fit(X, frame({"label": labels}))
+    assert model.predict(X).tolist() == labels.tolist()

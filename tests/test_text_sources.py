@@ -23,8 +23,9 @@ from sklearn.datasets import load_svmlight_file
 
 from fallline.data.sources import ReadOptions, open_source, text
 from fallline.data.sources.dialect import Dialect, cut_records, find_records, texts
+from fallline.data.sources.options import Known
 from fallline.data.sources.typed import convert, guess_type
-from fallline.errors import FalllineWarning, InputError
+from fallline.errors import FalllineWarning, InputError, ParameterError
 
 UTC = dt.UTC
 
@@ -293,6 +294,74 @@ def test_numbers_with_marks(delimiter, written, numbers, opened):
     if delimiter == ",":
         lines = "".join(json.dumps({"a": value}) + "\n" for value in written)
         assert read(opened, lines, "a.jsonl") == {"a": expected}
+
+
+@pytest.mark.parametrize(
+    ("written", "numbers"),
+    [
+        (["($1,234.50)", "$3"], [-1234.5, 3]),
+        (["₹1,25,000", "₹12,34,567"], [125000, 1234567]),
+        (["EUR 1200", "CHF 7"], None),
+        (["EUR 1'200.50", "EUR 7"], [1200.5, 7]),
+        (["−300", "1’234"], [-300, 1234]),
+        (["$3.459", "$2.999"], [3.459, 2.999]),
+        (["(1)", "(2)"], None),
+        (["1 234,500", "5"], None),
+        (["555 123 456", "555 123 457", "212 555 123", "917 555 222", "646 111 222"], None),
+        (["02134", "90210"], None),
+        (["0930", "1200"], [930, 1200]),
+    ],
+)
+def test_what_is_a_number_and_what_is_not(written, numbers, opened):
+    """Brackets mean a loss beside a currency; telephones, codes with leading zeros and mixed marks are text."""
+    content = "a,b\n" + "".join(f'"{value}",x\n' for value in written)
+    assert read(opened, content)["a"] == (written if numbers is None else numbers)
+
+
+def test_numbers_and_dates_beside_each_other(opened):
+    """A column's notation is its own."""
+    found = read(opened, "x,when,y\n0.5,31.12.2015,1.5%\n1.5,30.12.2015,2%\n")
+    assert found == {"x": [0.5, 1.5], "when": [naive(2015, 12, 31), naive(2015, 12, 30)], "y": [1.5, 2]}
+
+
+PRICES = "m;price\na;901 €\nb;1.101 €\n"
+
+
+def test_thousands_without_decimals(opened):
+    """Beside 901 € and between semicolons, 1.101 € is more than a thousand, unless a plan knows better."""
+    assert read(opened, PRICES)["price"] == [901, 1101]
+    assert read(opened, PRICES, decimal=".")["price"] == ["901 €", "1.101 €"]
+    assert read(opened, "m;km\na;1.500\nb;2.000\n")["km"] == [1.5, 2]
+    assert read(opened, "m;km\na;1.500\nb;2.000\n", decimal=",")["km"] == [1500, 2000]
+
+
+def test_files_that_tell_the_decimal_mark_decide_for_others(folder):
+    """One file of a set has decimal commas; in the others, 1.500 is more than a thousand."""
+    source = open_source(folder(a_csv="m;km\na;1.500\nb;2.000\n", b_csv="m;km\na;1.500,5\nb;2.000\n"))
+    assert rows_of(source)["km"].to_pylist() == [1500, 2000, 1500.5, 2000]
+    assert source.decimal == ","
+
+
+def test_a_percent_sign_in_one_file_only(folder):
+    """A number without one is another number."""
+    with pytest.raises(
+        InputError, match=r"'a' of '.*b.csv' is written as '%', and of '.*a.csv' as '1 000' or"
+    ):
+        open_source(folder(a_csv="a\n0.05\n0.07\n", b_csv="a\n5%\n7%\n"))
+
+
+def test_years_of_two_digits(opened):
+    """They are those from 1950 to 2049; in a column of four digits, they are mistakes."""
+    found = read(opened, "a\n25/12/50\n24/12/49\n23/12/68\n")["a"]
+    assert [when.year for when in found] == [1950, 2049, 1968]
+    rows = "".join(f"12/{day:02}/2015\n" for day in range(1, 29)) * 4
+    assert "row 113: column 'a': '12/25/15' is not a date" in error(opened, f"a\n{rows}12/25/15\n")
+
+
+def test_notations_that_there_are_not(opened):
+    """A plan may be edited."""
+    with pytest.raises(ParameterError, match="notation 'dollars', which is none of numbers"):
+        opened("a\n$5\n", known=(Known("a", "double", "dollars"),))
 
 
 def test_marks_of_numbers_seen_late(opened):

@@ -26,7 +26,7 @@ _SHORT = 8  # a last batch this many times smaller than the others is worth a re
 _GROWTH = 1.4  # from one look to the next, about so many times as much has been done
 
 _LATE = "Ended before its last epoch: the time limit was reached."
-_DIVERGED = "Ended before its last epoch: it diverged, at the rate that did best on the rows of the search."
+_DIVERGED = "Ended before its last epoch: it diverged."
 
 
 def warm_up(contender: Contender, problem: Problem) -> None:
@@ -53,7 +53,7 @@ def observe(
     )
     rate = _best(trials)
     runs: list[list[tuple[Snapshot, float]]] = []
-    ended: dict[str, None] = {}
+    ended: list[str] = []
     took = 0.0
     for i, seed in enumerate(settings.seeds):
         tell(0.5 + 0.5 * i / len(settings.seeds), f"{contender.label}, seed {seed}")
@@ -64,9 +64,9 @@ def observe(
         began = time.perf_counter()
         run, why = _run(contender, problem, rate, seed, settings.epochs, left)
         runs.append(run)
-        ended |= {why: None} if why else {}
+        ended.append(why)
         took = time.perf_counter() - began
-    notes += [*ended, *_short_batch(contender, problem.n)]
+    notes += [*dict.fromkeys(filter(None, ended)), *_short_batch(contender, problem.n)]
     return _gather(contender, problem, test, optimum, runs, rate, trials, notes)
 
 

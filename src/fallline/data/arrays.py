@@ -171,17 +171,11 @@ def as_array(values: Any, name: str) -> np.ndarray:
         raise InputError(
             f"{name} is a masked array with masked values. Impute them, or leave their rows out."
         )
-    if hasattr(values, "column_names"):
-        return _from_columns(
-            zip(values.column_names, map(np.asarray, values.columns), strict=True), len(values)
-        )
-    if hasattr(values, "get_columns"):
-        return _from_columns(
-            zip(values.columns, map(np.asarray, values.get_columns()), strict=True), len(values)
-        )
-    if hasattr(values, "iloc") and hasattr(values, "columns"):
-        columns = (values.iloc[:, j].to_numpy() for j in range(values.shape[1]))
-        return _from_columns(zip(values.columns, columns, strict=True), len(values))
+    columns = _columns_of(values)
+    if columns is not None and name == "y" and len(columns) == 1:
+        return columns[0][1][:, np.newaxis]  # labels may be text
+    if columns is not None:
+        return _from_columns(columns, len(values), unique=name != "y")
     try:
         return np.asarray(values)
     except (ValueError, TypeError) as error:
@@ -190,11 +184,23 @@ def as_array(values: Any, name: str) -> np.ndarray:
         ) from error
 
 
-def _from_columns(columns, rows):
+def _columns_of(values):
+    """Names and arrays of the columns of an Arrow table, a polars frame or a pandas frame; None for anything else."""
+    if hasattr(values, "column_names"):
+        names, arrays = values.column_names, [np.asarray(column) for column in values.columns]
+    elif hasattr(values, "get_columns"):
+        names, arrays = values.columns, [np.asarray(column) for column in values.get_columns()]
+    elif hasattr(values, "iloc") and hasattr(values, "columns"):
+        names, arrays = values.columns, [values.iloc[:, j].to_numpy() for j in range(values.shape[1])]
+    else:
+        return None
+    return [(str(name), array) for name, array in zip(names, arrays, strict=True)]
+
+
+def _from_columns(columns, rows, *, unique):
     """A row-major array from named columns of numbers."""
-    columns = [(str(name), column) for name, column in columns]
     names = [name for name, _ in columns]
-    if len(set(names)) < len(names):
+    if unique and len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"There are several columns called {twice!r}. Give each a name of its own.")
     wrong = [f"{name!r} ({column.dtype})" for name, column in columns if not _holds_numbers(column)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -42,8 +42,12 @@ def each(function: Callable[[Item], Result], items: list[Item], numbers: int) ->
     own, *others = (items[first : first + size] for first in range(0, len(items), size))
     taken = [_pool(threads - 1).submit(_all, function, stretch) for stretch in others]
     # To wait for another thread takes a while: this one has work of its own to do meanwhile.
-    done = _all(function, own)
-    return chain(done, *(stretch.result() for stretch in taken))
+    try:
+        done = _all(function, own)
+    except BaseException:
+        wait(taken)  # they may write to what belongs to the caller
+        raise
+    return chain(done, chain.from_iterable(stretch.result() for stretch in taken))
 
 
 def _all(function, items):

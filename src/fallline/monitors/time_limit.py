@@ -21,17 +21,19 @@ class TimeLimit(Monitor):
 
     def __init__(self, seconds: float):
         self.seconds = seconds
-        self._began = 0.0
+        self._began: float | None = None
         self._compiling = TimingListener()
 
     @contextmanager
     def watching(self, run):
-        self._began = self._began or time.monotonic()
+        if self._began is None:
+            self._began = time.monotonic()
         with install_listener("numba:compile", self._compiling):
             yield
 
     def after_block(self, run):
         compiling = self._compiling.duration if self._compiling.done else 0.0
+        assert self._began is not None  # noqa: S101 (the run is being watched)
         if time.monotonic() - self._began - compiling >= self.seconds:
             return Stop("time_limit", f"the time limit of {self.seconds:g} s was reached")
         return None

@@ -135,7 +135,7 @@ def fit(
     seed : int
         Chooses the orders, the rows held out and what dropout draws. PyTorch's own generators stay as they are.
     time_limit : float, optional
-        Seconds after which training ends; those that compiling kernels takes, once on a machine, left out.
+        Seconds after which training ends.
     checkpoint : path, optional
         A file in which the state is saved now and then. If it is there, training goes on from it.
     monitors : sequence of Monitor

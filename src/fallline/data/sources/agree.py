@@ -106,7 +106,7 @@ def _contradiction(column, file, fitting, other, others):
 
 
 def _either(notations):
-    return " or ".join(map(repr, notations))
+    return " or ".join(map(repr, list(notations)[:3]))
 
 
 def _promoted(a, b):

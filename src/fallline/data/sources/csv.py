@@ -96,8 +96,8 @@ def _guess_types(file, head, table, whole, options):
     columns = [trimmed(column) for column in table.columns]
     missing = (*options.missing, *DASHES)
     present = [column.filter(pc.invert(is_missing(column, missing))) for column in columns]
-    found = _decimal(file, head, present, whole)
-    decimal = found or options.decimal or "."
+    told, guessed = _decimal(file, head, present, whole)
+    decimal = told or options.decimal or guessed or "."
     known = {name: Guess(pa.string()) for name in options.verbatim} | known_guesses(options)
     guesses = [
         known.get(name) or guess_type(column, decimal, whole)
@@ -118,32 +118,41 @@ def _guess_types(file, head, table, whole, options):
     notations = {
         name: guess.notations for name, guess in zip(head.names, guesses, strict=True) if guess.notations
     }
-    return Probe(
-        pa.schema(zip(head.names, types, strict=True)), None, table.num_rows, dialect, notations, found
-    )
+    schema = pa.schema(zip(head.names, types, strict=True))
+    found = told or (None if options.decimal else guessed)
+    return Probe(schema, None, table.num_rows, dialect, notations, found, certain=told is not None)
 
 
 def _decimal(file, head, columns, whole):
-    """A comma, if that makes numbers of columns of text, and of no more columns text; None where nothing tells."""
+    """The decimal point that the columns tell, and one that they only suggest; None for those that there are not.
+
+    It is a comma, if that makes numbers of columns of text, and of no more columns text.
+    """
     if head.dialect.delimiter == ",":
-        return "."
-    points, commas = [], []
+        return ".", None
+    points, commas, guessed = [], [], None
     for name, column in zip(head.names, columns, strict=True):
         point, comma = (guess_type(column, mark, whole) for mark in ".,")
-        # 1,459 may be a number of either kind; between semicolons it hardly means thousands. 1.459 does, beside 901.
+        # 1,459 may be a number of either kind; between semicolons it hardly means thousands.
         unlikely = is_.is_string(point.type) or (point.notations and not comma.notations)
         if unlikely and is_.is_floating(comma.type):
-            commas += _with_mark(name, column, ",") or _with_mark(name, column, ".")
-        elif is_.is_floating(comma.type) and numbers.looks_grouped(column, "."):
-            commas += _with_mark(name, column, ".")
+            commas += _with_mark(name, column, ",")
         elif is_.is_floating(point.type) and is_.is_string(comma.type):
             points += _with_mark(name, column, ".")
+        if is_.is_floating(comma.type) and _suggests_comma(column, comma):
+            guessed = ","
     if not commas and not points:
-        return None
-    decimal = "," if len(commas) >= len(points) else "."
+        return None, guessed
+    decimal = "," if commas and len(commas) >= len(points) else "."
     if commas and points:
         _warn_of_marks(file, commas[0], points[0], decimal)
-    return decimal
+    return decimal, None
+
+
+def _suggests_comma(column, guess):
+    """Whether points set thousands apart: 1.459 does beside 901, and as a price."""
+    money = guess.notations and guess.notations[0] not in {numbers.THOUSANDS, numbers.PERCENT}
+    return numbers.looks_grouped(column, ".") or (money and numbers.has_thousandths(column, "."))
 
 
 def _with_mark(name, column, mark):
@@ -263,7 +272,7 @@ class Reader:
         """What Arrow read, with what it cannot do done."""
         for field in self._schema if self._main else ():
             times = rows.column(field.name)
-            if is_.is_timestamp(times.type) and not pc.all(are_modern(times)).as_py():
+            if is_.is_timestamp(times.type) and not pc.all(are_modern(times), min_count=0).as_py():
                 raise pa.ArrowInvalid(field.name)
         if self._plain and not self._late:
             return rows

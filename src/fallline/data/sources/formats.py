@@ -49,6 +49,8 @@ class Probe(NamedTuple):
         alone: all notations that fit, the likeliest first. When the file is read, the one agreed on for all files.
     decimal : str or None
         The decimal point of a table of text; None where nothing in it tells.
+    certain : bool
+        Whether it is no mere guess, which gives way to what other files tell.
     """
 
     schema: pa.Schema
@@ -57,6 +59,7 @@ class Probe(NamedTuple):
     details: Any = None
     notations: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     decimal: str | None = None
+    certain: bool = False
 
 
 class Piece(NamedTuple):

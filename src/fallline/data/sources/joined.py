@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.types as is_
 
 from fallline.data.ahead import mapped_ahead
+from fallline.data.sources import numbers
 from fallline.data.sources.agree import agreed_notations, agreed_schema, as_type, part_of, plain_schema
 from fallline.data.sources.base import Batch, Cursor, Source
 from fallline.data.sources.files import File
@@ -111,7 +112,7 @@ class JoinedSource(Source):
 
     @property
     def notations(self) -> dict[str, str]:
-        """How the dates and times of each column are written, the same way in all files."""
+        """How the values of each column are written, where that had to be found out; the same way in all files."""
         return {column: notation for column, (notation,) in self._probes[0].notations.items()}
 
     def sample(self) -> pa.Table:
@@ -129,13 +130,16 @@ class JoinedSource(Source):
 
     def _probe_all(self):
         probes = self._probed(self._files, self._options)
-        told = {probe.decimal for probe in probes} - {None}
+        certain = {probe.decimal for probe in probes if probe.certain}
+        told = certain or {probe.decimal for probe in probes} - {None}
         self.decimal = next(iter(told)) if len(told) == 1 else None
-        silent = [i for i, probe in enumerate(probes) if probe.decimal is None]
-        if self.decimal == "," and silent:
-            again = self._probed([self._files[i] for i in silent], self._options._replace(decimal=","))
-            for i, probe in zip(silent, again, strict=True):
-                probes[i] = probe
+        if self.decimal is None:
+            return probes
+        # Files that do not tell are read as those that do.
+        others = [i for i, probe in enumerate(probes) if not probe.certain and probe.decimal != self.decimal]
+        options = self._options._replace(decimal=self.decimal)
+        for i, probe in zip(others, self._probed([self._files[i] for i in others], options), strict=True):
+            probes[i] = probe
         return probes
 
     def _probed(self, files, options):
@@ -151,9 +155,9 @@ class JoinedSource(Source):
         notated = {
             field.name for field in self._own if is_.is_timestamp(field.type) or is_.is_floating(field.type)
         }
+        wanted = {column for probe in self._probes for column in probe.notations} & notated
         fitting = (
-            {column: notations for column, notations in probe.notations.items() if column in notated}
-            for probe in self._probes
+            {column: fits for column in wanted if (fits := _fitting(probe, column))} for probe in self._probes
         )
         names = (file.name for file in self._files)
         agreed = agreed_notations(zip(names, fitting, strict=True))
@@ -215,6 +219,14 @@ class JoinedSource(Source):
 def _nothing_as_text(schema):
     """The schema with columns of text where no value was seen."""
     return pa.schema([field.with_type(pa.string()) if is_.is_null(field.type) else field for field in schema])
+
+
+def _fitting(probe, column):
+    """The notations that a column of a file may have: numbers in digits alone have any but the percent sign."""
+    type_ = probe.schema.field(column).type
+    if column in probe.notations or not (is_.is_integer(type_) or is_.is_floating(type_)):
+        return probe.notations.get(column, ())
+    return tuple(notation for notation in numbers.notations(".") if notation != numbers.PERCENT)
 
 
 def _key_columns(files, own):

@@ -1,7 +1,7 @@
 """Numbers as people write them: thousands set apart, with a currency, or with a percent sign.
 
-A column has one *notation*: `THOUSANDS`, a currency, or the percent sign. Digits alone need none. Signs may stand before or
-after; losses in books stand in brackets.
+A column has one *notation*: `THOUSANDS`, a currency, or the percent sign. Digits alone need none. A currency may stand before or
+after its number; a loss may stand in brackets, as in books.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 __all__ = [
+    "PERCENT",
     "THOUSANDS",
     "example",
+    "has_thousandths",
     "in_digits",
     "is_code",
     "looks_grouped",
@@ -27,7 +29,9 @@ __all__ = [
 THOUSANDS = "1 000"
 """The notation of numbers that have no unit."""
 
-_PERCENT = "%"
+PERCENT = "%"
+"""The notation of numbers that all have a percent sign: to leave it out would mean another number."""
+
 _CURRENCIES = ("$", "€", "£", "¥", "₹", "US$", "R$", "USD", "EUR", "GBP", "CHF", "JPY", "INR", "zł", "kr")
 
 _SIGN = r"[+\x{2212}-]?"
@@ -51,7 +55,7 @@ def example(notation: str) -> str:
     """A number in one of the notations; nothing for another."""
     if notation not in notations("."):
         return ""
-    return {THOUSANDS: "1,234.5", _PERCENT: "12.5%"}.get(notation, f"{notation} 1,234.5")
+    return {THOUSANDS: "1234", PERCENT: "12%"}.get(notation, f"{notation} 1234")
 
 
 @cache
@@ -65,12 +69,13 @@ def notations(decimal: str) -> dict[str, str]:
     """From each notation to what its numbers look like."""
     number = f"({_DIGITS[decimal]}|{_GROUPS[decimal]})"
 
-    def looks(before, after):
-        return rf"^({_SIGN}{before}{_SIGN}{number}{after}|\({before}{number}{after}\))$"
+    def money(mark):
+        mark = re.escape(mark)
+        loss = rf"\(({mark} ?{number}|{number} ?{mark})\)"
+        return rf"^({_SIGN}({mark} ?)?{_SIGN}{number}( ?{mark})?|{loss})$"
 
-    marks = {mark: re.escape(mark) for mark in _CURRENCIES}
-    currencies = {mark: looks(f"({text} ?)?", f"( ?{text})?") for mark, text in marks.items()}
-    return {THOUSANDS: looks("", ""), **currencies, _PERCENT: looks("", " ?%")}
+    currencies = {mark: money(mark) for mark in _CURRENCIES}
+    return {THOUSANDS: f"^{_SIGN}{number}$", **currencies, PERCENT: f"^{_SIGN}{number} ?%$"}
 
 
 def notations_that_fit(distinct: pa.Array, decimal: str, usual: Callable[[str], bool]) -> tuple[str, ...]:
@@ -88,25 +93,32 @@ def notations_that_fit(distinct: pa.Array, decimal: str, usual: Callable[[str], 
     fitting = tuple(notation for notation, pattern in notations(decimal).items() if usual(pattern))
     if fitting[:1] == (THOUSANDS,) and _are_alike(distinct):
         return ()
-    # No price has three decimals: 1.101 € is more than 901 €.
-    if fitting and fitting[0] in _CURRENCIES and _has_three_decimals_only(distinct, decimal):
+    # 1.101 € is more than 901 €.
+    if fitting and fitting[0] in _CURRENCIES and looks_grouped(distinct, decimal):
         return ()
     return fitting
 
 
-def looks_grouped(distinct: pa.Array, mark: str) -> bool:
+def looks_grouped(values: pa.Array, mark: str) -> bool:
     """Whether thousands are more likely than decimals behind a mark: after it come three digits, without it are up to three."""
-    marked = pc.match_substring(distinct, mark)
+    bare = pc.replace_substring_regex(values, r"[^0-9.,]", "")
+    marked = pc.match_substring(bare, mark)
     if not (pc.any(marked).as_py() and pc.any(pc.invert(marked)).as_py()):
         return False
-    grouped = rf"^[+-]?([1-9]\d{{0,2}}({re.escape(mark)}\d{{3}})+|\d{{1,3}})$"
-    return bool(pc.all(pc.match_substring_regex(distinct, grouped)).as_py())
+    grouped = rf"^([1-9]\d{{0,2}}({re.escape(mark)}\d{{3}})+|\d{{1,3}})$"
+    return bool(pc.all(pc.match_substring_regex(bare, grouped)).as_py())
+
+
+def has_thousandths(values: pa.Array, mark: str) -> bool:
+    """Whether there are prices, all with three digits behind a mark: decimals would be thousandths."""
+    fits = pc.match_substring_regex(values, rf"(^|\D)[1-9]\d{{0,2}}({re.escape(mark)}\d{{3}})+(\D|$)")
+    return bool(len(values) and pc.all(fits).as_py())
 
 
 def is_code(distinct: pa.Array) -> bool:
-    """Whether digits are a code, such as 02134: all have the same length, three or more, and some begin with a zero."""
+    """Whether digits are a code, such as 02134: all have the same length, five or more, and some begin with a zero."""
     lengths = pc.utf8_length(distinct)
-    alike = pc.min(lengths).as_py() == pc.max(lengths).as_py() >= 3
+    alike = pc.min(lengths).as_py() == pc.max(lengths).as_py() >= 5
     return bool(
         alike
         and pc.all(pc.match_substring_regex(distinct, r"^\d+$")).as_py()
@@ -128,10 +140,3 @@ def _are_alike(distinct):
     shapes = pc.unique(pc.replace_substring_regex(distinct, r"\d", "0"))
     telephone = len(shapes) == 1 and re.fullmatch(r"000(\D000){2,}", shapes[0].as_py())
     return bool(len(distinct) >= _VARIED and telephone)
-
-
-def _has_three_decimals_only(distinct, decimal):
-    mark, other = re.escape(decimal), "," if decimal == "." else r"\."
-    broken = distinct.filter(pc.match_substring(distinct, decimal))
-    alike = pc.all(pc.match_substring_regex(broken, rf"(^|\D)[1-9]\d{{0,2}}{mark}\d{{3}}(\D|$)")).as_py()
-    return len(broken) > 0 and alike and not pc.any(pc.match_substring_regex(distinct, other)).as_py()

@@ -100,17 +100,18 @@ class Guess(NamedTuple):
 
 def known_guesses(options: ReadOptions) -> dict[str, Guess]:
     """What is known of columns before looking at them."""
-    for name, type_, notation in options.known:
-        if notation and is_.is_floating(_type_called(type_)) and notation not in numbers.notations("."):
-            wanted = ", ".join(map(repr, numbers.notations(".")))
-            raise ParameterError(
-                f"Column {name!r} has the notation {notation!r}, which is none of numbers. Give one of {wanted}."
-            )
-    known = {
-        name: Guess(_type_called(type_), (notation,) if notation else ())
-        for name, type_, notation in options.known
-    }
+    known = {column.name: _known_guess(column) for column in options.known}
     return known | {name: Guess(pa.string()) for name in options.text_columns}
+
+
+def _known_guess(column):
+    type_, notation = _type_called(column.type), column.notation
+    if notation and is_.is_floating(type_) and notation not in numbers.notations("."):
+        wanted = ", ".join(map(repr, numbers.notations(".")))
+        raise ParameterError(
+            f"Column {column.name!r} has the notation {notation!r}, which is none of numbers. Give one of {wanted}."
+        )
+    return Guess(type_, (notation,) if notation else ())
 
 
 def _type_called(text):
@@ -217,6 +218,8 @@ def _parsed(values, format_):
 
 def are_modern(times: pa.Array) -> pa.Array:
     """Which times were not made of a year of two digits that was read as one of the first century."""
+    if times.type.unit == "ns":  # which has no years so long ago
+        return times.is_valid()
     return pc.greater_equal(times, _FIRST_DAY.cast(times.type))
 
 
@@ -280,13 +283,14 @@ def _times(values, type_, formats):
 
 def _whole_numbers(values, type_):
     """Whole numbers, be they written 3, +3, 3.0 or 3e0; null for others."""
+    values = pc.coalesce(numbers.in_digits(values, ".", numbers.THOUSANDS), values)
     values = pc.replace_substring_regex(values, r"^\+(\d)", r"\1")
     direct = _attempt(values, lambda some: some.cast(type_))
     if direct.null_count == values.null_count:
         return direct
-    numbers = _attempt(pc.if_else(direct.is_valid(), None, values), lambda some: some.cast(pa.float64()))
-    exact = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), float(_EXACT_IN_FLOAT)))
-    return pc.coalesce(direct, pc.if_else(exact, numbers, None).cast(type_))
+    floats = _attempt(pc.if_else(direct.is_valid(), None, values), lambda some: some.cast(pa.float64()))
+    exact = pc.and_(pc.equal(pc.floor(floats), floats), pc.less(pc.abs(floats), float(_EXACT_IN_FLOAT)))
+    return pc.coalesce(direct, pc.if_else(exact, floats, None).cast(type_))
 
 
 def _attempt(values: pa.Array, cast: Callable[[pa.Array], pa.Array]) -> pa.Array:

@@ -56,7 +56,7 @@ class Gradient:
         self._device = device
         self._precision = precision
         self._auto = auto
-        self._looked = False
+        self._looked = self._parted = False
         self._dense: DenseNetwork | None = None
         self.first_finite = True
         self.processes = Alone()
@@ -117,7 +117,7 @@ class Gradient:
     def _add(self, memory, part):
         """Whether there was memory for it."""
         try:
-            total, count = self._outputs_to(self._objective.sums, part)
+            total, count = self._outputs_to(self._summed, part)
             total.backward()
         except RuntimeError as error:
             self._halve(memory, part, error)
@@ -186,6 +186,16 @@ class Gradient:
         """What is to be said of a failure."""
         own = self._objective
         return Call(self._module, piece, self.block, outputs, own.function, own.ignored, what)
+
+    def _summed(self, outputs, targets, weight, rows):
+        """The objective's sums over a part of a batch; the first is looked at more closely."""
+        if not self._parted:
+            random = devices.random_state(self._device)
+            with torch.no_grad():
+                self._objective.part(outputs, targets, rows)
+            devices.set_random_state(random, self._device)
+            self._parted = True
+        return self._objective.sums(outputs, targets, weight, rows)
 
     @torch.no_grad()
     def _look(self, outputs, targets, weight, rows):

@@ -43,6 +43,14 @@ _aten = torch.ops.aten
 # How PyTorch's own functions number the reduction to a mean.
 _MEAN = 1
 _COUNTED = (nn.CrossEntropyLoss, nn.NLLLoss)
+# How far the loss of some rows may be from the mean over their halves, by rounding.
+_CLEARLY = 0.02
+_NO_MEAN = (
+    "The loss of {rows} rows is {value:.4g}, but the mean over their halves is {mean:.4g}: it is no mean over the rows that it "
+    "is given, so that training depends on how batches are cut into micro-batches, or among processes. Give one that is, one "
+    "number a row as fallline.torch.per_row(loss), or an instance of a loss of torch.nn, such as CrossEntropyLoss(weight=...), "
+    "whose sums and counts are known."
+)
 
 
 class Objective:
@@ -89,6 +97,9 @@ class Objective:
     def first(self, outputs: Any, targets: Any, weight: Tensor | None, rows: int) -> None:
         """Look at the first batch more closely; raise `InputError` or `ParameterError` for what cannot be meant."""
         self.mean(outputs, targets, weight, rows)
+
+    def part(self, outputs: Any, targets: Any, rows: int) -> None:
+        """Look at the first part of a batch that is cut; warn if it matters to the loss how."""
 
 
 class PerRow(Objective):
@@ -142,7 +153,6 @@ class _Mean(Objective):
 
     def __init__(self, function):
         self.function = function
-        self._halved = False
 
     def mean(self, outputs, targets, weight, rows):
         if weight is not None:
@@ -153,31 +163,22 @@ class _Mean(Objective):
         return self._of(outputs, targets)
 
     def sums(self, outputs, targets, weight, rows):
-        value = self.mean(outputs, targets, weight, rows)
-        if not self._halved and rows > 1:
-            self._halved = True
-            self._warn_unless_mean(float(value.detach()), outputs, targets, rows)
-        return value * rows, rows
+        return self.mean(outputs, targets, weight, rows) * rows, rows
 
-    @torch.no_grad()
-    def _warn_unless_mean(self, value, outputs, targets, rows):
-        """Look whether the loss of some rows is the mean of those of their halves, where both can be had."""
+    def part(self, outputs, targets, rows):
         both = (outputs, targets)
-        if not all(isinstance(tensor, Tensor) and tensor.ndim and len(tensor) == rows for tensor in both):
+        if rows < 2 or not all(isinstance(one, Tensor) and one.ndim and len(one) == rows for one in both):
             return
         middle = rows // 2
         parts = slice(0, middle), slice(middle, rows)
-        halves = [float(self._of(outputs[part], targets[part])) for part in parts]
+        try:
+            value = float(self._of(outputs, targets))
+            halves = [float(self._of(outputs[part], targets[part])) for part in parts]
+        except Exception:  # noqa: BLE001 (a function of the user's)
+            return  # training will meet it, if it is an error there too
         mean = (halves[0] * middle + halves[1] * (rows - middle)) / rows
-        if abs(mean - value) > 1e-3 * max(abs(mean), abs(value)):
-            warnings.warn(
-                f"The loss of {rows} rows is {value:.4g}, but the mean over their halves is {mean:.4g}: it is no mean over the "
-                "rows that it is given, so that training depends on how batches are cut into micro-batches, or among processes. "
-                "Give one that is, one number a row as fallline.torch.per_row(loss), or an instance of a loss of torch.nn, such "
-                "as CrossEntropyLoss(weight=...), whose sums and counts are known.",
-                FalllineWarning,
-                stacklevel=2,
-            )
+        if abs(mean - value) > _CLEARLY * max(map(abs, (value, *halves))):
+            warnings.warn(_NO_MEAN.format(rows=rows, value=value, mean=mean), FalllineWarning, stacklevel=2)
 
     def first(self, outputs, targets, weight, rows):
         value = self._of(outputs, targets) if self.function is None else watched(self._of, outputs, targets)

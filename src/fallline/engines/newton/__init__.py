@@ -48,14 +48,15 @@ little, so of large batches only some rows enter it, and are weighted for the re
 **Losses with kinks** (hinge, quantile, ...) are smoothed over a band of scores (`objective.losses.smoothed`) that holds
 max(10 Q, 2%) of the rows, and in full passes is narrowed to a third or less whenever (5) promises less than 0.3 of what
 smoothing leaves open. Slopes :math:`\sigma_i` of the smoothed loss are slopes of the loss itself at the kinks, where the rows
-are not quite. By Fenchel's inequality the optimum lies no lower than
+are not quite. By Fenchel's inequality the optimum lies no lower, but for what intercepts may gain, than
 
 .. math:: F(v) - \frac1n \sum_i s_i |\ell'(u_i) - \sigma_i| \, |u_i - k_i| - \big(P(v) + P^*(-g) + g^T v\big)        \tag{6}
 
 with scores :math:`u_i`, the kinks next to them :math:`k_i` and the mean gradient :math:`g = \frac1n \sum_i s_i \sigma_i z_i`.
-The sum is what smoothing leaves open. The bracket stands for (5) where hardly more rows bend than there are coefficients: the
-curvature of a narrow band, divided by its width, says nothing of what lies beyond it. Intercepts, which have no penalty, may
-go as far as rows are from kinks in the mean. What is left is counted from the highest such bound.
+The sum is what smoothing leaves open, as is what it adds to the objective. The bracket stands for (5) where hardly more rows
+bend than there are coefficients: the curvature of a narrow band, divided by its width, says nothing of what lies beyond it.
+Intercepts, which have no penalty, may go as far as rows are from kinks in the mean. What is left is counted from the highest
+such bound.
 
 **L1 penalties** stay in (2) and (5), which an active set of coordinates then minimises (`engines.quadratic`): zeros are exact.
 

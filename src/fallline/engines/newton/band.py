@@ -11,7 +11,7 @@ from fallline.engines.summing import Chunk, distances
 from fallline.objective.losses import innermost
 from fallline.objective.losses.huber import Huber
 
-__all__ = ["distances_of", "few_bend", "hold", "sample", "set_band", "share_of"]
+__all__ = ["distances_of", "few_bend", "hold", "narrow", "sample", "set_band", "share_of"]
 
 # Of a band's width to the distance on either side that it holds: more than 2, for rows exactly there.
 _HELD = 2.2
@@ -20,6 +20,8 @@ _LEAST = 1e-7
 # How many times narrower a band becomes at once: at least, and at most.
 _NARROW, _NARROWER = 3.0, 30.0
 _WIDER = 1.5
+# Bands are narrowed no more often where no row bends in them.
+_NARROWINGS = 30
 # Rows that bend, for each coefficient: of fewer, curvature says little about what is further away.
 _FEW = 3
 
@@ -41,7 +43,7 @@ def share_of(batch: Batch, rows: int, for_each: float = 10.0) -> float:
 
 
 def hold(batch: Batch, *, narrower: bool) -> None:
-    """Choose the band of the passes to come: narrower where that is what is wanted, wider where no row bends in it.
+    """Choose the band of the passes to come: narrower where that is what is wanted, wider where rows pull and none bends in it.
 
     Where it has changed, slopes at the model accepted have to be seen anew.
     """
@@ -49,7 +51,7 @@ def hold(batch: Batch, *, narrower: bool) -> None:
     before, sampled = note["band"], memory.distances[: note["sampled"]]
     if not note["bend"] > 0.0 and memory.slopes[1].any():
         if note["narrowed"]:
-            note["band"] = _WIDER * before
+            note["band"] = min(_WIDER * before, note["widest"])
         else:
             set_band(batch, sampled, min(1.0, batch.size / batch.n))
             note["band"] = max(before, note["band"])
@@ -61,6 +63,15 @@ def hold(batch: Batch, *, narrower: bool) -> None:
         note["band"] = min(before / _NARROW, max(note["band"], before / most))
     if note["band"] != before:
         note["accepted"] = False
+
+
+def narrow(batch: Batch) -> bool:
+    """Make a band narrower in which no row bends, and have slopes seen anew; whether it was not narrow enough already."""
+    note = batch.note
+    if note["narrowed"] >= _NARROWINGS:
+        return False
+    note.update(band=note["band"] / _NARROW, narrowed=note["narrowed"] + 1, accepted=False)
+    return True
 
 
 def few_bend(batch: Batch) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -89,10 +89,10 @@ class NewtonEngine(OptimumEngine):
     Parameters
     ----------
     intercepts : ndarray of shape (outputs,), optional
-        The best model of intercepts alone; of a loss with kinks, where few rows may decide, that of all rows.
+        The best model of intercepts alone, where all rows were looked at for it; otherwise the first ones tell.
     """
 
-    intercepts: np.ndarray | None = None
+    intercepts: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     def start(self, columns: int, outputs: int, dtype: Any, weights: np.ndarray | None = None) -> State:
         """See `LinearEngine.start`."""

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from fallline.engines.newton.band import few_bend, hold, sample
+from fallline.engines.newton.band import hold, narrow, sample
 from fallline.engines.newton.batch import ACCEPTED, CURRENT, FRESH, NULL, Batch
+from fallline.engines.newton.bound import has_bound, opened, smoothing, unanswered
 from fallline.engines.newton.model import minimum_of
 from fallline.engines.summing import STEPS, Question
-from fallline.kernels.verbs import lean
 from fallline.objective.links import Log
-from fallline.objective.losses import innermost, is_coupled, is_pieced
+from fallline.objective.losses import is_coupled, is_pieced
 
 __all__ = ["begin_passes", "take_in"]
 
@@ -24,8 +24,6 @@ _WIDE = 0.3
 _NEAR = 0.1
 # Models that may be no better than the best, as those of smoothed losses are for a while.
 _IDLE = 40
-# How often a band is narrowed in which no row bends.
-_NARROWINGS = 30
 _EXACT = "no step gains anything that the precision of the numbers can show"
 
 
@@ -107,10 +105,8 @@ def _go_back(batch, lowest, there):
         memory.points[CURRENT] = there
     elif not note["accepted"]:
         memory.points[CURRENT] = begin
-    elif note["band"] and note["narrowed"] < _NARROWINGS and not memory.bent[1].any():
+    elif note["band"] and not memory.bent[1].any() and narrow(batch):
         # No row bends, and any step leads to where they do.
-        note["narrowed"] += 1
-        note.update(band=note["band"] / 3.0, accepted=False)
         memory.points[CURRENT] = begin
     elif note["damping"] > _MOST_DAMPING:
         note["ended"] = _EXACT
@@ -147,23 +143,14 @@ def _accept(batch, objective, *, stalled):
     while promised > _most(batch, objective) and note["damping"] < _MOST_DAMPING:
         note["damping"] = max(10.0 * note["damping"], 1e-3)
         proposed, promised = _proposal(batch, note["damping"])
-    added = _added(batch)
-    bounded = bool(note["band"]) and few_bend(batch)
-    if bounded:
-        left = max(left, _open(batch, objective - _smoothing(batch)))
+    added, plain = opened(batch), float(objective - smoothing(batch))
+    if has_bound(batch):
+        left = max(left, unanswered(batch, plain))
     narrowing = bool(note["band"]) and left < _WIDE * added
-    plain = float(objective - _smoothing(batch))
     if not math.isfinite(left + added + plain):
         note["beyond"] = True
         return False
-    # Where a loss is smoothed and no row bends, slopes and curvatures know nothing of the kinks.
-    blind = bool(note["band"]) and not note["bend"] > 0.0 and plain > 0.0
-    lowest = min(plain, note["lowest"])
-    share = _share_left(batch, max(left, 0.0) + added, lowest)
-    if bounded:
-        note["bound"] = max(note["bound"], plain - left - added)
-        share = min(share, _share_left(batch, lowest - note["bound"], lowest))
-    note["left"] = max(share, note["left"] or 1.0) if blind else share
+    note["left"] = _left(batch, left, added, plain)
     memory.points[CURRENT] = proposed
     if not note["band"]:
         # Where curvature jumps, a step may lead anywhere: the model that was looked at is what training has come to.
@@ -184,6 +171,21 @@ def _accept(batch, objective, *, stalled):
     elif note["idle"] >= _IDLE:
         note["ended"] = f"the last {_IDLE} models looked at were no better than the best before"
     return narrowing
+
+
+def _left(batch, left, added, plain):
+    """What is left to gain, as a share of what was: from the model accepted on, or from the best so far down to a bound."""
+    note = batch.note
+    lowest = min(plain, note["lowest"])
+    share = _share_left(batch, max(left, 0.0) + added, lowest)
+    if has_bound(batch):
+        bound = max(note["bound"], plain - left - added)
+        # Above the best model it is none: intercepts went further than was supposed.
+        note["bound"] = bound if bound <= lowest else -math.inf
+        share = min(share, _share_left(batch, lowest - note["bound"], lowest))
+    # Where a loss is smoothed and no row bends, slopes and curvatures know nothing of the kinks.
+    blind = bool(note["band"]) and not note["bend"] > 0.0 and plain > 0.0
+    return max(share, note["left"] or 1.0) if blind else share
 
 
 def _share_left(batch, left, objective):
@@ -209,47 +211,6 @@ def _proposal(batch, damping):
         - batch.coordinates.penalty(model)
     )
     return proposed, promised
-
-
-def _open(batch, objective):
-    """What penalties and pull leave open between the objective and its optimum, with slopes for a dual point.
-
-    By Fenchel's inequality, w . u <= p(w) + p*(u) for the pull u and the penalty p; the pull is made smaller where p* is
-    infinite. Where no penalty answers it, this says nothing, and is 0.
-    """
-    memory, model = batch.memory, batch.memory.points[ACCEPTED]
-    decay, absolute = batch.coordinates.decay[:-1], batch.coordinates.absolute[:-1]
-    if not (decay + absolute > 0.0).all():
-        return 0.0
-    v, pull = model[:, :-1], -memory.slopes[1][:, :-1]
-    squared = decay > 0.0
-    share = 1.0 / np.max(np.abs(pull) / absolute, where=~squared, initial=1.0)
-    over = np.maximum(np.abs(share * pull) - absolute, 0.0)
-    conjugate = np.divide(over**2, 2.0 * decay, where=squared, out=np.zeros_like(over)).sum()
-    penalty = batch.coordinates.penalty(model)
-    answered = penalty + conjugate - share * (v * pull).sum() + (1.0 - share) * max(objective - penalty, 0.0)
-    return float(answered + np.abs(memory.slopes[1][:, -1]).sum() * _reach(batch))
-
-
-def _reach(batch):
-    """How far intercepts may have to go, which no penalty answers for: as far as rows are from kinks in the mean."""
-    return batch.memory.distances[: batch.note["sampled"]].mean()
-
-
-def _added(batch):
-    """What smoothing adds to the objective; at most that, where the band is not in the middle and the sum says little."""
-    note = batch.note
-    if not note["band"]:
-        return 0.0
-    middle = lean(innermost(batch.engine.loss)) == 0.5
-    smoothing = _smoothing(batch) if middle else note["band"] ** 2 / 8.0 * note["bend"] / batch.n
-    return max(smoothing, note["slack"] / batch.n)
-
-
-def _smoothing(batch):
-    """By how much the mean of smoothed losses is above that of the losses themselves, at the model looked at."""
-    smoothed, itself = batch.memory.losses[-2:]
-    return float(smoothed - itself) / batch.n
 
 
 def _most(batch, objective):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fallline.data.rows import TrainingSource
+from fallline.data.rows import ArraySource
 from fallline.engines.guess import first_guess
 from fallline.engines.newton.band import distances_of, set_band
 from fallline.engines.newton.batch import Batch
@@ -23,7 +23,10 @@ _ROWS = 2**16
 
 
 def intercepts_alone(batch: Batch, count: int) -> np.ndarray:
-    """The best model without columns, of the first rows, to within half a row; of a loss with kinks, also the first band."""
+    """The best model without columns: of all rows where it is known; otherwise of the first ones, to within half a row.
+
+    Of a loss with kinks, also the first band.
+    """
     chunk, known = batch.chunk(slice(0, count)), batch.engine.intercepts
     v = np.zeros(batch.memory.weights.shape)
     if not bends(batch.engine.loss):
@@ -51,11 +54,19 @@ def _descended(batch, chunk, v):
     return v
 
 
-def exact_intercepts(loss: Any, outputs: int, source: TrainingSource) -> np.ndarray:
-    """The best model without columns of a loss with kinks: of all rows, or of so many of them that it hardly matters."""
+def exact_intercepts(loss: Any, outputs: int, source: ArraySource) -> np.ndarray:
+    """The best model without columns of a loss with kinks; of very many rows, of the heaviest and of some of the others."""
     targets, weight = source.targets()
-    every = -(-len(weight) // _ROWS)
-    chunk = Chunk(np.ones((len(weight[::every]), 1), source.dtype), targets[::every].T, weight[::every])
+    weight = weight.astype(np.float64)
+    if len(weight) > _ROWS:
+        heaviest = np.argpartition(weight, -_ROWS // 2)[-_ROWS // 2 :]
+        others = np.setdiff1d(np.arange(len(weight)), heaviest, assume_unique=True)
+        every = -(-len(others) // (_ROWS // 2))
+        rows = np.concatenate([heaviest, others[::every]])
+        weight[others] *= every
+        targets, weight = targets[rows], weight[rows]
+    z = np.ones((len(weight), 1), source.dtype)
+    chunk = Chunk(z, np.ascontiguousarray(targets.T), weight.astype(source.dtype))
     return _bisected(loss, chunk, outputs)
 
 

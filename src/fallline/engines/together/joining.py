@@ -47,4 +47,6 @@ def usual_interval(descent: DescentEngine, source: Shared, outputs: int) -> int:
     numbers = outputs * (source.n_columns + 1) * (1 + descent.optimizer.slots)
     update = descent.batch_size * work_a_row(source, outputs, descent.optimizer)(descent.batch_size)
     epoch = math.ceil(source.most_rows / descent.batch_size)
-    return min(math.ceil(_WORK * (_MEETING + _NUMBER * numbers) / update), math.ceil(epoch / _AN_EPOCH))
+    cheap = math.ceil(_WORK * (_MEETING + _NUMBER * numbers) / update)
+    # 1 means that all updates are made together, which is another way to train.
+    return max(2, min(cheap, math.ceil(epoch / _AN_EPOCH)))

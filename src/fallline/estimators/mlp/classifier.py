@@ -88,7 +88,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     device : str or device, default='auto'
         Where to train and to predict: 'auto' takes a GPU where PyTorch finds one, otherwise the processor.
     time_limit : float or None, default=None
-        Seconds after which training ends; those that compiling takes, once on a machine, left out.
+        Seconds after which training ends.
 
     Attributes
     ----------
