@@ -527,7 +527,7 @@ def test_no_l1_ratio_is_needed_where_none_is_used():
         SGDClassifier(penalty="elasticnet", l1_ratio=None).fit(X, y)
 
 
-@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame, pa.table])
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame, pa.table], ids=["pandas", "polars", "Arrow"])
 def test_labels_in_a_frame_of_one_column(frame):
     """They may be text, and are said to be a column, as scikit-learn says it."""
     labels = np.array(["a", "b"] * 20)
