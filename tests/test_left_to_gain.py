@@ -80,3 +80,21 @@ def test_heavy_rows_do_not_hide_that_intercepts_do_as_well():
 
     alone = min(objective(np.zeros(8), value) for value in np.unique(y))
     assert objective(model.coef_, model.intercept_) <= alone * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_class_so_rare_that_no_row_bends_at_first(seed):
+    """With intercepts alone, the loss of all rows is flat or straight: it bends further on."""
+    generator = np.random.default_rng(seed)
+    X = generator.standard_normal((50_000, 5))
+    score = X[:, 0] + generator.standard_normal(50_000)
+    y = np.where(score > np.sort(score)[-6], 1, -1)
+
+    def fitted(loss):
+        model = SGDClassifier(loss, alpha=1e-6, random_state=0).fit(X, y)
+        w = np.column_stack([model.coef_, model.intercept_])
+        return optima.objective("modified_huber", X, y, w, 1e-6), model.optimality_
+
+    found, left = fitted("modified_huber")
+    assert left < 1e-6
+    assert found <= fitted("squared_hinge")[0]

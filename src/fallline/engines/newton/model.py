@@ -40,7 +40,8 @@ def solved(
         constant = (own <= batch.noise * own[:, -1:]).ravel()
         if constant.any():
             matrix[constant], matrix[:, constant] = 0.0, 0.0
-        extra = damping * np.maximum(diagonal, 1e-8 * diagonal.max())
+        # Where no row bends, the loss may still do so further on, about as much as a mean of standardised squares.
+        extra = damping * np.maximum(diagonal, 1e-8 * diagonal.max() or 1.0)
         matrix.flat[:: len(matrix) + 1] += decay + extra
         out[:] = minimum(matrix, linear[g] + extra * start, absolute, start)
     return solutions.reshape(anchor.shape)
