@@ -97,4 +97,4 @@ def test_a_class_so_rare_that_no_row_bends_at_first(seed):
 
     found, left = fitted("modified_huber")
     assert left < 1e-6
-    assert found <= fitted("squared_hinge")[0]
+    assert found <= (1 + 1e-6) * fitted("squared_hinge")[0]
