@@ -555,3 +555,14 @@ def test_missing_values_of_a_dictionary():
     X = named(fitted(data), data)
     assert X["x (missing)"][:4].tolist() == [0, 1, 1, 0]
     assert (sum(X.values()) == 1).all()
+
+
+def test_long_texts_are_shown_in_short():
+    """A column of long texts, all alike, does not fill the screen."""
+    table = pa.table({"a": ["x" * 10_000] * 50, "b": list(range(50)), "y": list(range(50))})
+    source = open_source(table)
+    plan = make_plan(source, target="y")
+    assert max(map(len, plan.columns[0].glance.examples)) <= 60
+    [warning] = fit(plan, source).warnings
+    assert "… in every row" in warning
+    assert len(warning) < 200

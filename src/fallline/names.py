@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["bytes_in_words", "did_you_mean", "listed", "nearest", "which_one"]
+__all__ = ["bytes_in_words", "did_you_mean", "in_short", "listed", "nearest", "which_one"]
 
 
 def nearest(given: Any, names: Iterable[str], cutoff: float = 0.6) -> str | None:
@@ -33,6 +33,11 @@ def listed(names: Iterable[Any], most: int = 20) -> str:
     names = list(names)
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(map(repr, names[:most])) + more
+
+
+def in_short(text: str, most: int = 60) -> str:
+    """A text, or its beginning where it is long."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def bytes_in_words(count: float) -> str:

@@ -19,7 +19,7 @@ from fallline.data.encoder.plan import ColumnPlan, Glance, Plan, require_known
 from fallline.data.encoder.target import TASKS, TargetSeen, infer_task, require_target_type
 from fallline.data.sources.base import Source
 from fallline.errors import FalllineWarning, InputError, ParameterError, TargetError
-from fallline.names import did_you_mean
+from fallline.names import did_you_mean, in_short
 
 __all__ = ["aimed", "make_plan"]
 
@@ -198,7 +198,7 @@ def _glance(array):
         there = array.filter(pa.array(~absent))
         # Adding 0 makes 0 of -0.
         distinct = (pc.add(there, 0) if is_.is_floating(array.type) else there).unique()
-        examples = tuple(as_strings(distinct[:_EXAMPLES]).to_pylist())
+        examples = tuple(in_short(example) for example in as_strings(distinct[:_EXAMPLES]).to_pylist())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
         return Glance(len(array), int(absent.sum()), 0, ())
     if is_.is_floating(array.type):

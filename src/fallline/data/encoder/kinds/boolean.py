@@ -13,6 +13,7 @@ import pyarrow.types as is_
 
 from fallline.data.encoder.arrow import missing
 from fallline.data.encoder.kinds.base import Column, Encoded, Found, Kind, Observed, flagged
+from fallline.names import in_short
 
 __all__ = ["Boolean", "BooleanColumn", "FlagColumn"]
 
@@ -120,7 +121,7 @@ def without_variation(name: str, found: Found, value: str) -> Column | None:
         found.warn.append(f"Column {name!r} has no values and was left out.")
         return None
     if found.missing == 0:
-        found.warn.append(f"Column {name!r} is {value} in every row and was left out.")
+        found.warn.append(f"Column {name!r} is {in_short(value)} in every row and was left out.")
         return None
     found.warn.append(f"Column {name!r} is {value} or missing: only which of the two is kept.")
     return FlagColumn(name, found.missing / found.rows)
