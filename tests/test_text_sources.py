@@ -55,6 +55,13 @@ def read(opened, content, name="table.csv", **options):
     return rows_of(opened(content, name, **options)).to_pydict()
 
 
+def late(header, row, strange):
+    """A table of many rows, of which one that no sample shows, row 100,001, is like no other."""
+    rows = [row.format(i) for i in range(300_000)]
+    rows[100_000] = strange
+    return "\n".join([header, *rows, ""])
+
+
 def error(opened, content, name="table.csv", **options):
     with pytest.raises(InputError) as caught:
         rows_of(opened(content, name, **options))
@@ -263,11 +270,9 @@ def test_dots_set_thousands_apart_where_commas_are_decimal(opened):
         "b": [2.81, 0.5, 3],
         "c": [-1234567.5, 3708.57, None],
     }
-    lines = [f"{i},5;t\n" for i in range(300_000)]
-    lines[100_000] = "1.234;t\n"
-    assert rows_of(opened("a;b\n" + "".join(lines)))["a"][100_000].as_py() == 1234
-    lines[100_000] = "1.5;t\n"
-    assert "row 100,001: column 'a': '1.5' is not a number" in error(opened, "a;b\n" + "".join(lines))
+    assert rows_of(opened(late("a;b", "{},5;t", "1.234;t")))["a"][100_000].as_py() == 1234
+    found = error(opened, late("a;b", "{},5;t", "1.5;t"))
+    assert "row 100,001: column 'a': '1.5' is not a number" in found
 
 
 @pytest.mark.parametrize(
@@ -366,11 +371,8 @@ def test_notations_that_there_are_not(opened):
 
 def test_marks_of_numbers_seen_late(opened):
     """Marks between thousands are read where the sample has none; a percent sign there is another unit, and a mistake."""
-    lines = [f"{i}.5\n" for i in range(300_000)]
-    lines[100_000] = '"1,234"\n'
-    assert rows_of(opened("a\n" + "".join(lines)))["a"][100_000].as_py() == 1234
-    lines[100_000] = "5%\n"
-    assert "row 100,001: column 'a': '5%' is not a number" in error(opened, "a\n" + "".join(lines))
+    assert rows_of(opened(late("a", "{}.5", '"1,234"')))["a"][100_000].as_py() == 1234
+    assert "row 100,001: column 'a': '5%' is not a number" in error(opened, late("a", "{}.5", "5%"))
 
 
 @pytest.mark.parametrize(

@@ -111,13 +111,14 @@ class Sum(NamedTuple):
 
 def ask(question: Question, chunk: Chunk, *, curve: bool) -> Sum:
     """The sums over the rows of a chunk; with or without their curvature."""
-    total, _, slopes, curvatures = examined(question.loss, question.model, chunk)
+    scores = chunk.scores(question.model)
+    total, _, slopes, curvatures = _examined(question.loss, scores, chunk)
     line, plain, null, slack = np.full(len(STEPS), total), total, 0.0, 0.0
     if question.begin is not None and not np.array_equal(question.begin, question.model):
         line = losses_along(question.loss, question.begin, question.model, chunk)
     if question.plain is not None:
-        plain, _, themselves, _ = examined(question.plain, question.model, chunk)
-        apart = distances(question.plain, question.model, chunk).reshape(slopes.shape)
+        plain, _, themselves, _ = _examined(question.plain, scores, chunk)
+        apart = _distances(question.plain, scores, chunk)
         slack = float((np.abs(themselves - slopes) * apart).sum())
     if question.null is not None:
         null = _loss(question.loss if question.plain is None else question.plain, question.null, chunk)
@@ -137,7 +138,10 @@ def ask(question: Question, chunk: Chunk, *, curve: bool) -> Sum:
 
 def examined(loss: Any, model: np.ndarray, chunk: Chunk) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
     """Sum of the losses; losses (rows,), slopes and curvatures (outputs, rows)."""
-    scores = chunk.scores(model)
+    return _examined(loss, chunk.scores(model), chunk)
+
+
+def _examined(loss, scores, chunk):
     values, slopes, curvatures = np.empty(scores.shape[1]), np.empty_like(scores), np.empty_like(scores)
     total = examine(loss, scores, chunk.targets, chunk.weight, values, slopes, curvatures)
     return float(total), values, slopes, curvatures
@@ -152,10 +156,13 @@ def losses_along(loss: Any, begin: np.ndarray, end: np.ndarray, chunk: Chunk) ->
 
 def distances(loss: Any, model: np.ndarray, chunk: Chunk) -> np.ndarray:
     """How far each score is from where the loss bends."""
-    scores = chunk.scores(model)
+    return _distances(loss, chunk.scores(model), chunk).ravel()
+
+
+def _distances(loss, scores, chunk):
     out = np.empty(scores.shape)
     measure_bends(loss, scores, chunk.targets, out)
-    return out.ravel()
+    return out
 
 
 def _loss(loss, model, chunk):

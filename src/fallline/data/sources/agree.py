@@ -17,6 +17,7 @@ __all__ = [
     "agreed_schema",
     "agreed_type",
     "as_type",
+    "is_number",
     "no_rows",
     "part_of",
     "plain_schema",
@@ -123,7 +124,7 @@ def _agreed_numbers(a, b):
     """float64, for pairs of numbers that no exact type holds."""
     mixed = is_.is_decimal(a) != is_.is_decimal(b)
     mixed |= is_.is_uint64(a) != is_.is_uint64(b) and is_.is_signed_integer(a) != is_.is_signed_integer(b)
-    return pa.float64() if mixed and _is_number(a) and _is_number(b) else None
+    return pa.float64() if mixed and is_number(a) and is_number(b) else None
 
 
 def _agreed_times(a, b):
@@ -139,7 +140,8 @@ def _agreed_times(a, b):
     return None
 
 
-def _is_number(type_):
+def is_number(type_: pa.DataType) -> bool:
+    """Whether values are numbers of any kind."""
     return is_.is_integer(type_) or is_.is_floating(type_) or is_.is_decimal(type_)
 
 

@@ -235,8 +235,8 @@ class Reader:
             array, bad = self._values(table.column(field.name), field)
             for row in np.flatnonzero(bad).tolist():
                 value = table.column(field.name)[row].as_py()
-                notation = next(iter(self._notations.get(field.name, ())), "")
-                reasons.setdefault(row, misfit(field, value, notation, self._options))
+                notations = self._notations.get(field.name, ())
+                reasons.setdefault(row, misfit(field, value, notations, self._options))
             arrays.append(array)
         rows = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
         if reasons:

@@ -16,7 +16,14 @@ import pyarrow.types as is_
 
 from fallline.data.ahead import mapped_ahead
 from fallline.data.sources import numbers
-from fallline.data.sources.agree import agreed_notations, agreed_schema, as_type, part_of, plain_schema
+from fallline.data.sources.agree import (
+    agreed_notations,
+    agreed_schema,
+    as_type,
+    is_number,
+    part_of,
+    plain_schema,
+)
 from fallline.data.sources.base import Batch, Cursor, Source
 from fallline.data.sources.files import File
 from fallline.data.sources.formats import FileFormat, Probe, Reading
@@ -136,7 +143,12 @@ class JoinedSource(Source):
         if self.decimal is None:
             return probes
         # Files that do not tell are read as those that do.
-        others = [i for i, probe in enumerate(probes) if not probe.certain and probe.decimal != self.decimal]
+        usual = self._options.decimal or "."
+        others = [
+            i
+            for i, probe in enumerate(probes)
+            if not probe.certain and (probe.decimal or usual) != self.decimal
+        ]
         options = self._options._replace(decimal=self.decimal)
         for i, probe in zip(others, self._probed([self._files[i] for i in others], options), strict=True):
             probes[i] = probe
@@ -223,8 +235,7 @@ def _nothing_as_text(schema):
 
 def _fitting(probe, column):
     """The notations that a column of a file may have: numbers in digits alone have any but the percent sign."""
-    type_ = probe.schema.field(column).type
-    if column in probe.notations or not (is_.is_integer(type_) or is_.is_floating(type_)):
+    if column in probe.notations or not is_number(probe.schema.field(column).type):
         return probe.notations.get(column, ())
     return tuple(notation for notation in numbers.notations(".") if notation != numbers.PERCENT)
 

@@ -180,8 +180,8 @@ class Reader:
             for row in bad:
                 value = at(objects[row], self._fields[field.name].path)
                 text = value if isinstance(value, str) else json.dumps(value)
-                notation = next(iter(self._notations.get(field.name, ())), "")
-                reasons.setdefault(row, misfit(field, text, notation, self._options))
+                notations = self._notations.get(field.name, ())
+                reasons.setdefault(row, misfit(field, text, notations, self._options))
             arrays.append(array)
         rows = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
         if reasons:

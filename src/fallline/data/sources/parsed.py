@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
@@ -80,10 +80,10 @@ def all_but(rows: Collection[int], n: int) -> np.ndarray:
     return kept
 
 
-def misfit(field: pa.Field, value: str, notation: str, options: ReadOptions) -> str:
+def misfit(field: pa.Field, value: str, notations: Sequence[str], options: ReadOptions) -> str:
     """What to say of a value that is none of the column's type, or is not written as the others are."""
     noun = next((noun for fits, noun in _NOUNS if fits(field.type)), f"of type {field.type}")
-    written = f" written as {example(notation) or notation!r}" if notation else ""
+    written = f" written as {example(notations[0]) or notations[0]!r}" if notations else ""
     known = any(field.name == column.name for column in options.known)
     where = _IN_TRAINING if known else _IN_THE_SAMPLE
     return f"column {field.name!r}: {value.strip()[:80]!r} is not {noun}{written}, as {where}"
