@@ -171,6 +171,10 @@ def chunks_of(stream, path, start, size):
         ("  18.0   8   307.0\n  15.0   10  350.0\n", ["x0", "x1", "x2"]),
         ("a,b\n1,2,\n3,4,\n", ["a", "b"]),
         ("only\n1\n2\n", ["only"]),
+        ("0,1,2\n0.5,1,7\n1,2,3.5\n", ["0", "1", "2"]),
+        ("name,1960,1961,1962\na,4,5,7\nb,8,9,2\n", ["name", "1960", "1961", "1962"]),
+        ("1,2,3\n2,3,4\n9,1,7\n", ["x0", "x1", "x2"]),
+        ("31,32,33\n9,1,7\n", ["x0", "x1", "x2"]),
         ("\ufeffa,b\n1,2\n", ["a", "b"]),
         ("a,b\r1,2\r3,4\r", ["a", "b"]),
     ],
@@ -227,6 +231,21 @@ def test_what_is_said_is_not_guessed(opened):
                 dt.datetime(2020, 1, 31, 10, 30, tzinfo=UTC),
                 dt.datetime(2020, 1, 31, 8, 30, tzinfo=UTC),
             ],
+        ),
+        (
+            ["2020-01-31 10:30:00 UTC", "2019-12-01 00:00:01 UTC"],
+            pa.timestamp("us"),
+            [naive(2020, 1, 31, 10, 30), naive(2019, 12, 1, 0, 0, 1)],
+        ),
+        (
+            ["31/Jan/2020:10:30:00", "01/Dec/2019:00:00:01"],
+            pa.timestamp("us"),
+            [naive(2020, 1, 31, 10, 30), naive(2019, 12, 1, 0, 0, 1)],
+        ),
+        (
+            ["20200131T000000", "20191201T000001"],
+            pa.timestamp("us"),
+            [naive(2020, 1, 31), naive(2019, 12, 1, 0, 0, 1)],
         ),
         (
             ["1/31/2020 1:02:03 PM", "12/1/2020 12:00:00 AM"],
@@ -643,6 +662,31 @@ def test_a_title_before_the_table(opened):
     with pytest.warns(FalllineWarning, match="not part of the table"):
         found = read(opened, "A table of things\na,b,c\n1,2,3\n4,5,6\n7,8,9\n")
     assert found == {"a": [1, 4, 7], "b": [2, 5, 8], "c": [3, 6, 9]}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        '"Source","Indicators",\n\n"Updated","2023-07-25",\n\n',
+        "A table of things,,,,\n,,,,\n",
+        "By:,someone,,,\nA line\n",
+    ],
+    ids=["office", "spreadsheet", "mixed"],
+)
+def test_lines_of_few_fields_before_a_header(opened, before):
+    """As spreadsheets and statistical offices write them: they are left out, and said to be, if a header comes after them."""
+    with pytest.warns(FalllineWarning, match="and 1 more.*left out"):
+        found = read(opened, f"{before}name,n,1960,1961,1962\nx,1,2.5,3,9\ny,4,5.5,6,8\nz,7,1.5,2,1\n")
+    assert list(found) == ["name", "n", "1960", "1961", "1962"]
+    assert found["1960"] == [2.5, 5.5, 1.5]
+    assert read(opened, "1,,,,\n2,5,6,,\n3,5,6,7,8\n4,5,6,7,9\n")["x0"] == [1, 2, 3, 4]
+
+
+def test_a_header_that_comes_again(opened):
+    """Where files were put together: no name of a column is a value of it, so types are those of the rows, and the row is bad."""
+    content = "a,b,c\n1,x,2.5\n3,y,1.5\na,b,c\n4,z,1\n"
+    assert "row 3: column 'a': 'a' is not a whole number" in error(opened, content)
+    assert skipped(opened, content)[1] == [3]
 
 
 def test_a_header_that_is_not_of_the_table(opened):

@@ -31,7 +31,7 @@ from fallline.data.sources.dialect import (
 )
 from fallline.data.sources.files import File
 from fallline.data.sources.formats import FileFormat, Piece, Probe, Reading, rows_a_batch
-from fallline.data.sources.look import Head, look_at_head, look_at_rows
+from fallline.data.sources.look import Head, look_at_head, look_at_rows, without_header
 from fallline.data.sources.options import ReadOptions
 from fallline.data.sources.parsed import Parsed, all_but, misfit, not_utf8, parsed_in_order
 from fallline.data.sources.text import Chunk, chunks, open_text
@@ -93,6 +93,7 @@ class Delimited(FileFormat):
 
 def _guess_types(file, head, table, whole, options):
     """What a table of text tells; its details are the dialect, with what else has to be known to read it."""
+    table = without_header(table, head.names)
     columns = [trimmed(column) for column in table.columns]
     missing = (*options.missing, *DASHES)
     present = [column.filter(pc.invert(is_missing(column, missing))) for column in columns]

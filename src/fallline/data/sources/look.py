@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as is_
 
 from fallline.data.sources.dialect import (
@@ -29,12 +31,15 @@ from fallline.data.sources.text import chunks, find_encoding, open_text
 from fallline.data.sources.typed import convert, guess_type, is_missing, trimmed
 from fallline.errors import FalllineWarning, InputError
 
-__all__ = ["Head", "look_at_head", "look_at_lines", "look_at_rows"]
+__all__ = ["Head", "look_at_head", "look_at_lines", "look_at_rows", "without_header"]
 
 _HEAD = 256 << 10
 # Lines before a table that are taken for its title or the like.
 _PREAMBLE = 10
 _DELIMITER_LINE = re.compile(rb'"?sep=([\x01-\x7f])"?\r?[\r\n]', re.IGNORECASE)
+# A header of numbers, of years say, counts up from one of these, in so many columns at the least.
+_COUNTED_FROM = (0, 1, *range(1500, 2101))
+_COUNTED = 3
 # Columns that are looked at to tell a header.
 _TELLING = 100
 # Places of a file that rows are sampled from.
@@ -111,10 +116,12 @@ def _understand(file, dialect, data, options):
     records = _recoded(find_records(dialect, data, usual))
     # Where the same records begin in the file as it is.
     begins = find_records(dialect._replace(runs=False), data, usual).starts
-    first = _preamble(file, records, usual)
+    first, headed = _beginning(dialect, records, usual, options)
+    if first:
+        _warn_of_preamble(file, records.take(np.arange(first)))
     fields = split_fields(dialect, records, first)
-    below = records.take(np.arange(first + 1, len(records.starts)))
-    if not _is_header(dialect, fields, _whole_rows(below, usual), usual, options):
+    below = _below(records, first)
+    if not headed:
         body = _whole_rows(records.take(np.arange(first, len(records.starts))), usual)
         names = [f"x{column}" for column in range(usual)]
         return dialect._replace(begin=dialect.begin + int(begins[first])), names, body
@@ -168,20 +175,49 @@ def _readable(data: bytes) -> bytes:
     return data
 
 
-def _preamble(file, records, usual):
-    """How many lines come before the table: those of one field where rows have several."""
-    lines = int(np.argmax(records.fields != 1))
-    if usual == 1 or lines > _PREAMBLE or len(records.starts) < 4:
-        return 0
-    if lines:
-        line = records.take(np.array([0])).lines()[0].decode(errors="replace")
-        more = f" and {lines - 1} more" if lines > 1 else ""
-        warnings.warn(
-            f"{file.name!r} begins with a line that is not part of the table ({line[:80]!r}{more}). It is left out.",
-            FalllineWarning,
-            stacklevel=2,
-        )
-    return lines
+def _beginning(dialect, records, usual, options):
+    """At which record the table begins, and whether that is a header.
+
+    Before it may come lines of one field, where rows have several; or others with few fields, or few that hold something, as
+    spreadsheets and statistical offices write them, if a header comes after these.
+    """
+
+    def headed(first, options=options):
+        fields = split_fields(dialect, records, first)
+        return _is_header(dialect, fields, _whole_rows(_below(records, first), usual), usual, options)
+
+    several = usual > 1 and len(records.starts) >= 4
+    title = int(np.argmax(records.fields != 1)) if several else 0
+    first = title if title <= _PREAMBLE else 0
+    more = _mostly_empty(dialect, records, usual) if several else 0
+    if first < more <= _PREAMBLE and headed(more, options._replace(header=None)):
+        return more, True
+    return first, headed(first)
+
+
+def _mostly_empty(dialect, records, usual):
+    """How many records at the beginning have less than half of the usual fields that hold something; `_PREAMBLE` + 1 at most."""
+    for place in range(min(_PREAMBLE + 1, len(records.starts) - 1)):
+        if 2 * sum(bool(field.strip()) for field in split_fields(dialect, records, place)) >= usual:
+            return place
+    return 0
+
+
+def _warn_of_preamble(file, lines):
+    """Say what is left out."""
+    line = lines.lines()[0].decode(errors="replace")
+    n = len(lines.starts)
+    more = f" and {n - 1} more" if n > 1 else ""
+    warnings.warn(
+        f"{file.name!r} begins with a line that is not part of the table ({line[:80]!r}{more}). It is left out.",
+        FalllineWarning,
+        stacklevel=2,
+    )
+
+
+def _below(records, first):
+    """The records after the first of a table."""
+    return records.take(np.arange(first + 1, len(records.starts)))
 
 
 def _whole_rows(records, usual):
@@ -191,8 +227,8 @@ def _whole_rows(records, usual):
 def _is_header(dialect, first, body, usual, options):
     """Whether the first row names the columns.
 
-    It does if most columns of numbers and dates have something else there. If all are text, it does if it has no value twice
-    and none that comes again in its column.
+    It does if most columns of numbers and dates have something else there, or if its numbers count up, as years do, and those of
+    no row below. If all are text, it does if it has no value twice and none that comes again in its column.
     """
     if options.header is not None:
         return options.header
@@ -201,7 +237,10 @@ def _is_header(dialect, first, body, usual, options):
         return len(first) == usual - 1 and not any(_fits(value, pa.float64(), (), dialect) for value in first)
     rows = body.take(np.arange(min(len(body.starts), 1000)))
     names = [str(column) for column in range(usual)]
-    columns = [trimmed(column) for column in texts(dialect, rows, names, names[:_TELLING]).columns]
+    table = without_header(texts(dialect, rows, names, names[:_TELLING]), first[:_TELLING])
+    columns = [trimmed(column) for column in table.columns]
+    if _only_first_counts_up(first, columns):
+        return True
     strange = []
     for value, column in zip(first, columns, strict=False):
         guess = guess_type(column.filter(_present(column, options)), ".", whole=True)
@@ -214,6 +253,21 @@ def _is_header(dialect, first, body, usual, options):
         _fits(value, pa.float64(), (), dialect) or value in column.to_pylist()
         for value, column in zip(first, columns, strict=False)
     )
+
+
+def _only_first_counts_up(first, columns):
+    """Whether the numbers in a first row follow each other, and in no row below."""
+    numbered = [place for place, value in enumerate(first[: len(columns)]) if value.isdecimal()]
+    counted = [int(first[place]) for place in numbered]
+    if len(counted) < _COUNTED or counted[0] not in _COUNTED_FROM or not _counts_up([counted]):
+        return False
+    rows = zip(*(columns[place].to_pylist() for place in numbered), strict=True)
+    return not _counts_up([int(value) for value in row] for row in rows if all(map(str.isdecimal, row)))
+
+
+def _counts_up(rows):
+    """Whether the numbers of some row are each one more than that before."""
+    return any(row == list(range(row[0], row[0] + len(row))) for row in rows)
 
 
 def _present(column, options):
@@ -257,6 +311,16 @@ def look_at_rows(file: File, head: Head, rows: int) -> tuple[pa.RecordBatch, boo
     kept = [texts(head.dialect, records, names, head.names) for records in stretches]
     empty = texts(head.dialect, _no_records(), names, head.names)
     return pa.concat_batches([empty, *kept]), whole
+
+
+def without_header(table: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+    """The rows of text, but for those that are the header once more, as where files were put together; all, if they all are."""
+    again = pa.array(np.ones(table.num_rows, bool))
+    for name, column in zip(names, table.columns, strict=True):
+        again = pc.and_(again, pc.equal(trimmed(column), name))
+        if not pc.any(again).as_py():
+            return table
+    return table if pc.all(again).as_py() else table.filter(pc.invert(again))
 
 
 def look_at_lines(file: File, head: Head, rows: int) -> tuple[list[bytes], bool]:

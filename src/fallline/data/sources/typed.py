@@ -48,6 +48,8 @@ _LIKE_A_DATE = (
     r"^(\d{4}[-/. ]\d{1,2}[-/. ]\d{1,2}|\d{1,2}[-/. ](\d{1,2}|\pL{3,9})[-/. ](\d\d|\d{4})|"
     r"\pL{3,9} \d{1,2}, \d{4})( |$)"
 )
+# A whole date with its time, in one of `_STAMPS`: as BigQuery, web servers and lists of houses have it.
+_LIKE_A_STAMP = r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC|\d{2}/\pL{3}/\d{4}:\d\d:\d\d:\d\d|\d{8}T\d{6})$"
 _LIKE_A_MONTH = r"^(\pL{3,9}[- ](\d\d|\d{4})|\d{4}-\d\d|\d\d/\d{4})$"
 
 _NANOSECONDS = r"\.\d{7,9}(Z|[+-]\d\d(:?\d\d)?)?$"
@@ -77,6 +79,7 @@ _DATES = (
     *("%m-%d-%Y", "%d-%b-%y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y.%m.%d"),
 )
 _MONTHS = ("%b-%y", "%b-%Y", "%b %Y", "%B %Y", "%Y-%m", "%m/%Y")
+_STAMPS = ("%Y-%m-%d %H:%M:%S UTC", "%d/%b/%Y:%H:%M:%S", "%Y%m%dT%H%M%S")
 _FIRST_DAY = pa.scalar(dt.datetime(1000, 1, 1), pa.timestamp("us"))  # noqa: DTZ001 (dates in text have no zone)
 _CENTURY_ENDS = pa.scalar(dt.datetime(2050, 1, 1), pa.timestamp("us"))  # noqa: DTZ001
 _CENTURY = pa.scalar(dt.timedelta(days=36_525), pa.duration("us"))
@@ -162,7 +165,7 @@ def guess_type(values: pa.Array, decimal: str, whole: bool) -> Guess:
         if usual(*patterns):
             fine = is_.is_timestamp(type_) and _weight(distinct, counts, _NANOSECONDS)
             return Guess(pa.timestamp("ns", type_.tz) if fine else type_)
-    likely = usual(_LIKE_A_DATE) or usual(_LIKE_A_MONTH)
+    likely = any(usual(pattern) for pattern in (_LIKE_A_DATE, _LIKE_A_MONTH, _LIKE_A_STAMP))
     notations = _fitting_notations(distinct, counts, decimal) if likely else ()
     return Guess(pa.timestamp("us"), notations) if notations else Guess(pa.string())
 
@@ -194,7 +197,7 @@ def _fitting_notations(distinct, counts, decimal):
     fits = {}
     dates = sorted(_DATES, key=lambda date: date.startswith("%m")) if decimal == "," else _DATES
     few = distinct[:20]
-    for notation in (*(date + time for date in dates for time in _TIMES), *_MONTHS):
+    for notation in (*(date + time for date in dates for time in _TIMES), *_MONTHS, *_STAMPS):
         if _parsed(few, notation).null_count * 2 > len(few):
             continue
         fits[notation] = int(
