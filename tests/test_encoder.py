@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -323,6 +324,15 @@ def test_all_rows_have_the_last_word_about_an_inferred_task():
     assert "looked like binary in a sample" in encoder.warnings[0]
     with pytest.raises(TargetError, match="not whole"):
         fitted(data, task="binary")
+
+
+def test_classes_that_differ_in_case_only_are_said():
+    """They stay apart, and a warning names them."""
+    data = pa.table({"x": np.arange(60.0), "y": ["yes", "no", "Yes ", "yes", "no", "no"] * 10})
+    encoder = fitted(data)
+    assert encoder.classes == ["Yes ", "no", "yes"]
+    assert any("capital letters or blanks only ('Yes ', 'yes')" in warning for warning in encoder.warnings)
+    assert not any("capital" in warning for warning in fitted(data.filter(pc.not_equal(data["y"], "Yes "))).warnings)
 
 
 def test_large_whole_classes_stay_apart():

@@ -19,7 +19,7 @@ from fallline.data.encoder.statistics import Counts, Moments
 from fallline.errors import TargetError
 from fallline.names import listed
 
-__all__ = ["TASKS", "Target", "TargetSeen", "fit_target", "infer_task", "require_target_type"]
+__all__ = ["TASKS", "Target", "TargetSeen", "fit_target", "infer_task", "require_target_type", "twins"]
 
 TASKS = ("binary", "multiclass", "regression")
 
@@ -245,6 +245,14 @@ def fit_target(name: str, task: str | None, seen: TargetSeen, *, standardise: bo
             f"The target {name!r} has {len(texts):,} distinct values, but task='binary' takes two. Use task='multiclass'."
         )
     return Target(name, "binary" if len(texts) == 2 else "multiclass", reason, seen.sort, texts, 0.0, 1.0)
+
+
+def twins(target: Target) -> str:
+    """Classes that may have been meant as one, for a message; empty if there are none."""
+    spelled: dict[str, list[str]] = {}
+    for text in target.texts:
+        spelled.setdefault(" ".join(text.casefold().split()), []).append(text)
+    return next((listed(alike, 3) for alike in spelled.values() if len(alike) > 1), "")
 
 
 def _regression(name, reason, seen, standardise):
