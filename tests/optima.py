@@ -69,6 +69,8 @@ def pinball(X, y, quantile, absolute):
 def _smooth(loss, X, y, decay, absolute, weight, outputs, intercept):
     """L-BFGS on positive and negative parts, which may not fall below 0 and which L1 pulls apart."""
     (n, columns), y = X.shape, targets_of(loss, y, outputs)
+    # The intercept takes what all rows have in common: the same least value, and not so steep a way there.
+    X = X - X.mean(axis=0) if intercept and columns else X
     half, corner = outputs * columns, np.broadcast_to(absolute, (outputs, columns)).ravel()
 
     def both(v):
