@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from importlinter.cli import lint_imports
 
+from fallline.cli import COMMANDS
+
 PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
 
 
@@ -19,4 +21,11 @@ def test_imports_go_down_only():
 def test_importing_fallline_loads_nothing_heavy(package):
     """`import fallline` stays quick: what is heavy loads when it is first used."""
     code = f"import sys, fallline; sys.exit({package!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_commands_do_without_pandas():
+    """Arrow would import it as soon as it sees a value of Python's; a command says that there is none before it does."""
+    pages = ", ".join(f"fallline.cli.{name}" for name in COMMANDS)
+    code = f"import sys, {pages}; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

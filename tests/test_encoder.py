@@ -332,7 +332,9 @@ def test_classes_that_differ_in_case_only_are_said():
     encoder = fitted(data)
     assert encoder.classes == ["Yes ", "no", "yes"]
     assert any("capital letters or blanks only ('Yes ', 'yes')" in warning for warning in encoder.warnings)
-    assert not any("capital" in warning for warning in fitted(data.filter(pc.not_equal(data["y"], "Yes "))).warnings)
+    assert not any(
+        "capital" in warning for warning in fitted(data.filter(pc.not_equal(data["y"], "Yes "))).warnings
+    )
 
 
 def test_large_whole_classes_stay_apart():

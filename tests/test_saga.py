@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.linear_model import QuantileRegressor
 from sklearn.svm import SVC, SVR
+from threadpoolctl import threadpool_limits
 
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, as_rows
@@ -426,6 +427,21 @@ def test_columns_of_any_scale_do_no_harm():
         best = objective(engine, source, engine.weights(state))
         engine, source, state, _ = fitted(LOG, NoPenalty(), kind(scaled), y, tolerance=1e-9)
         assert objective(engine, source, engine.weights(state)) < best + 1e-4
+
+
+def test_threads_of_blas_change_no_bit():
+    """Sums over more than 10,000 coefficients are divided among its threads, were it let."""
+    rng = np.random.default_rng(0)
+    X = sp.random_array((1000, 12_000), density=0.003, format="csr", rng=rng)
+    y = np.where(X[:, :2000].sum(axis=1) > X[:, 2000:4000].sum(axis=1), 1.0, -1.0)
+    found = []
+    for number in (1, 2):
+        with threadpool_limits(number, user_api="blas"):
+            engine, _, state, _ = fitted(losses.LogLoss(), L1(1e-4), X, y)
+            found.append((engine.weights(state).copy(), engine.penalise(engine.weights(state))))
+    (one, its_penalty), (other, another) = found
+    np.testing.assert_array_equal(other, one)
+    assert another == its_penalty
 
 
 def test_separable_classes_without_a_penalty_end_in_finite_weights():

@@ -51,7 +51,7 @@ class ClassMetrics:
         own = np.take_along_axis(probabilities, np.maximum(truth, 0)[:, np.newaxis], axis=1)[:, 0]
         own = np.clip(own[known].astype(np.float64), np.finfo(probabilities.dtype).eps, 1.0)
         self._known += float(weight[known].sum())
-        self._log_loss -= float(weight[known] @ np.log(own))
+        self._log_loss -= _summed(weight[known], np.log(own))
         if self._histogram is not None:
             bins = _binned(probabilities)
             for number in (0, 1):
@@ -83,13 +83,13 @@ class NumberMetrics:
             return
         truth, weight = truth.astype(np.float64), weight.astype(np.float64)
         error = truth - predicted
-        self._squared += float(weight @ np.square(error))
-        self._absolute += float(weight @ np.abs(error))
+        self._squared += _summed(weight, np.square(error))
+        self._absolute += _summed(weight, np.abs(error))
         # Means and sums of squares of two parts make those of both (Chan, Golub and LeVeque, 1979).
         total, mean = float(weight.sum()), float(np.average(truth, weights=weight))
         away = mean - self._mean
         both = self._weight + total
-        self._spread += float(weight @ np.square(truth - mean)) + away**2 * self._weight * total / both
+        self._spread += _summed(weight, np.square(truth - mean)) + away**2 * self._weight * total / both
         self._mean += away * total / both
         self._weight = both
 
@@ -102,6 +102,11 @@ class NumberMetrics:
             "r2": 1.0 - _ratio(self._squared, self._spread),
         }
         return {name: value for name, value in found.items() if not math.isnan(value)}
+
+
+def _summed(weight, values):
+    """The sum of weight times value, in one order: BLAS's depends on the number of its threads."""
+    return float((weight * values).sum())
 
 
 def _binned(probabilities):

@@ -34,8 +34,10 @@ from pathlib import Path
 import numba
 from numba import njit, types
 from numba._dynfunc import make_function
+from numba.core.caching import FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 from numba.extending import overload
 
@@ -88,8 +90,7 @@ def kernel(function):
     """Compile an entry point; keep its machine code on disk, where there is a folder to keep it in."""
     dispatcher = njit(nogil=True, fastmath=_CONTRACT, **_NUMPY_DIVISION)(function)
     with suppress(RuntimeError):
-        dispatcher.enable_caching()
-        dispatcher._cache._cache_file = _CompiledFiles(function, Path(dispatcher._cache.cache_path))
+        dispatcher._cache = _KernelCache(function)
     return dispatcher
 
 
@@ -137,6 +138,21 @@ def generic(function):
         return implementation(getattr(value, "instance_class", None))
 
     return verb
+
+
+class _KernelCache(FunctionCache):
+    """Numba's, with files of our own, and without what only compiling needs.
+
+    Before it looks for machine code, Numba imports all that it could compile, with SciPy's linear algebra: a quarter of a second.
+    """
+
+    def __init__(self, function):
+        super().__init__(function)
+        self._cache_file = _CompiledFiles(function, Path(self.cache_path))
+
+    def load_overload(self, sig, target_context):
+        rtsys.initialize(target_context)  # kernels allocate memory
+        return self._load_overload(sig, target_context)
 
 
 class _CompiledFiles:

@@ -9,6 +9,9 @@ of them too, its columns need not be listed any more: `memory.clock[3]`, their n
 brought up to date when there is no room to note the rate of another update. All this depends on the rows of the batch and on
 the number of updates alone.
 
+The gradient is summed in `memory.folded`, in float64, whatever the data's type: to fold sums of all columns every so many rows
+would cost more than the rows.
+
 `memory.seen` holds the number of the update up to which each column is caught up; in the unfinished batch's columns it is one
 more, the update that they are waiting for. The update up to which all are is `memory.clock[2]`.
 """
@@ -20,7 +23,7 @@ import math
 import numpy as np
 
 from fallline.kernels.blocks import accumulate, bounds, gather, score
-from fallline.kernels.chunk import CHUNK, FOLD, losses_and_slopes, room_for
+from fallline.kernels.chunk import CHUNK, losses_and_slopes, room_for
 from fallline.kernels.compile import inlined, kernel
 from fallline.kernels.verbs import average, catch_up, prepare, rate, reach, step
 
@@ -35,13 +38,13 @@ _ALL = -1
 def sweep_lazy(block, memory, descent, rate_factor, last, loss_sum):
     """Make every update that the block completes; see `sweep`."""
     rows, batch_size, clock = len(block.rows), descent.batch_size, memory.clock
-    weights, gradient = memory.weights, memory.gradient
+    weights, gradient = memory.weights, memory.folded
     room = room_for(weights.shape[0], block.y.shape[1], weights.dtype)
     norm, eta, finite = math.nan, math.nan, True
     start = 0
     while start < rows:
         pending = clock[0]
-        count = min(CHUNK, rows - start, batch_size - pending, FOLD - pending % FOLD)
+        count = min(CHUNK, rows - start, batch_size - pending)
         _touch(block, start, count, memory, descent)
         gather(block, start, count, room.targets, room.weight)
         score(block, start, count, weights, room.scores, False)
@@ -55,13 +58,9 @@ def sweep_lazy(block, memory, descent, rate_factor, last, loss_sum):
         clock[0] = pending
         if pending == batch_size or (last and start == rows):
             eta = rate_factor * rate(descent.schedule, clock[1] + 1)
-            if pending > FOLD:
-                _unfold(memory)
             if rows - start < batch_size:
                 norm = math.sqrt(_sum_of_squares(memory)) / pending
             _update(memory, descent, eta)
-        elif pending % FOLD == 0:
-            _fold(memory)
     return loss_sum, start, norm, eta, finite
 
 
@@ -119,7 +118,7 @@ def _update(memory, descent, eta):
         clock[2] = clock[1]
     else:
         _step_touched(memory, descent, prepared, rows, eta)
-    gradient, weights, mean = memory.gradient, memory.weights, memory.mean
+    gradient, weights, mean = memory.folded, memory.weights, memory.mean
     for k in range(weights.shape[0]):
         g = gradient[k, intercept] * (1.0 / rows)
         if descent.fit_intercept:
@@ -136,7 +135,7 @@ def _update(memory, descent, eta):
 def _step_everywhere(memory, descent, prepared, rows, eta):
     weights, gradient, slots, columns = (
         memory.weights,
-        memory.gradient,
+        memory.folded,
         memory.slots,
         memory.weights.shape[1] - 1,
     )
@@ -152,7 +151,7 @@ def _step_everywhere(memory, descent, prepared, rows, eta):
 def _step_touched(memory, descent, prepared, rows, eta):
     weights, gradient, slots, touched, mean = (
         memory.weights,
-        memory.gradient,
+        memory.folded,
         memory.slots,
         memory.touched,
         memory.mean,
@@ -224,37 +223,12 @@ def _column(touched, listed, many, i, intercept):
 
 
 @inlined
-def _fold(memory):
-    """Move the sum since the last fold into float64."""
-    folded, gradient, touched, intercept = memory.folded, memory.gradient, memory.touched, memory.seen.size
-    listed, many = _listed(memory)
-    for k in range(folded.shape[0]):
-        for i in range(many + 1):
-            j = _column(touched, listed, many, i, intercept)
-            folded[k, j] += gradient[k, j]
-            gradient[k, j] = 0.0
-
-
-@inlined
-def _unfold(memory):
-    """Bring the whole sum back."""
-    folded, gradient, touched, intercept = memory.folded, memory.gradient, memory.touched, memory.seen.size
-    listed, many = _listed(memory)
-    for k in range(folded.shape[0]):
-        for i in range(many + 1):
-            j = _column(touched, listed, many, i, intercept)
-            gradient[k, j] = gradient[k, j] + folded[k, j]
-            folded[k, j] = 0.0
-
-
-@inlined
 def _sum_of_squares(memory):
-    gradient, touched, intercept = memory.gradient, memory.touched, memory.seen.size
+    gradient, touched, intercept = memory.folded, memory.touched, memory.seen.size
     listed, many = _listed(memory)
     total = 0.0
     for k in range(gradient.shape[0]):
         for i in range(many + 1):
             j = _column(touched, listed, many, i, intercept)
-            g = np.float64(gradient[k, j])
-            total += g * g
+            total += gradient[k, j] * gradient[k, j]
     return total

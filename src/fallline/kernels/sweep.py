@@ -38,7 +38,7 @@ class Memory(NamedTuple):
     gradient : ndarray of shape (outputs, columns + 1), the data's dtype
         Sum over the rows of the unfinished batch since the last fold.
     folded : ndarray of shape (outputs, columns + 1), float64
-        Sum over the rows before that.
+        Sum over the rows before that; in `lazy`, over all.
     clock : ndarray of shape (5,), int64
         Rows in the unfinished batch; updates made. For sparse rows also the update up to which all columns are caught up, and how
         many columns and non-zeros the unfinished batch has (see `lazy`).

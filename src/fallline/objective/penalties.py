@@ -87,14 +87,15 @@ def _soft_threshold(weight, width):
 def penalty_value(penalty, coefficients):
     """The penalty of an array of coefficients (intercepts left out), as a float."""
     w = np.asarray(coefficients, dtype=np.float64).ravel()
+    # Not w @ w, which BLAS adds up in another order on another number of threads.
     with np.errstate(over="ignore"):
         match penalty:
             case L2(alpha):
-                return 0.5 * alpha * (w @ w)
+                return 0.5 * alpha * np.square(w).sum()
             case L1(alpha):
                 return alpha * np.abs(w).sum()
             case ElasticNet(alpha, l1_ratio):
-                return alpha * (l1_ratio * np.abs(w).sum() + 0.5 * (1 - l1_ratio) * (w @ w))
+                return alpha * (l1_ratio * np.abs(w).sum() + 0.5 * (1 - l1_ratio) * np.square(w).sum())
             case Linear(nu):
                 return nu * w.sum()
     return 0.0

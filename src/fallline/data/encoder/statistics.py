@@ -37,7 +37,7 @@ _HASHES = 1024
 _SAMPLED = 4096
 # Columns of a sparse matrix for which a batch may take memory whether they have entries or not.
 _NARROW = 2**20
-_NO_BYTES = np.zeros(0, np.uint8)
+_NO_BYTES, _ANOTHER = np.zeros(0, np.uint8), np.ones(1, np.uint8)
 
 
 class Moments:
@@ -103,17 +103,15 @@ class Distinct:
 
     If the k-th smallest of hashes spread over [0, 1) is h, there are about (k - 1) / h (Bar-Yossef, Jayram, Kumar, Sivakumar
     and Trevisan, Counting distinct elements in a data stream, 2002).
+
+    Parameters
+    ----------
+    hashes : ndarray of uint32
+        Of the strings of a batch, missing ones left out.
     """
 
     def __init__(self, hashes: np.ndarray):
         self._smallest = _smallest(hashes)
-
-    @classmethod
-    def of(cls, values: pa.LargeStringArray) -> Self:
-        """Of strings without missing ones."""
-        hashes = np.empty(len(values), np.uint32)
-        hash_strings(_NO_BYTES, *bytes_of(values), hashes)
-        return cls(hashes)
 
     def merge(self, other: Distinct) -> None:
         """Add the strings of the rows that follow."""
@@ -129,9 +127,21 @@ class Distinct:
 def _smallest(hashes):
     """The smallest distinct ones, ascending."""
     ascending = np.sort(hashes)  # which is faster than looking for what is distinct among all
+    return ascending[np.flatnonzero(_is_new(ascending))[:_HASHES]]
+
+
+def _is_new(ascending):
+    """Which of ascending numbers are not the one before."""
     new = np.ones(len(ascending), bool)
     np.not_equal(ascending[1:], ascending[:-1], out=new[1:])
-    return ascending[np.flatnonzero(new)[:_HASHES]]
+    return new
+
+
+def _hashed(values, prefix):
+    """The hash of each string behind a prefix (uint32)."""
+    hashes = np.empty(len(values), np.uint32)
+    hash_strings(prefix, *bytes_of(values), hashes)
+    return hashes
 
 
 class Counts:
@@ -149,9 +159,12 @@ class Counts:
     """
 
     def __init__(self, values: pa.LargeStringArray, counts: np.ndarray):
-        self._parts = [(values, counts)]
+        # Two hashes of 32 bits stand for a value when counts are added up: to compare numbers takes a fifth of the time.
+        hashes = _hashed(values, _NO_BYTES)
+        both = (_hashed(values, _ANOTHER).astype(np.uint64) << np.uint64(32)) | hashes
+        self._parts = [(values, both, counts)]
         self._pending = len(values)
-        self._distinct = Distinct.of(values)
+        self._distinct = Distinct(hashes)
         self.short = 0
         self.total = int(counts.sum())
 
@@ -168,7 +181,7 @@ class Counts:
     def merge(self, other: Counts) -> None:
         """Add the counts of the rows that follow."""
         self._parts += other._parts
-        self._pending += sum(len(values) for values, _ in other._parts)
+        self._pending += sum(len(values) for values, _, _ in other._parts)
         self._distinct.merge(other._distinct)
         self.short += other.short
         self.total += other.total
@@ -178,7 +191,7 @@ class Counts:
 
     def distinct(self) -> int:
         """How many distinct values there are: exact where all are counted, else an estimate."""
-        values, _ = self._add_up()
+        values, _, _ = self._add_up()
         return len(values) if self.short == 0 else max(self._distinct.estimate(), len(values))
 
     def exact(self) -> bool:
@@ -188,30 +201,33 @@ class Counts:
 
     def most_common(self) -> tuple[list[str], np.ndarray]:
         """Values and their counts, the most frequent first, equally frequent ones in the order of their text."""
-        values, counts = self._add_up()
+        values, _, counts = self._add_up()
         texts = np.array(values.to_pylist(), object)
         order = np.lexsort((texts, -counts)) if len(texts) else np.zeros(0, np.int64)
         return texts[order].tolist(), counts[order]
 
-    def _add_up(self) -> tuple[pa.LargeStringArray, np.ndarray]:
-        """Every value once, and its count."""
+    def _add_up(self) -> tuple[pa.LargeStringArray, np.ndarray, np.ndarray]:
+        """Every value once, with its hash and its count."""
         if self._pending:
-            encoded = pa.concat_arrays([values for values, _ in self._parts]).dictionary_encode()
-            counts = np.concatenate([counts for _, counts in self._parts])
-            # Counts are below 2**53, where float64 holds every whole number.
-            total = np.bincount(encoded.indices.to_numpy(), weights=counts, minlength=len(encoded.dictionary))
-            self._parts = [self._pruned(encoded.dictionary, total.astype(np.int64))]
-            self._pending = 0
+            texts = [values for values, _, _ in self._parts]
+            hashes, counts = (np.concatenate([part[which] for part in self._parts]) for which in (1, 2))
+            order = np.argsort(hashes)
+            firsts = np.flatnonzero(_is_new(hashes[order]))
+            total, places = np.add.reduceat(counts[order], firsts) if len(order) else counts, order[firsts]
+            loss = self._given_up(total)
+            kept = total > loss
+            places, total = places[kept], total[kept] - loss
+            values = pa.concat_arrays(texts).take(pa.array(places))
+            self._parts, self._pending = [(values, hashes[places], total)], 0
         return self._parts[0]
 
-    def _pruned(self, values, counts):
-        """At most `CAPACITY` values: each count loses what the first one too many has."""
-        if len(values) <= CAPACITY:
-            return values, counts
+    def _given_up(self, counts):
+        """What each count loses so that at most `CAPACITY` are left: as much as the first one too many has."""
+        if len(counts) <= CAPACITY:
+            return 0
         loss = int(np.partition(counts, -CAPACITY - 1)[-CAPACITY - 1])
         self.short += loss
-        left = counts > loss
-        return values.filter(pa.array(left)), counts[left] - loss
+        return loss
 
 
 def _counted(array):

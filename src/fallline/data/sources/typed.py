@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -44,13 +45,17 @@ _DATE = r"^\d{4}-\d\d-\d\d$"
 _TIME = r"^\d{4}-\d\d-\d\d[ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?$"
 _ZONED = r"^\d{4}-\d\d-\d\d[ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?(Z|[+-]\d\d(:?\d\d)?)$"
 _OF_DAY = r"^\d\d:\d\d(:\d\d)?$"
+# Any letter, and more: an expression of all classes of letters takes RE2 a hundred times as long to prepare.
+_WORD = r"[A-Za-z\x{80}-\x{10ffff}]{3,9}"
 _LIKE_A_DATE = (
-    r"^(\d{4}[-/. ]\d{1,2}[-/. ]\d{1,2}|\d{1,2}[-/. ](\d{1,2}|\pL{3,9})[-/. ](\d\d|\d{4})|"
-    r"\pL{3,9} \d{1,2}, \d{4})( |$)"
+    r"^(\d{4}[-/. ]\d{1,2}[-/. ]\d{1,2}"
+    rf"|\d{{1,2}}[-/. ](\d{{1,2}}|{_WORD})[-/. ](\d\d|\d{{4}})|{_WORD} \d{{1,2}}, \d{{4}})( |$)"
 )
 # A whole date with its time, in one of `_STAMPS`: as BigQuery, web servers and lists of houses have it.
-_LIKE_A_STAMP = r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC|\d{2}/\pL{3}/\d{4}:\d\d:\d\d:\d\d|\d{8}T\d{6})$"
-_LIKE_A_MONTH = r"^(\pL{3,9}[- ](\d\d|\d{4})|\d{4}-\d\d|\d\d/\d{4})$"
+_LIKE_A_STAMP = (
+    rf"^(\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC|\d\d/{_WORD}/\d{{4}}:\d\d:\d\d:\d\d|\d{{8}}T\d{{6}})$"
+)
+_LIKE_A_MONTH = rf"^({_WORD}[- ](\d\d|\d{{4}})|\d{{4}}-\d\d|\d\d/\d{{4}})$"
 
 _NANOSECONDS = r"\.\d{7,9}(Z|[+-]\d\d(:?\d\d)?)?$"
 _OF_DAY_FORMATS = ("%H:%M:%S", "%H:%M")
@@ -80,9 +85,7 @@ _DATES = (
 )
 _MONTHS = ("%b-%y", "%b-%Y", "%b %Y", "%B %Y", "%Y-%m", "%m/%Y")
 _STAMPS = ("%Y-%m-%d %H:%M:%S UTC", "%d/%b/%Y:%H:%M:%S", "%Y%m%dT%H%M%S")
-_FIRST_DAY = pa.scalar(dt.datetime(1000, 1, 1), pa.timestamp("us"))  # noqa: DTZ001 (dates in text have no zone)
-_CENTURY_ENDS = pa.scalar(dt.datetime(2050, 1, 1), pa.timestamp("us"))  # noqa: DTZ001
-_CENTURY = pa.scalar(dt.timedelta(days=36_525), pa.duration("us"))
+_CENTURY = dt.timedelta(days=36_525)
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 
 
@@ -215,7 +218,9 @@ def _parsed(values, format_):
     """
     found = pc.strptime(values, format=format_, unit="us", error_is_null=True)
     if "%y" in format_:
-        return pc.if_else(pc.greater_equal(found, _CENTURY_ENDS), pc.subtract(found, _CENTURY), found)
+        return pc.if_else(
+            pc.greater_equal(found, _new_year(2050)), pc.subtract(found, pa.scalar(_CENTURY)), found
+        )
     return pc.if_else(are_modern(found), found, None)
 
 
@@ -223,7 +228,13 @@ def are_modern(times: pa.Array) -> pa.Array:
     """Which times were not made of a year of two digits that was read as one of the first century."""
     if times.type.unit == "ns":  # which has no years so long ago
         return times.is_valid()
-    return pc.greater_equal(times, _FIRST_DAY.cast(times.type))
+    return pc.greater_equal(times, _new_year(1000).cast(times.type))
+
+
+@cache
+def _new_year(year):
+    """The first moment of a year. Arrow imports pandas to make it, so it is made when it is wanted."""
+    return pa.scalar(dt.datetime(year, 1, 1), pa.timestamp("us"))  # noqa: DTZ001 (dates in text have no zone)
 
 
 def convert(

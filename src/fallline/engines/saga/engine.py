@@ -16,6 +16,7 @@ from fallline.engines.saga.check import CheckPass
 from fallline.engines.saga.dual import DualPass
 from fallline.engines.saga.passes import Pass
 from fallline.engines.saga.quasi_newton import QuasiNewtonPass
+from fallline.engines.threads import single_threaded
 from fallline.kernels.blocks import Block
 from fallline.kernels.saga import SagaMemory
 from fallline.kernels.sweep import Sums
@@ -134,7 +135,7 @@ class SagaEngine(OptimumEngine):
 
     def sweep(self, block: Block, state: State, last: bool) -> Sums:
         """See `LinearEngine.sweep`."""
-        with np.errstate(all="ignore"):
+        with single_threaded(), np.errstate(all="ignore"):
             return _STAGES[state.notes["solver"]["stage"]](self, state).take(block, last)
 
     def weights(self, state: State) -> np.ndarray:
