@@ -79,7 +79,7 @@ def _add_training(group):
         "--alpha",
         metavar="A",
         type=decimal,
-        help="strength of the penalty (default: 1 / rows; of mlp on small tables, found on rows held out)",
+        help="strength of the penalty (default: 1 / rows; of mlp on small tables, linear on wide ones, found on rows held out)",
     )
     add(
         "--l1-ratio",

@@ -13,12 +13,12 @@ depends on the rows, the seed and the settings, never on a clock: the same seed 
 
 from __future__ import annotations
 
-from fallline.tuning.alpha import choose_alpha
+from fallline.tuning.alpha import Penalised, choose_alpha
 from fallline.tuning.batch import choose_batch_size
-from fallline.tuning.methods import Method, descending, plain, rated, solve
+from fallline.tuning.methods import Method, descending, penalised_plainly, plain, rated, solve
 from fallline.tuning.passes import passes_for
 from fallline.tuning.rate import probe_rate
-from fallline.tuning.training import ALPHA, BATCH_SIZE, LEARNING_RATE, train_tuned
+from fallline.tuning.training import ALPHA, BATCH_SIZE, LEARNING_RATE, Solving, train_tuned
 from fallline.tuning.trials import EngineFor, Found
 
 __all__ = [
@@ -28,10 +28,13 @@ __all__ = [
     "EngineFor",
     "Found",
     "Method",
+    "Penalised",
+    "Solving",
     "choose_alpha",
     "choose_batch_size",
     "descending",
     "passes_for",
+    "penalised_plainly",
     "plain",
     "probe_rate",
     "rated",

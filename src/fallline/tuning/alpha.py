@@ -1,7 +1,7 @@
 """The strength of a penalty, alpha, by what becomes of rows that are held out.
 
-A network can follow the rows that it is trained on further than is good for others, and their objective does not tell. How
-strong a penalty has to be against that differs from one table to another by a factor of hundreds.
+A model with many weights can follow the rows that it is trained on further than is good for others, and their objective does not
+tell. How strong a penalty has to be against that differs from one table to another by a factor of hundreds.
 
 1. Of at most 10,000 rows, a quarter judges, and the others train: as many passes as the run to come makes; of fewer rows where
    it makes very many. Where fewer than 500 rows would judge, there are two such divisions, and their mean counts.
@@ -22,10 +22,13 @@ from fallline.engines.base import Engine
 from fallline.state import State
 from fallline.tuning.trials import EngineFor, descended, drawn, whole_batches
 
-__all__ = ["Penalised", "choose_alpha"]
+__all__ = ["Begin", "Penalised", "choose_alpha"]
 
 Penalised = Callable[[float], EngineFor]
 """From alpha to what makes the engines."""
+
+Begin = Callable[[float, TrainingSource], tuple[Engine, State]]
+"""From alpha and rows to an engine that trains on them, and a state to train from, which is its own."""
 
 _ROWS, _PARTS = 10_000, 4
 # Visits to rows after which no more rows are taken, unless there would be very few.
@@ -44,27 +47,31 @@ class _Division(NamedTuple):
 
 
 def choose_alpha(
-    penalised: Penalised,
-    state: State,
+    begin: Begin,
+    engine: Engine,
     source: TrainingSource,
     seed: int,
     *,
-    rate: float,
-    batch_size: int,
+    rows: int,
+    share: float = 1.0,
+    batch_size: int = 1,
     epochs: int,
 ) -> dict[str, Any]:
     """The alpha to train with, as a note for the state.
 
     Parameters
     ----------
-    penalised : callable
-    state : State
-        Where training will begin; it is left as it is.
+    begin : callable
+    engine : Engine
+        Of the kind that will train.
     source : TrainingSource
         Of at least `_PARTS` rows.
     seed : int
         Chooses the rows, and the orders they are visited in.
-    rate : float
+    rows : int
+        Those of the run to come.
+    share : float
+        What alpha times rows is at the least: the mean weight of a row.
     batch_size, epochs : int
         Those of the run to come.
 
@@ -79,11 +86,11 @@ def choose_alpha(
         If the data hold NaN or infinity.
     """
     most = min(_ROWS, max(_VISITS // epochs, _FEW))
-    divisions = _divisions(penalised(0.0)(rate, batch_size, 1), source, seed, most, batch_size)
+    divisions = _divisions(engine, source, seed, most, batch_size)
 
     def loss(factor):
-        """With alpha as so many times 1 / rows; infinite where training diverged."""
-        found = [_held_out(penalised, state, part, factor, rate, batch_size, epochs) for part in divisions]
+        """With alpha as so many times `share` / rows; infinite where training diverged."""
+        found = [_held_out(begin, part, factor * share / part.training.n_rows, epochs) for part in divisions]
         return sum(found) / len(found)
 
     tried: dict[float, float] = {}
@@ -94,10 +101,10 @@ def choose_alpha(
         best = min(tried, key=tried.__getitem__)
     judged = sum(part.judging.n_rows for part in divisions)
     return {
-        "value": best / source.n_rows,  # (3)
+        "value": best * share / rows,  # (3)
         "reason": f"the loss on rows held out, {judged:,} of them, after training with {len(tried)} values",
         "tried": [
-            {"alpha": factor / source.n_rows, "loss": loss if math.isfinite(loss) else None}
+            {"alpha": factor * share / rows, "loss": loss if math.isfinite(loss) else None}
             for factor, loss in tried.items()
         ],
     }
@@ -117,10 +124,8 @@ def _divisions(
     return divisions
 
 
-def _held_out(penalised, state, division, factor, rate, batch_size, epochs):
+def _held_out(begin, division, alpha, epochs):
     """The loss on the rows that judge, after training on the others."""
-    n = division.training.n_rows
-    size = min(batch_size, n)
-    engine: Engine = penalised(factor / n)(rate, size, epochs * math.ceil(n / size)).replica()
-    copied, finite = descended(engine, state, division.training, division.order, epochs)
-    return engine.measure(division.judging, engine.weights(copied)) if finite else math.inf
+    engine, state = begin(alpha, division.training)
+    finite = descended(engine, state, division.training, division.order, epochs)
+    return engine.measure(division.judging, engine.weights(state)) if finite else math.inf

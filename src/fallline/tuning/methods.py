@@ -24,10 +24,10 @@ from fallline.monitors.base import Monitor, Run
 from fallline.parallel.alone import Alone
 from fallline.state import State, Stop
 from fallline.tuning.alpha import Penalised
-from fallline.tuning.training import train_tuned
+from fallline.tuning.training import Solving, train_penalised, train_tuned
 from fallline.tuning.trials import EngineFor
 
-__all__ = ["Method", "descending", "plain", "rated", "solve"]
+__all__ = ["Method", "descending", "penalised_plainly", "plain", "rated", "solve"]
 
 
 class Method(NamedTuple):
@@ -54,6 +54,19 @@ class Method(NamedTuple):
 def plain(engine: Engine, epochs: int, choice: dict[str, str]) -> Method:
     """With an engine of which nothing has to be found out."""
     return Method(engine, epochs, choice, train)
+
+
+def penalised_plainly(
+    engine_for: Solving,
+    alpha: float,
+    source: TrainingSource,
+    epochs: int,
+    choice: dict[str, str],
+    share: float,
+) -> Method:
+    """With an engine of which nothing but alpha has to be found out; see `train_penalised`. `alpha` is taken if time is short."""
+    tuned = partial(train_penalised, engine_for=engine_for, share=share)
+    return Method(engine_for(alpha, source, None), epochs, choice, tuned)
 
 
 def rated(
@@ -88,8 +101,10 @@ def descending(
     batch_size: int | None,
     processes: Alone = Alone(),
     sync_every: int | None = None,
+    penalised: Penalised | None = None,
+    share: float = 1.0,
 ) -> Method:
-    """By descent on a linear model, with the rate and the batch size looked for where they are None; see `train_tuned`.
+    """By descent on a linear model; see `train_tuned` for the rate and the batch size, looked for where they are None, and alpha.
 
     Many processes descend together, and meet every so many updates; see `joining`.
     """
@@ -100,6 +115,8 @@ def descending(
         rate=rate,
         batch_size=batch_size,
         cost=work_a_row(source, outputs, begin.optimizer),
+        penalised=penalised,
+        share=share,
         joined=joining(source, outputs, processes, sync_every),
     )
     return Method(begin, epochs, solver.note(), tuned)

@@ -85,15 +85,14 @@ def descended(
     order: Order,
     epochs: int,
     updates: int | None = None,
-) -> tuple[State, bool]:
-    """A copy of a state after so many epochs, or updates if these are fewer; and whether it did not diverge."""
-    copied = engine.branched(state)
-    most = None if updates is None else copied.updates + updates
+) -> bool:
+    """Train a state for so many epochs, or updates if these are fewer; whether that did not diverge."""
+    most = None if updates is None else state.updates + updates
     try:
-        train(Run(engine, source, order, copied, epochs, most))
+        train(Run(engine, source, order, state, epochs, most))
     except DivergenceError:
-        return copied, False
-    return copied, True
+        return False
+    return True
 
 
 class Trial(NamedTuple):
@@ -243,7 +242,8 @@ class Trials:
         wanted, first = updates * batch_size, self._first + place * batch_size
         rows = whole_batches(min(wanted, self._rows.n_rows - first), batch_size, self.least_rows)
         stretch = self._stretch(first, first + rows)
-        copied, finite = descended(engine, state, stretch, IN_ORDER, math.ceil(wanted / rows), updates)
+        copied = engine.branched(state)
+        finite = descended(engine, copied, stretch, IN_ORDER, math.ceil(wanted / rows), updates)
         self.visits += copied.rows
         return copied if finite else None
 

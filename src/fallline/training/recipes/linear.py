@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,10 +29,24 @@ from fallline.settings import (
 )
 from fallline.training.losses import n_outputs
 from fallline.training.recipes.base import Begun
-from fallline.tuning import BATCH_SIZE, LEARNING_RATE, EngineFor, Method, descending, passes_for, plain
+from fallline.tuning import (
+    ALPHA,
+    BATCH_SIZE,
+    LEARNING_RATE,
+    Method,
+    Penalised,
+    Solving,
+    descending,
+    passes_for,
+    penalised_plainly,
+    plain,
+)
 
 __all__ = ["LinearRecipe"]
 
+# Where a model has more than one coefficient for so many rows, it can follow them further than is good for others; fewer rows
+# than the least say nothing of alpha.
+_ROWS_A_COEFFICIENT, _LEAST_ROWS = 10, 100
 # Passes of a solver that says itself when it is there.
 _MOST_PASSES = 100
 # So many updates many processes make together, unless asked to do otherwise: it takes a few seconds at most.
@@ -62,22 +77,21 @@ class LinearRecipe(NamedTuple):
         make_penalty(self.penalty, self._alpha_for(1000), self.l1_ratio)
         self._epochs_for(1000, solver)
         if solver.name == "descent":
-            self._engine_for(loss, 1000, solver)(self._rate or 1.0, self._batch_size_for(1000) or 1, 1)
+            engine_for = self._penalised(loss, 1000, solver)(self._alpha_for(1000))
+            engine_for(self._rate or 1.0, self._batch_size_for(1000) or 1, 1)
 
-    def begin(self, loss: Any, encoder: Encoder, source: TrainingSource, seed: int) -> Begun:
+    def begin(self, loss: Any, encoder: Encoder, source: TrainingSource, seed: int) -> Begun:  # noqa: ARG002 (the run's order has it)
         """See `Recipe.begin`."""
-        if self.alpha is None:
-            # A penalty weighs against the sum of the losses, each as much as its row.
-            return self._replace(alpha=encoder.mean_weight / source.n_rows).begin(loss, encoder, source, seed)
         outputs = n_outputs(encoder)
-        method = self._method(loss, source, outputs)
+        # A penalty weighs against the sum of the losses, each as much as its row.
+        method = self._method(loss, source, outputs, encoder.mean_weight)
         state = method.engine.start(source.n_columns, outputs, np.float32)
         return Begun(
             method,
             state,
             rows=lambda source: source,
             scorer=lambda run, weights: LinearScorer(weights),  # noqa: ARG005 (see `Begun`)
-            told=self._told,
+            told=partial(self._told, share=encoder.mean_weight),
         )
 
     def divides(self, rows: int) -> bool:
@@ -87,17 +101,20 @@ class LinearRecipe(NamedTuple):
         batch_size, solver = self._batch_size_for(rows), Solver("descent", None, "")
         return batch_size is None or self._epochs_for(rows, solver) * -(-rows // batch_size) > _FEW_UPDATES
 
-    def _told(self, run: Run) -> dict[str, Any]:
+    def _told(self, run: Run, share: float) -> dict[str, Any]:
         """See `Begun`."""
-        choice, solved = run.state.notes["choice"], run.state.notes.get("solver", {})
+        notes = run.state.notes
+        choice, solved = notes["choice"], notes.get("solver", {})
+        found = {name: notes[name] for name in (BATCH_SIZE, LEARNING_RATE, ALPHA) if name in notes}
         return {
             "penalty": self.penalty or "none",
-            "alpha": self._alpha_for(run.source.n_rows),
+            "alpha": found[ALPHA]["value"] if ALPHA in found else self._alpha_for(run.source.n_rows, share),
             "solver": choice["solver"],
             "why_solver": choice["reason"],
             "optimality": solved.get("left"),
             **self._together_told(run),
             **(self._descent_told(run) if choice["solver"] == "descent" else {}),
+            "found": found,
         }
 
     def _together_told(self, run):
@@ -119,27 +136,47 @@ class LinearRecipe(NamedTuple):
             "schedule": type(engine.schedule).__name__,
             "learning_rate": rate,
             "batch_size": engine.batch_size,
-            "found": {name: notes[name] for name in (BATCH_SIZE, LEARNING_RATE) if name in notes},
         }
 
-    def _method(self, loss: Any, source: TrainingSource, outputs: int) -> Method:
-        """The solver that was asked for or suits, with what it needs."""
+    def _method(self, loss: Any, source: TrainingSource, outputs: int, share: float) -> Method:
+        """The solver that was asked for or suits, with what it needs; `share` is the mean weight of a row."""
+        rows = source.n_rows
         solver = self._solver_for(loss, source.n_columns, outputs)
-        epochs = self._epochs_for(source.n_rows, solver)
+        epochs, alpha = self._epochs_for(rows, solver), self._alpha_for(rows, share)
+        seeks = self._seeks_alpha(rows, outputs * source.n_columns)
         if solver.name != "descent":
-            penalty = make_penalty(self.penalty, self._alpha_for(source.n_rows), self.l1_ratio)
-            return plain(solver_engine(solver.name, loss, penalty, source, outputs), epochs, solver.note())
+            engine_for = self._solving(solver.name, loss, outputs)
+            if seeks:
+                return penalised_plainly(engine_for, alpha, source, epochs, solver.note(), share)
+            return plain(engine_for(alpha, source, None), epochs, solver.note())
+        penalised = self._penalised(loss, rows, solver)
         return descending(
             solver,
-            self._engine_for(loss, source.n_rows, solver),
+            penalised(alpha),
             epochs,
             source=source,
             outputs=outputs,
             rate=self._rate,
-            batch_size=self._batch_size_for(source.n_rows),
+            batch_size=self._batch_size_for(rows),
             processes=self.processes,
             sync_every=self.sync_every,
+            penalised=penalised if seeks else None,
+            share=share,
         )
+
+    def _solving(self, name: str, loss: Any, outputs: int) -> Solving:
+        """What makes the engine of a solver."""
+
+        def engine(alpha, rows, tolerance):
+            penalty = make_penalty(self.penalty, alpha, self.l1_ratio)
+            return solver_engine(name, loss, penalty, rows, outputs, tolerance=tolerance)
+
+        return engine
+
+    def _seeks_alpha(self, rows: int, coefficients: int) -> bool:
+        """Whether alpha is looked for, which takes several runs on some of the rows."""
+        wanted = self.penalty == "l2" and self.alpha is None
+        return wanted and _LEAST_ROWS <= rows < _ROWS_A_COEFFICIENT * coefficients
 
     def _solver_for(self, loss: Any, columns: int, outputs: int) -> Solver:
         """Which solver, and why."""
@@ -157,9 +194,9 @@ class LinearRecipe(NamedTuple):
             "descent", None, f"of the solvers, {self.processes.size} processes can divide only this one"
         )
 
-    def _alpha_for(self, rows: int) -> float:
-        """Strength of the penalty for so many rows."""
-        return 1.0 / rows if self.alpha is None else number("alpha", self.alpha, at_least=0)
+    def _alpha_for(self, rows: int, share: float = 1.0) -> float:
+        """Strength of the penalty for so many rows of such a mean weight, unless it is found out."""
+        return share / rows if self.alpha is None else number("alpha", self.alpha, at_least=0)
 
     def _epochs_for(self, rows: int, solver: Solver) -> int:
         """Passes over so many rows, at most."""
@@ -182,17 +219,15 @@ class LinearRecipe(NamedTuple):
             return number("learning_rate", self.learning_rate, above=0)
         return None if takes_rate(self._schedule) else 1.0
 
-    def _engine_for(self, loss: Any, rows: int, solver: Solver) -> EngineFor:
-        """What makes the engine of descent for a loss and so many rows, from rate, batch size and updates."""
-        alpha, epochs = self._alpha_for(rows), self._epochs_for(rows, solver)
+    def _penalised(self, loss: Any, rows: int, solver: Solver) -> Penalised:
+        """What makes the engines of descent for so many rows: from alpha; and then from rate, batch size and updates."""
+        epochs = self._epochs_for(rows, solver)
         optimizer = make_optimizer("adam" if solver.optimizer is None else solver.optimizer)
-        penalty = make_penalty(self.penalty, alpha, self.l1_ratio)
-        given = {"alpha": alpha}
 
-        def engine(rate, batch_size, updates):
-            schedule = make_schedule(
-                self._schedule, loss, {**given, "eta0": rate}, epochs, updates / epochs, name="schedule"
-            )
+        def engine(alpha, rate, batch_size, updates):
+            given = {"alpha": alpha, "eta0": rate}
+            schedule = make_schedule(self._schedule, loss, given, epochs, updates / epochs, name="schedule")
+            penalty = make_penalty(self.penalty, alpha, self.l1_ratio)
             return DescentEngine(loss, optimizer, schedule, batch_size, penalty)
 
-        return engine
+        return lambda alpha: partial(engine, alpha)

@@ -1,8 +1,8 @@
-"""The loss on test rows of a network with nothing set, against the best of 30 settings of SGD and Adam; prints Markdown.
+"""The loss on test rows of `fallline.train` with nothing set, against the best of 30 settings of SGD and Adam; prints Markdown.
 
-    FALLLINE_DATA=FOLDER python benchmarks/mlp_defaults.py [NAME ...] [--seeds N]
+    FALLLINE_DATA=FOLDER python benchmarks/train_defaults.py [NAME ...] [--model linear] [--seeds N]
 
-The network is that of `fallline.train(..., model="mlp")`. The grid is the same network on the same encoded rows: two optimizers,
+The model is a network, `model="mlp"`, or linear. The grid is the same model on the same encoded rows: two optimizers,
 five rates, and batches of 32 at a constant rate, of 32 and of 256 along a cosine, with a penalty of 1 / rows; ten epochs, or more
 where that makes fewer than 100,000 visits of rows. Each is trained from so many seeds, and counts with the mean of its losses;
 the best is picked by the test rows themselves, which no user could. At most 20,000 rows to train on, and as many to test.
@@ -44,18 +44,18 @@ def rows_of(problem):
     return parts
 
 
-def loss_of(problem, rows, seeds, **settings):
+def loss_of(problem, rows, model, seeds, **settings):
     """The mean over the seeds of the loss on the test rows; infinite where training diverged."""
     frame, y, test, y_test = rows
     found = []
     for seed in range(seeds):
         try:
-            model = fallline.train(
-                frame, target=y, model="mlp", loss=problem.loss, seed=seed, cache=False, **settings
+            trained = fallline.train(
+                frame, target=y, model=model, loss=problem.loss, seed=seed, cache=False, **settings
             )
         except DivergenceError:
             return np.inf
-        found.append(own_loss(problem, model, test, y_test))
+        found.append(own_loss(problem, trained, test, y_test))
     return np.mean(found)
 
 
@@ -68,12 +68,12 @@ def own_loss(problem, model, test, y_test):
     return -np.mean(np.log(chances[np.arange(len(places)), places]))
 
 
-def compare(name, seeds):
+def compare(name, model, seeds):
     """A line of the table."""
     problem = problems.make(name)
     rows = rows_of(problem)
     began = time.perf_counter()
-    end = loss_of(problem, rows, seeds)
+    end = loss_of(problem, rows, model, seeds)
     seconds = (time.perf_counter() - began) / seeds
     epochs, grid = max(_EPOCHS, -(-_VISITS // len(rows[0]))), {}
     for optimizer, rates in RATES.items():
@@ -85,7 +85,7 @@ def compare(name, seeds):
                 "alpha": 1 / len(rows[0]),
             }
             words = f"{optimizer} {rate:g}, batch {batch_size}, {schedule}"
-            grid[words] = loss_of(problem, rows, seeds, optimizer=optimizer, epochs=epochs, **settings)
+            grid[words] = loss_of(problem, rows, model, seeds, optimizer=optimizer, epochs=epochs, **settings)
     best = min(grid, key=grid.get)
     line = [
         name,
@@ -104,13 +104,15 @@ def main():
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("names", nargs="*", metavar="problem", help="by default twelve")
+    parser.add_argument("--model", choices=["mlp", "linear"], default="mlp")
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    lines = [compare(name, options.seeds) for name in problems.choose(options.names or SETS)]
+    lines = [compare(name, options.model, options.seeds) for name in problems.choose(options.names or SETS)]
+    title = "Networks" if options.model == "mlp" else "Linear models"
     print(
-        "\n### Networks: loss on test rows with defaults, against the best of 30 settings of SGD and Adam\n"
+        f"\n### {title}: loss on test rows with defaults, against the best of 30 settings of SGD and Adam\n"
     )
     table(
         [
