@@ -197,7 +197,7 @@ def _wide(n=120, columns=40):
 
 @pytest.mark.parametrize("solver", ["newton", "saga", "descent"])
 def test_a_strength_is_found_where_columns_are_many(solver):
-    """By rows held out, whatever the solver: models are better for new rows than with the usual one, and to give it gives the same."""
+    """By rows held out, for any solver: models are better for new rows than with the usual one; to give it gives the same."""
     settings = {"solver": solver, "cache": False}
     if solver == "descent":
         settings |= {"learning_rate": 0.01, "batch_size": 16, "epochs": 50}
