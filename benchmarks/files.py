@@ -207,11 +207,12 @@ def pipeline_table(found):
     ours = next(iter(found.values()))
     lines = []
     for title, numbers in found.items():
-        stages = ", ".join(
+        spent = [
             f"{name} {took:.1f}"
             for name, took in numbers.items()
             if name not in {"in all", "processor", "log loss"}
-        )
+        ]
+        stages = ", ".join(spent)
         loss = f"{numbers['log loss']:.4f}"
         line = [f"{figure:.1f}" for name in ("in all", "processor")
                 for figure in (numbers[name], numbers[name] / ours[name])]  # fmt: skip
@@ -219,6 +220,7 @@ def pipeline_table(found):
         if _CONVERT in numbers:
             rest = numbers["in all"] - numbers[_CONVERT]
             less = [f"{rest:.1f}", f"{rest / ours['in all']:.1f}", "", ""]
+            stages = ", ".join(stage for stage in spent if not stage.startswith(_CONVERT))
             lines.append([f"{title}, its conversion left out", *less, stages, loss])
     times = "times fallline's"
     table(

@@ -173,8 +173,18 @@ def chunks_of(stream, path, start, size):
         ("only\n1\n2\n", ["only"]),
         ("0,1,2\n0.5,1,7\n1,2,3.5\n", ["0", "1", "2"]),
         ("name,1960,1961,1962\na,4,5,7\nb,8,9,2\n", ["name", "1960", "1961", "1962"]),
-        ("1,2,3\n2,3,4\n9,1,7\n", ["x0", "x1", "x2"]),
-        ("31,32,33\n9,1,7\n", ["x0", "x1", "x2"]),
+        ("name,1960,1961,1962\na,4,5,6\nb,8,9,2\n", ["name", "1960", "1961", "1962"]),
+        (
+            ",".join(map(str, range(12))) + "\n" + ",".join("531453145314") + "\n",
+            [str(place) for place in range(12)],
+        ),
+        ("1,2,3\n25,167,1\n9,1,7\n", ["x0", "x1", "x2"]),
+        ("5.1,1,2,3,0.5,x\n4.2,2,2,1,0.7,y\n", [f"x{place}" for place in range(6)]),
+        ("a,1,2,3,0.5\nb,7,1,3,0.5\n", [f"x{place}" for place in range(5)]),
+        ("1960,1961,1962\n1970,1971,1972\n9,1,7\n", ["x0", "x1", "x2"]),
+        ("31,32,33\n9.5,1,7\n", ["x0", "x1", "x2"]),
+        ("1," + "2" * 5000 + ",3\n9,1,7\n", ["x0", "x1", "x2"]),
+        ("k1,,,,\nk2,,,,\nk3,a,b,c,d\nk4,e,f,g,h\n", [f"x{place}" for place in range(5)]),
         ("\ufeffa,b\n1,2\n", ["a", "b"]),
         ("a,b\r1,2\r3,4\r", ["a", "b"]),
     ],
@@ -202,6 +212,9 @@ def test_what_is_said_is_not_guessed(opened):
     """Header and delimiter can be given where the guess is wrong."""
     assert read(opened, "1990,1991\n1,2\n", header=True) == {"1990": [1], "1991": [2]}
     assert read(opened, "a,b\nc,d\n", header=False) == {"x0": ["a", "c"], "x1": ["b", "d"]}
+    content = "name,,,\nn,1960,1961,1962\na,4,5,6\nb,8,9,2\nc,1,2,2\n"
+    assert len(read(opened, content, header=False)["x0"]) == 5
+    assert list(read(opened, content, header=True)) == ["name", "x1", "x2", "x3"]
     assert read(opened, "a,b;c\n1,2;3\n", delimiter=",") == {"a": [1], "b;c": ["2;3"]}
     assert read(opened, 'a,b\n"x,1\n"y,2\n', quotes=False) == {"a": ['"x', '"y'], "b": [1, 2]}
     assert read(opened, "zip,b\n01234,1\n00001,2\n", text_columns=("zip",))["zip"] == ["01234", "00001"]

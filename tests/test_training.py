@@ -213,6 +213,21 @@ def test_a_strength_is_found_where_columns_are_many(solver):
     assert model.evaluate(new)["log_loss"] < usual.evaluate(new)["log_loss"]
 
 
+@pytest.mark.parametrize("solver", ["newton", "saga", "descent"])
+def test_training_goes_on_with_the_strength_that_it_began_with(solver, tmp_path):
+    """One that was found is found in the checkpoint, too; where time was limited, it is the usual one to the end."""
+    settings = {"solver": solver, "cache": False, "checkpoint": tmp_path / "checkpoint"}
+    model = fallline.train(_wide(), "y", **settings)
+    again = fallline.train(_wide(), "y", **settings)
+    assert again.summary["training"]["alpha"] == model.summary["training"]["alpha"] > 1 / 120
+    np.testing.assert_array_equal(again.weights, model.weights)
+    settings["checkpoint"] = tmp_path / "another"
+    model = fallline.train(_wide(), "y", time_limit=60.0, **settings)
+    again = fallline.train(_wide(), "y", **settings)
+    assert again.summary["training"]["alpha"] == model.summary["training"]["alpha"] == 1 / 120
+    np.testing.assert_array_equal(again.weights, model.weights)
+
+
 def test_a_strength_is_found_for_rows_of_any_weight():
     """Rows that weigh a tenth are trained on with a tenth of the penalty."""
     found = []
@@ -224,12 +239,24 @@ def test_a_strength_is_found_for_rows_of_any_weight():
 
 
 @pytest.mark.parametrize(
-    "setting", [{"penalty": "none"}, {"penalty": "l1"}, {"alpha": 0.001}, {"time_limit": 60.0}]
+    "setting",
+    [{"penalty": "none"}, {"penalty": "l1"}, {"alpha": 0.001}, {"time_limit": 60.0}, {"loss": "perceptron"}],
 )
 def test_no_strength_is_found_where_none_is_asked_for(setting):
-    """No penalty, one that also chooses columns, one that is given, or no time for it; nor where columns are few."""
-    assert fallline.train(_wide(), "y", cache=False, **setting).summary["training"]["found"] == {}
-    assert fallline.train(_wide(columns=12), "y", cache=False).summary["training"]["found"] == {}
+    """No penalty, one that also chooses columns, one that is given, no time for it, or a loss that only says to shrink."""
+    assert "alpha" not in fallline.train(_wide(), "y", cache=False, **setting).summary["training"]["found"]
+
+
+def test_no_strength_is_found_where_it_says_nothing():
+    """Where columns are few for the rows, or rows are few."""
+    for data in (_wide(columns=12), _wide(n=99)):
+        assert fallline.train(data, "y", cache=False).summary["training"]["found"] == {}
+
+
+def test_a_schedule_that_needs_a_strength_gets_the_one_that_is_found():
+    """Also while it is being looked for."""
+    model = fallline.train(_wide(), "y", schedule="optimal", batch_size=16, epochs=5, cache=False)
+    assert model.summary["training"]["alpha"] == model.summary["training"]["found"]["alpha"]["value"]
 
 
 def test_weights_are_rows_that_repeat(frame):

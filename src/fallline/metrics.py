@@ -120,7 +120,7 @@ def _binned(probabilities):
 def _area(zeros, ones):
     """The probability that a row of class 1 scores above one of class 0, ties counted half; from a histogram of each."""
     below = np.cumsum(zeros) - zeros / 2
-    return _ratio(float(ones @ below), float(ones.sum() * zeros.sum()))
+    return _ratio(_summed(ones, below), float(ones.sum() * zeros.sum()))
 
 
 def _ratio(part, whole):

@@ -7,7 +7,7 @@
      updates)      from the    noise of       scaled to
                    same state  gradients      the run
 
-Everything here asks an engine its verbs and nothing else, so it serves any engine whose updates have a rate. What is found
+Solvers have no rate; of them, alpha alone is looked for. Everything here asks an engine its verbs and nothing else. What is found
 depends on the rows, the seed and the settings, never on a clock: the same seed gives the same bits.
 """
 
@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from fallline.tuning.alpha import Penalised, choose_alpha
 from fallline.tuning.batch import choose_batch_size
-from fallline.tuning.methods import Method, descending, penalised_plainly, plain, rated, solve
+from fallline.tuning.methods import Method, descending, plain, rated, solve, solving
 from fallline.tuning.passes import passes_for
 from fallline.tuning.rate import probe_rate
-from fallline.tuning.training import ALPHA, BATCH_SIZE, LEARNING_RATE, Solving, train_tuned
+from fallline.tuning.solving import SolverFor
+from fallline.tuning.training import ALPHA, BATCH_SIZE, LEARNING_RATE, train_tuned
 from fallline.tuning.trials import EngineFor, Found
 
 __all__ = [
@@ -29,15 +30,15 @@ __all__ = [
     "Found",
     "Method",
     "Penalised",
-    "Solving",
+    "SolverFor",
     "choose_alpha",
     "choose_batch_size",
     "descending",
     "passes_for",
-    "penalised_plainly",
     "plain",
     "probe_rate",
     "rated",
     "solve",
+    "solving",
     "train_tuned",
 ]

@@ -13,16 +13,22 @@ tell. How strong a penalty has to be against that differs from one table to anot
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from fallline.data.order import Order
 from fallline.data.rows import TrainingSource
 from fallline.engines.base import Engine
+from fallline.engines.together import rows_from, rows_in_turn
+from fallline.monitors.base import Monitor, Run
+from fallline.monitors.time_limit import TimeLimit
+from fallline.parallel.agreeing import told_by_first
 from fallline.state import State
+from fallline.tuning.recovery import ALPHA
 from fallline.tuning.trials import EngineFor, descended, drawn, whole_batches
 
-__all__ = ["Begin", "Penalised", "choose_alpha"]
+__all__ = ["Begin", "Penalised", "choose_alpha", "found_alpha"]
 
 Penalised = Callable[[float], EngineFor]
 """From alpha to what makes the engines."""
@@ -33,6 +39,8 @@ Begin = Callable[[float, TrainingSource], tuple[Engine, State]]
 _ROWS, _PARTS = 10_000, 4
 # Visits to rows after which no more rows are taken, unless there would be very few.
 _VISITS, _FEW = 1_000_000, 1000
+# Fewer rows say nothing of it; and what makes more passes than these over the fewest rows takes longer than it is worth.
+_LEAST_ROWS, _MOST_EPOCHS = 100, _VISITS // _FEW
 # Rows that should judge, in all divisions together.
 _JUDGED = 500
 _STRIDE, _FEWEST, _MOST = 5.0, 3, 5
@@ -53,7 +61,7 @@ def choose_alpha(
     seed: int,
     *,
     rows: int,
-    share: float = 1.0,
+    mean_weight: float = 1.0,
     batch_size: int = 1,
     epochs: int,
 ) -> dict[str, Any]:
@@ -65,13 +73,13 @@ def choose_alpha(
     engine : Engine
         Of the kind that will train.
     source : TrainingSource
-        Of at least `_PARTS` rows.
+        Of four rows at the least.
     seed : int
         Chooses the rows, and the orders they are visited in.
     rows : int
         Those of the run to come.
-    share : float
-        What alpha times rows is at the least: the mean weight of a row.
+    mean_weight : float
+        Of a row: what alpha times rows is at the least.
     batch_size, epochs : int
         Those of the run to come.
 
@@ -89,8 +97,10 @@ def choose_alpha(
     divisions = _divisions(engine, source, seed, most, batch_size)
 
     def loss(factor):
-        """With alpha as so many times `share` / rows; infinite where training diverged."""
-        found = [_held_out(begin, part, factor * share / part.training.n_rows, epochs) for part in divisions]
+        """With alpha as so many times the least; infinite where training diverged."""
+        found = [
+            _held_out(begin, part, factor * mean_weight / part.training.n_rows, epochs) for part in divisions
+        ]
         return sum(found) / len(found)
 
     tried: dict[float, float] = {}
@@ -101,13 +111,39 @@ def choose_alpha(
         best = min(tried, key=tried.__getitem__)
     judged = sum(part.judging.n_rows for part in divisions)
     return {
-        "value": best * share / rows,  # (3)
+        "value": best * mean_weight / rows,  # (3)
         "reason": f"the loss on rows held out, {judged:,} of them, after training with {len(tried)} values",
         "tried": [
-            {"alpha": factor * share / rows, "loss": loss if math.isfinite(loss) else None}
+            {"alpha": factor * mean_weight / rows, "loss": loss if math.isfinite(loss) else None}
             for factor, loss in tried.items()
         ],
     }
+
+
+def found_alpha(
+    run: Run,
+    monitors: Sequence[Monitor],
+    begin: Begin,
+    *,
+    mean_weight: float = 1.0,
+    batch_size: int = 1,
+) -> float | None:
+    """The alpha of the run's notes, looked for and noted if there is none; see `choose_alpha`.
+
+    None where nothing is to be looked for: time is limited, rows are few, passes very many, or training has begun with another.
+    """
+    notes, source = run.state.notes, run.source
+    limited = any(isinstance(monitor, TimeLimit) for monitor in monitors)
+    worth = rows_in_turn(source) >= _LEAST_ROWS and run.epochs <= _MOST_EPOCHS
+    if ALPHA not in notes and worth and not limited and not run.state.rows:
+        look = partial(choose_alpha, begin, run.engine, rows_from(source), run.order.seed)
+        settings: dict[str, Any] = {
+            "mean_weight": mean_weight,
+            "batch_size": batch_size,
+            "epochs": run.epochs,
+        }
+        notes[ALPHA] = told_by_first(run.processes, partial(look, rows=source.n_rows, **settings))
+    return notes[ALPHA]["value"] if ALPHA in notes else None
 
 
 def _divisions(

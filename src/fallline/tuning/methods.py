@@ -24,10 +24,11 @@ from fallline.monitors.base import Monitor, Run
 from fallline.parallel.alone import Alone
 from fallline.state import State, Stop
 from fallline.tuning.alpha import Penalised
-from fallline.tuning.training import Solving, train_penalised, train_tuned
+from fallline.tuning.solving import SolverFor, train_solving
+from fallline.tuning.training import train_tuned
 from fallline.tuning.trials import EngineFor
 
-__all__ = ["Method", "descending", "penalised_plainly", "plain", "rated", "solve"]
+__all__ = ["Method", "descending", "plain", "rated", "solve", "solving"]
 
 
 class Method(NamedTuple):
@@ -56,17 +57,17 @@ def plain(engine: Engine, epochs: int, choice: dict[str, str]) -> Method:
     return Method(engine, epochs, choice, train)
 
 
-def penalised_plainly(
-    engine_for: Solving,
+def solving(
+    solver_for: SolverFor,
     alpha: float,
     source: TrainingSource,
     epochs: int,
     choice: dict[str, str],
-    share: float,
+    mean_weight: float = 1.0,
 ) -> Method:
-    """With an engine of which nothing but alpha has to be found out; see `train_penalised`. `alpha` is taken if time is short."""
-    tuned = partial(train_penalised, engine_for=engine_for, share=share)
-    return Method(engine_for(alpha, source, None), epochs, choice, tuned)
+    """By a solver whose alpha is looked for, or is this one where it is not worth it; see `train_solving`."""
+    tuned = partial(train_solving, solver_for=solver_for, mean_weight=mean_weight)
+    return Method(solver_for(alpha, source, None), epochs, choice, tuned)
 
 
 def rated(
@@ -77,6 +78,7 @@ def rated(
     batch_size: int,
     processes: Alone = Alone(),
     penalised: Penalised | None = None,
+    mean_weight: float = 1.0,
 ) -> Method:
     """With engines of any kind and batches of so many rows, at a rate that is looked for where it is None; see `train_tuned`."""
     tuned = partial(
@@ -85,6 +87,7 @@ def rated(
         rate=rate,
         batch_size=batch_size,
         penalised=penalised,
+        mean_weight=mean_weight,
         joined=lambda engine: engine.joined(processes),
     )
     return Method(engine_for(1.0 if rate is None else rate, batch_size, epochs), epochs, choice, tuned)
@@ -102,7 +105,7 @@ def descending(
     processes: Alone = Alone(),
     sync_every: int | None = None,
     penalised: Penalised | None = None,
-    share: float = 1.0,
+    mean_weight: float = 1.0,
 ) -> Method:
     """By descent on a linear model; see `train_tuned` for the rate and the batch size, looked for where they are None, and alpha.
 
@@ -116,7 +119,7 @@ def descending(
         batch_size=batch_size,
         cost=work_a_row(source, outputs, begin.optimizer),
         penalised=penalised,
-        share=share,
+        mean_weight=mean_weight,
         joined=joining(source, outputs, processes, sync_every),
     )
     return Method(begin, epochs, solver.note(), tuned)

@@ -11,7 +11,7 @@ from fallline.loop import train
 from fallline.monitors.base import Monitor, Run
 from fallline.state import State, Stop
 
-__all__ = ["ALPHA", "BATCH_SIZE", "LEARNING_RATE", "train_recovering"]
+__all__ = ["ALPHA", "BATCH_SIZE", "FOUND", "LEARNING_RATE", "train_recovering"]
 
 LEARNING_RATE = "learning_rate"
 """The note of the state that `probe_rate` leaves; its "value" is the rate that training is under way with."""
@@ -22,7 +22,8 @@ BATCH_SIZE = "batch_size"
 ALPHA = "alpha"
 """The note of the state that `choose_alpha` leaves; see `LEARNING_RATE`."""
 
-_FOUND = ("choice", BATCH_SIZE, LEARNING_RATE, ALPHA)
+FOUND = ("choice", BATCH_SIZE, LEARNING_RATE, ALPHA)
+"""Notes of a state that stay where training begins anew."""
 
 _RESTARTS = 3
 # By how much of it the loss is higher than at the beginning.
@@ -76,7 +77,7 @@ def _beginning(run: Run) -> State:
     """A copy of the state that training began with, which the run may be past; with what has been looked for and found since."""
     begin = run.engine.kept(run.state if run.begun is None else run.begun)
     begin.notes.update(
-        {name: copy.deepcopy(run.state.notes[name]) for name in _FOUND if name in run.state.notes}
+        {name: copy.deepcopy(run.state.notes[name]) for name in FOUND if name in run.state.notes}
     )
     return begin
 

@@ -8,29 +8,20 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from fallline.data.rows import TrainingSource
-from fallline.engines.linear import OptimumEngine
 from fallline.engines.together import rows_from, rows_in_turn
 from fallline.errors import ParameterError
 from fallline.loop import train
 from fallline.monitors.base import Monitor, Run
-from fallline.monitors.time_limit import TimeLimit
 from fallline.objective.losses import is_least_at_zero
 from fallline.parallel.agreeing import told_by_first
 from fallline.state import Stop
-from fallline.tuning.alpha import Penalised, choose_alpha
+from fallline.tuning.alpha import Penalised, found_alpha
 from fallline.tuning.batch import choose_batch_size
 from fallline.tuning.rate import probe_rate
 from fallline.tuning.recovery import ALPHA, BATCH_SIZE, LEARNING_RATE, train_recovering
 from fallline.tuning.trials import EngineFor
 
-__all__ = ["ALPHA", "BATCH_SIZE", "LEARNING_RATE", "Solving", "train_penalised", "train_tuned"]
-
-Solving = Callable[[float, TrainingSource, float | None], OptimumEngine]
-"""From alpha, rows and a tolerance, or None for the usual one, to the engine that trains on them."""
-
-# To tell values of alpha apart, no optimum is needed.
-_ROUGHLY = 1e-3
+__all__ = ["ALPHA", "BATCH_SIZE", "LEARNING_RATE", "train_tuned"]
 
 # Where objectives say nothing about rates and sizes: of the perceptron, only the coefficients' scale depends on the rate.
 _ANY = {
@@ -58,7 +49,7 @@ def train_tuned(
     batch_size: int | None,
     cost: Callable[[int], float] | None = None,
     penalised: Penalised | None = None,
-    share: float = 1.0,
+    mean_weight: float = 1.0,
     joined: Callable[[Any], Any] = _as_it_is,
 ) -> Stop:
     """Find the batch size, the rate and alpha where they are not given, note them in the state, and train.
@@ -82,7 +73,7 @@ def train_tuned(
     penalised : callable, optional
         Where alpha, the strength of the penalty, is looked for: from it to what makes the engines to train with. The rate is
         looked for with those of `engine_for`; and where time is limited, training is with those, too.
-    share : float
+    mean_weight : float
         See `choose_alpha`.
     joined : callable
         Makes of an engine the one that many processes train with together. What they look for, the first finds alone.
@@ -111,6 +102,7 @@ def train_tuned(
             batch_size = notes.setdefault(BATCH_SIZE, dict(_ANY[BATCH_SIZE]))["value"]
         if rate is None:
             rate = notes.setdefault(LEARNING_RATE, dict(_ANY[LEARNING_RATE]))["value"]
+        penalised = None
     if batch_size is None:
         if cost is None:
             raise ParameterError("A batch size is looked for by what a row costs. Give cost, or batch_size.")
@@ -128,10 +120,16 @@ def train_tuned(
                 "restarts": [],
             },
         )
-    hurried = _is_hurried(run, monitors)
-    if penalised is not None and not hurried:
+    if penalised is not None:
         highest = notes[LEARNING_RATE]["value"] if rate is None else rate
-        engine_for = penalised(_alpha(run, penalised, source, share, highest, size))
+        alpha = found_alpha(
+            run,
+            monitors,
+            partial(_begun, run, penalised, highest, size),
+            mean_weight=mean_weight,
+            batch_size=size,
+        )
+        engine_for = engine_for if alpha is None else penalised(alpha)
     run.tuning_seconds = time.perf_counter() - began
     if rate is not None:
         run.engine = joined(engine_for(rate, size, updates))
@@ -139,65 +137,8 @@ def train_tuned(
     return train_recovering(run, lambda rate: joined(engine_for(rate, size, updates)), monitors)
 
 
-def train_penalised(
-    run: Run, monitors: Sequence[Monitor] = (), *, engine_for: Solving, share: float = 1.0
-) -> Stop:
-    """Find alpha, note it in the state, and train with it, by an engine of which nothing else is to be found out.
-
-    Parameters
-    ----------
-    run : Run
-        Its engine and its state are replaced by those of the alpha found; where time is limited, none is looked for.
-    monitors : sequence of Monitor
-    engine_for : callable
-        From alpha, rows and a tolerance, or None for the usual one, to the engine that trains on them.
-    share : float
-        See `choose_alpha`.
-
-    Returns
-    -------
-    Stop
-        Why training ended.
-    """
-    began = time.perf_counter()
-    source, outputs = run.source, len(run.state.memory.weights)
-
-    def begin(alpha, rows, tolerance=_ROUGHLY):
-        engine = engine_for(alpha, rows, tolerance)
-        return engine, engine.start(rows.n_columns, outputs, rows.dtype)
-
-    notes = run.state.notes
-    if ALPHA in notes:
-        run.engine = engine_for(notes[ALPHA]["value"], source, None)
-    elif not _is_hurried(run, monitors):
-        found = choose_alpha(
-            begin, run.engine, source, run.order.seed, rows=source.n_rows, share=share, epochs=run.epochs
-        )
-        run.engine, run.state = begin(found["value"], source, None)
-        run.state.notes |= {"choice": notes["choice"], ALPHA: found}
-    run.tuning_seconds = time.perf_counter() - began
-    return train(run, monitors)
-
-
-def _is_hurried(run, monitors):
-    """Whether there is no time to look for alpha."""
-    return any(isinstance(monitor, TimeLimit) for monitor in monitors) and ALPHA not in run.state.notes
-
-
-def _alpha(run, penalised, source, share, rate, batch_size):
-    """The strength of the penalty, looked for unless the state has a note of it."""
-    notes, epochs = run.state.notes, run.epochs
-
-    def begin(alpha, rows):
-        size = min(batch_size, rows.n_rows)
-        engine = penalised(alpha)(rate, size, epochs * math.ceil(rows.n_rows / size)).replica()
-        return engine, engine.branched(run.state)
-
-    def look():
-        engine = penalised(0.0)(rate, batch_size, 1)
-        settings = {"rows": run.source.n_rows, "share": share, "batch_size": batch_size, "epochs": epochs}
-        return choose_alpha(begin, engine, source, run.order.seed, **settings)
-
-    if ALPHA not in notes:
-        notes[ALPHA] = told_by_first(run.processes, look)
-    return notes[ALPHA]["value"]
+def _begun(run, penalised, rate, batch_size, alpha, rows):
+    """An engine to try an alpha with on some rows, and a state that begins where the run does; see `Begin`."""
+    size = min(batch_size, rows.n_rows)
+    engine = penalised(alpha)(rate, size, run.epochs * math.ceil(rows.n_rows / size)).replica()
+    return engine, engine.branched(run.state)

@@ -18,7 +18,7 @@ from fallline.data.encoder.kinds import KINDS
 from fallline.data.encoder.kinds.base import BadValue, Found
 from fallline.data.encoder.plan import ColumnPlan, Plan
 from fallline.data.encoder.statistics import Counts, Moments, RowSample, Statistic
-from fallline.data.encoder.target import TargetSeen, fit_target, infer_task, twins
+from fallline.data.encoder.target import TargetSeen, fit_target, infer_task
 from fallline.data.sources.base import Batch, Cursor, Source
 from fallline.errors import InputError, TargetError
 
@@ -284,6 +284,7 @@ def _encoder(plan, source, look, seen, standardise_target):
         if fitted is not None:
             columns.append(fitted)
         profiles.append(_profile(column, found, medians.get(column.name)))
+    warn += target.doubts()
     warn += [f"Column {column.name!r} was left out: {column.note}." for column in plan.columns if column.note]
     if not columns:
         raise InputError(
@@ -293,18 +294,6 @@ def _encoder(plan, source, look, seen, standardise_target):
 
 
 def _target(plan, seen, standardise, warn):
-    """The target, with a warning of classes that may be one."""
-    target = _target_seen(plan, seen, standardise, warn)
-    alike = twins(target)
-    if alike:
-        warn.append(
-            f"The target {target.name!r} has classes that differ in capital letters or blanks only ({alike}), which are taken "
-            "for different ones. If they are not, spell them alike."
-        )
-    return target
-
-
-def _target_seen(plan, seen, standardise, warn):
     """The target; where its task was inferred, all rows have the last word."""
     if plan.task_reason is None:
         return fit_target(plan.named_target, plan.task, seen, standardise=standardise)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +37,8 @@ _HASHES = 1024
 _SAMPLED = 4096
 # Columns of a sparse matrix for which a batch may take memory whether they have entries or not.
 _NARROW = 2**20
-_NO_BYTES, _ANOTHER = np.zeros(0, np.uint8), np.ones(1, np.uint8)
+# What strings are hashed behind: nothing, and for a second hash a byte.
+_PREFIXES = np.zeros(0, np.uint8), np.ones(1, np.uint8)
 
 
 class Moments:
@@ -144,10 +145,19 @@ def _hashed(values, prefix):
     return hashes
 
 
+class _Counted(NamedTuple):
+    """Strings, a hash of 64 bits of each, and how often it was met."""
+
+    values: pa.LargeStringArray
+    hashes: np.ndarray
+    counts: np.ndarray
+
+
 class Counts:
     """How often each value occurs, values being taken as text.
 
-    Up to `CAPACITY` distinct values, counts are exact. Beyond, those of rare values are given up, and no count falls short
+    They are told apart by 64 bits of hash: of 2**15 values, two have the same once in 2**35 columns. Up to `CAPACITY` distinct
+    values, counts are exact. Beyond, those of rare values are given up, and no count falls short
     by more than `short`: the summaries of Misra and Gries (Finding repeated elements, 1982) as merged by Agarwal, Cormode,
     Huang, Phillips, Wei and Yi (Mergeable summaries, 2012).
 
@@ -159,10 +169,9 @@ class Counts:
     """
 
     def __init__(self, values: pa.LargeStringArray, counts: np.ndarray):
-        # Two hashes of 32 bits stand for a value when counts are added up: to compare numbers takes a fifth of the time.
-        hashes = _hashed(values, _NO_BYTES)
-        both = (_hashed(values, _ANOTHER).astype(np.uint64) << np.uint64(32)) | hashes
-        self._parts = [(values, both, counts)]
+        # To compare numbers takes a fifth of the time that comparing strings does.
+        hashes, others = (_hashed(values, prefix) for prefix in _PREFIXES)
+        self._parts = [_Counted(values, (others.astype(np.uint64) << np.uint64(32)) | hashes, counts)]
         self._pending = len(values)
         self._distinct = Distinct(hashes)
         self.short = 0
@@ -181,18 +190,18 @@ class Counts:
     def merge(self, other: Counts) -> None:
         """Add the counts of the rows that follow."""
         self._parts += other._parts
-        self._pending += sum(len(values) for values, _, _ in other._parts)
+        self._pending += sum(len(part.values) for part in other._parts)
         self._distinct.merge(other._distinct)
         self.short += other.short
         self.total += other.total
         # Adding up costs as much as there are values, so it waits until as many have come.
-        if self._pending > max(len(self._parts[0][0]), 4096):
+        if self._pending > max(len(self._parts[0].values), 4096):
             self._add_up()
 
     def distinct(self) -> int:
         """How many distinct values there are: exact where all are counted, else an estimate."""
-        values, _, _ = self._add_up()
-        return len(values) if self.short == 0 else max(self._distinct.estimate(), len(values))
+        known = len(self._add_up().values)
+        return known if self.short == 0 else max(self._distinct.estimate(), known)
 
     def exact(self) -> bool:
         """Whether every value is counted."""
@@ -206,28 +215,23 @@ class Counts:
         order = np.lexsort((texts, -counts)) if len(texts) else np.zeros(0, np.int64)
         return texts[order].tolist(), counts[order]
 
-    def _add_up(self) -> tuple[pa.LargeStringArray, np.ndarray, np.ndarray]:
-        """Every value once, with its hash and its count."""
+    def _add_up(self) -> _Counted:
+        """Every value once; at most `CAPACITY` of them: each count loses what the first one too many has."""
         if self._pending:
-            texts = [values for values, _, _ in self._parts]
-            hashes, counts = (np.concatenate([part[which] for part in self._parts]) for which in (1, 2))
+            hashes, counts = (
+                np.concatenate(arrays)
+                for arrays in zip(*((part.hashes, part.counts) for part in self._parts), strict=True)
+            )
             order = np.argsort(hashes)
             firsts = np.flatnonzero(_is_new(hashes[order]))
-            total, places = np.add.reduceat(counts[order], firsts) if len(order) else counts, order[firsts]
-            loss = self._given_up(total)
+            places, total = order[firsts], np.add.reduceat(counts[order], firsts)
+            loss = np.partition(total, -CAPACITY - 1)[-CAPACITY - 1] if len(total) > CAPACITY else 0
             kept = total > loss
-            places, total = places[kept], total[kept] - loss
-            values = pa.concat_arrays(texts).take(pa.array(places))
-            self._parts, self._pending = [(values, hashes[places], total)], 0
+            values = pa.concat_arrays([part.values for part in self._parts]).take(pa.array(places[kept]))
+            self._parts = [_Counted(values, hashes[places[kept]], total[kept] - loss)]
+            self._pending = 0
+            self.short += int(loss)
         return self._parts[0]
-
-    def _given_up(self, counts):
-        """What each count loses so that at most `CAPACITY` are left: as much as the first one too many has."""
-        if len(counts) <= CAPACITY:
-            return 0
-        loss = int(np.partition(counts, -CAPACITY - 1)[-CAPACITY - 1])
-        self.short += loss
-        return loss
 
 
 def _counted(array):

@@ -19,7 +19,7 @@ from fallline.data.encoder.statistics import Counts, Moments
 from fallline.errors import TargetError
 from fallline.names import listed
 
-__all__ = ["TASKS", "Target", "TargetSeen", "fit_target", "infer_task", "require_target_type", "twins"]
+__all__ = ["TASKS", "Target", "TargetSeen", "fit_target", "infer_task", "require_target_type"]
 
 TASKS = ("binary", "multiclass", "regression")
 
@@ -113,6 +113,18 @@ class Target:
     def classes(self) -> list[Any] | None:
         """The classes: numbers, text or booleans, as in the data; None for regression."""
         return [_CLASS[self.sort](text) for text in self.texts] if self.texts else None
+
+    def doubts(self) -> list[str]:
+        """What a user should look at, in sentences: classes that may have been meant as one."""
+        spelled: dict[str, list[str]] = {}
+        for text in self.texts:
+            spelled.setdefault(" ".join(text.casefold().split()), []).append(text)
+        alike = [text for texts in spelled.values() if len(texts) > 1 for text in texts]
+        sentence = (
+            f"The target {self.name!r} has classes that differ in capital letters or blanks only ({listed(alike, 6)}), which are "
+            "taken for different ones. If they are not, spell them alike."
+        )
+        return [sentence] if alike else []
 
     @cached_property
     def _vocabulary(self):
@@ -245,14 +257,6 @@ def fit_target(name: str, task: str | None, seen: TargetSeen, *, standardise: bo
             f"The target {name!r} has {len(texts):,} distinct values, but task='binary' takes two. Use task='multiclass'."
         )
     return Target(name, "binary" if len(texts) == 2 else "multiclass", reason, seen.sort, texts, 0.0, 1.0)
-
-
-def twins(target: Target) -> str:
-    """Classes that may have been meant as one, for a message; empty if there are none."""
-    spelled: dict[str, list[str]] = {}
-    for text in target.texts:
-        spelled.setdefault(" ".join(text.casefold().split()), []).append(text)
-    return next((listed(alike, 3) for alike in spelled.values() if len(alike) > 1), "")
 
 
 def _regression(name, reason, seen, standardise):

@@ -30,16 +30,19 @@ from fallline.data.sources.parsed import remedy
 from fallline.data.sources.text import chunks, find_encoding, open_text
 from fallline.data.sources.typed import convert, guess_type, is_missing, trimmed
 from fallline.errors import FalllineWarning, InputError
+from fallline.names import listed
 
 __all__ = ["Head", "look_at_head", "look_at_lines", "look_at_rows", "without_header"]
 
 _HEAD = 256 << 10
 # Lines before a table that are taken for its title or the like.
 _PREAMBLE = 10
+_WHOLE, _FRACTION = re.compile(r"\d{1,4}"), re.compile(r"[+-]?\d*[.,]\d+([eE][+-]?\d+)?")
 _DELIMITER_LINE = re.compile(rb'"?sep=([\x01-\x7f])"?\r?[\r\n]', re.IGNORECASE)
-# A header of numbers, of years say, counts up from one of these, in so many columns at the least.
-_COUNTED_FROM = (0, 1, *range(1500, 2101))
-_COUNTED = 3
+# A header of numbers counts up, in so many columns at the least: years, or from 0 or 1 on in front of fractions or in so many
+# columns that no row of data does.
+_YEARS, _FIRST_NUMBERS = range(1500, 2101), range(2)
+_COUNTED, _COUNTED_ANYWHERE = 3, 10
 # Columns that are looked at to tell a header.
 _TELLING = 100
 # Places of a file that rows are sampled from.
@@ -116,10 +119,9 @@ def _understand(file, dialect, data, options):
     records = _recoded(find_records(dialect, data, usual))
     # Where the same records begin in the file as it is.
     begins = find_records(dialect._replace(runs=False), data, usual).starts
-    first, headed = _beginning(dialect, records, usual, options)
+    first, fields, headed = _beginning(dialect, records, usual, options)
     if first:
-        _warn_of_preamble(file, records.take(np.arange(first)))
-    fields = split_fields(dialect, records, first)
+        _warn_of_preamble(file, records.take(np.arange(first)), fields if headed else None)
     below = _below(records, first)
     if not headed:
         body = _whole_rows(records.take(np.arange(first, len(records.starts))), usual)
@@ -176,40 +178,43 @@ def _readable(data: bytes) -> bytes:
 
 
 def _beginning(dialect, records, usual, options):
-    """At which record the table begins, and whether that is a header.
+    """At which record the table begins, its fields, and whether they are a header.
 
     Before it may come lines of one field, where rows have several; or others with few fields, or few that hold something, as
-    spreadsheets and statistical offices write them, if a header comes after these.
+    spreadsheets and statistical offices write them, if a header comes after these that columns of numbers or dates tell.
     """
 
-    def headed(first, options=options):
+    def seen(first):
         fields = split_fields(dialect, records, first)
-        return _is_header(dialect, fields, _whole_rows(_below(records, first), usual), usual, options)
+        return fields, _columns_below(dialect, records, first, fields, usual)
 
     several = usual > 1 and len(records.starts) >= 4
     title = int(np.argmax(records.fields != 1)) if several else 0
     first = title if title <= _PREAMBLE else 0
-    more = _mostly_empty(dialect, records, usual) if several else 0
-    if first < more <= _PREAMBLE and headed(more, options._replace(header=None)):
-        return more, True
-    return first, headed(first)
+    more = _mostly_empty(dialect, records, usual) if several and options.header is None else 0
+    if first < more:
+        fields, columns = seen(more)
+        if len(fields) == usual and _is_told(fields, columns, dialect, options):
+            return more, fields, True
+    fields, columns = seen(first)
+    return first, fields, _is_header(fields, columns, usual, dialect, options)
 
 
 def _mostly_empty(dialect, records, usual):
-    """How many records at the beginning have less than half of the usual fields that hold something; `_PREAMBLE` + 1 at most."""
-    for place in range(min(_PREAMBLE + 1, len(records.starts) - 1)):
-        if 2 * sum(bool(field.strip()) for field in split_fields(dialect, records, place)) >= usual:
-            return place
-    return 0
+    """How many records come before the first of which at least half of the fields hold something; 0 where these are too many."""
+    places = range(min(_PREAMBLE + 1, len(records.starts) - 1))
+    held = (sum(map(bool, map(str.strip, split_fields(dialect, records, place)))) for place in places)
+    return next((place for place, count in enumerate(held) if 2 * count >= usual), 0)
 
 
-def _warn_of_preamble(file, lines):
-    """Say what is left out."""
+def _warn_of_preamble(file, lines, names):
+    """Say what is left out, and what is taken for the header."""
     line = lines.lines()[0].decode(errors="replace")
     n = len(lines.starts)
     more = f" and {n - 1} more" if n > 1 else ""
+    header = "" if names is None else f" The columns are called {listed(names, 5)}."
     warnings.warn(
-        f"{file.name!r} begins with a line that is not part of the table ({line[:80]!r}{more}). It is left out.",
+        f"{file.name!r} begins with a line that is not part of the table ({line[:80]!r}{more}). It is left out.{header}",
         FalllineWarning,
         stacklevel=2,
     )
@@ -224,30 +229,27 @@ def _whole_rows(records, usual):
     return records.take(np.flatnonzero(records.fields == usual))
 
 
-def _is_header(dialect, first, body, usual, options):
-    """Whether the first row names the columns.
-
-    It does if most columns of numbers and dates have something else there, or if its numbers count up, as years do, and those of
-    no row below. If all are text, it does if it has no value twice and none that comes again in its column.
-    """
-    if options.header is not None:
-        return options.header
-    first = [value.strip() for value in first]
-    if len(first) != usual:
-        return len(first) == usual - 1 and not any(_fits(value, pa.float64(), (), dialect) for value in first)
+def _columns_below(dialect, records, first, fields, usual):
+    """Columns of text from the rows below a first one; where it comes again, it is left out."""
+    body = _whole_rows(_below(records, first), usual)
     rows = body.take(np.arange(min(len(body.starts), 1000)))
     names = [str(column) for column in range(usual)]
-    table = without_header(texts(dialect, rows, names, names[:_TELLING]), first[:_TELLING])
-    columns = [trimmed(column) for column in table.columns]
-    if _only_first_counts_up(first, columns):
-        return True
-    strange = []
-    for value, column in zip(first, columns, strict=False):
-        guess = guess_type(column.filter(_present(column, options)), ".", whole=True)
-        if not (is_.is_string(guess.type) or is_.is_null(guess.type)) and value not in options.missing:
-            strange.append(not _fits(value, guess.type, guess.notations[:1], dialect))
-    if strange:
-        return sum(strange) * 2 > len(strange)
+    table = texts(dialect, rows, names, names[:_TELLING])
+    if len(fields) == usual:
+        table = without_header(table, [field.strip() for field in fields[:_TELLING]])
+    return [trimmed(column) for column in table.columns]
+
+
+def _is_header(fields, columns, usual, dialect, options):
+    """Whether a first row names the columns. If all are text, it does if it has no value twice and none that comes again."""
+    if options.header is not None:
+        return options.header
+    first = [value.strip() for value in fields]
+    if len(first) != usual:
+        return len(first) == usual - 1 and not any(_fits(value, pa.float64(), (), dialect) for value in first)
+    told = _is_told(fields, columns, dialect, options)
+    if told is not None:
+        return told
     once = len(set(first)) == len(first) and not any(value in options.missing for value in first)
     return once and not any(
         _fits(value, pa.float64(), (), dialect) or value in column.to_pylist()
@@ -255,19 +257,42 @@ def _is_header(dialect, first, body, usual, options):
     )
 
 
-def _only_first_counts_up(first, columns):
-    """Whether the numbers in a first row follow each other, and in no row below."""
-    numbered = [place for place, value in enumerate(first[: len(columns)]) if value.isdecimal()]
-    counted = [int(first[place]) for place in numbered]
-    if len(counted) < _COUNTED or counted[0] not in _COUNTED_FROM or not _counts_up([counted]):
+def _is_told(fields, columns, dialect, options):
+    """Whether most columns of numbers and dates have something else in a first row, or a number that counts up as no row's does.
+
+    None where all columns are text.
+    """
+    first = [value.strip() for value in fields]
+    counted = _counting(first, columns)
+    strange = []
+    for place, (value, column) in enumerate(zip(first, columns, strict=False)):
+        guess = guess_type(column.filter(_present(column, options)), ".", whole=True)
+        if not (is_.is_string(guess.type) or is_.is_null(guess.type)) and value not in options.missing:
+            strange.append(place in counted or not _fits(value, guess.type, guess.notations[:1], dialect))
+    return sum(strange) * 2 > len(strange) if strange else None
+
+
+def _counting(first, columns):
+    """The places of the numbers in a first row, if these follow each other as a header's do, and in no row below."""
+    places = [place for place, value in enumerate(first[: len(columns)]) if _WHOLE.fullmatch(value)]
+    starts = next(
+        (those for those in (_YEARS, _FIRST_NUMBERS) if places and int(first[places[0]]) in those), ()
+    )
+    if len(places) < _COUNTED or not _counts_up([first[place] for place in places], starts):
+        return ()
+    rows = list(zip(*(columns[place].to_pylist() for place in places), strict=True))
+    if any(_counts_up(row, starts) for row in rows):
+        return ()
+    sure = starts is _YEARS or len(places) >= _COUNTED_ANYWHERE
+    return places if sure or any(_FRACTION.fullmatch(value) for row in rows for value in row) else ()
+
+
+def _counts_up(texts, starts):
+    """Whether each number is one more than that before, and the first one of these."""
+    if not all(map(_WHOLE.fullmatch, texts)):
         return False
-    rows = zip(*(columns[place].to_pylist() for place in numbered), strict=True)
-    return not _counts_up([int(value) for value in row] for row in rows if all(map(str.isdecimal, row)))
-
-
-def _counts_up(rows):
-    """Whether the numbers of some row are each one more than that before."""
-    return any(row == list(range(row[0], row[0] + len(row))) for row in rows)
+    numbers = [int(text) for text in texts]
+    return numbers[0] in starts and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
 def _present(column, options):

@@ -88,7 +88,8 @@ class Pass:
     def outside(self, model: np.ndarray) -> np.ndarray:
         """A model's weights in the caller's coordinates."""
         weights = model.T.copy()
-        weights[:, -1] -= self.memory.columns[0, :-1] @ model[:-1]
+        # Asked for outside of sweeps, too, where BLAS would add up in an order of its threads' own.
+        weights[:, -1] -= (self.memory.columns[0, :-1, np.newaxis] * model[:-1]).sum(axis=0)
         return np.ascontiguousarray(weights, self.memory.weights.dtype)
 
     def accept(self, model: np.ndarray, penalty: float) -> None:

@@ -35,18 +35,17 @@ from fallline.tuning import (
     LEARNING_RATE,
     Method,
     Penalised,
-    Solving,
+    SolverFor,
     descending,
     passes_for,
-    penalised_plainly,
     plain,
+    solving,
 )
 
 __all__ = ["LinearRecipe"]
 
-# Where a model has more than one coefficient for so many rows, it can follow them further than is good for others; fewer rows
-# than the least say nothing of alpha.
-_ROWS_A_COEFFICIENT, _LEAST_ROWS = 10, 100
+# A model with more than one coefficient for so many rows can follow them further than is good for others.
+_ROWS_A_COEFFICIENT = 10
 # Passes of a solver that says itself when it is there.
 _MOST_PASSES = 100
 # So many updates many processes make together, unless asked to do otherwise: it takes a few seconds at most.
@@ -91,7 +90,7 @@ class LinearRecipe(NamedTuple):
             state,
             rows=lambda source: source,
             scorer=lambda run, weights: LinearScorer(weights),  # noqa: ARG005 (see `Begun`)
-            told=partial(self._told, share=encoder.mean_weight),
+            told=partial(self._told, mean_weight=encoder.mean_weight),
         )
 
     def divides(self, rows: int) -> bool:
@@ -101,14 +100,16 @@ class LinearRecipe(NamedTuple):
         batch_size, solver = self._batch_size_for(rows), Solver("descent", None, "")
         return batch_size is None or self._epochs_for(rows, solver) * -(-rows // batch_size) > _FEW_UPDATES
 
-    def _told(self, run: Run, share: float) -> dict[str, Any]:
+    def _told(self, run: Run, mean_weight: float) -> dict[str, Any]:
         """See `Begun`."""
         notes = run.state.notes
         choice, solved = notes["choice"], notes.get("solver", {})
         found = {name: notes[name] for name in (BATCH_SIZE, LEARNING_RATE, ALPHA) if name in notes}
         return {
             "penalty": self.penalty or "none",
-            "alpha": found[ALPHA]["value"] if ALPHA in found else self._alpha_for(run.source.n_rows, share),
+            "alpha": found[ALPHA]["value"]
+            if ALPHA in found
+            else self._alpha_for(run.source.n_rows, mean_weight),
             "solver": choice["solver"],
             "why_solver": choice["reason"],
             "optimality": solved.get("left"),
@@ -138,17 +139,17 @@ class LinearRecipe(NamedTuple):
             "batch_size": engine.batch_size,
         }
 
-    def _method(self, loss: Any, source: TrainingSource, outputs: int, share: float) -> Method:
-        """The solver that was asked for or suits, with what it needs; `share` is the mean weight of a row."""
+    def _method(self, loss: Any, source: TrainingSource, outputs: int, mean_weight: float) -> Method:
+        """The solver that was asked for or suits, with what it needs."""
         rows = source.n_rows
         solver = self._solver_for(loss, source.n_columns, outputs)
-        epochs, alpha = self._epochs_for(rows, solver), self._alpha_for(rows, share)
+        epochs, alpha = self._epochs_for(rows, solver), self._alpha_for(rows, mean_weight)
         seeks = self._seeks_alpha(rows, outputs * source.n_columns)
         if solver.name != "descent":
-            engine_for = self._solving(solver.name, loss, outputs)
+            solver_for = self._solver_engines(solver.name, loss, outputs)
             if seeks:
-                return penalised_plainly(engine_for, alpha, source, epochs, solver.note(), share)
-            return plain(engine_for(alpha, source, None), epochs, solver.note())
+                return solving(solver_for, alpha, source, epochs, solver.note(), mean_weight)
+            return plain(solver_for(alpha, source, None), epochs, solver.note())
         penalised = self._penalised(loss, rows, solver)
         return descending(
             solver,
@@ -161,11 +162,11 @@ class LinearRecipe(NamedTuple):
             processes=self.processes,
             sync_every=self.sync_every,
             penalised=penalised if seeks else None,
-            share=share,
+            mean_weight=mean_weight,
         )
 
-    def _solving(self, name: str, loss: Any, outputs: int) -> Solving:
-        """What makes the engine of a solver."""
+    def _solver_engines(self, name: str, loss: Any, outputs: int) -> SolverFor:
+        """What makes the engines of a solver."""
 
         def engine(alpha, rows, tolerance):
             penalty = make_penalty(self.penalty, alpha, self.l1_ratio)
@@ -176,7 +177,7 @@ class LinearRecipe(NamedTuple):
     def _seeks_alpha(self, rows: int, coefficients: int) -> bool:
         """Whether alpha is looked for, which takes several runs on some of the rows."""
         wanted = self.penalty == "l2" and self.alpha is None
-        return wanted and _LEAST_ROWS <= rows < _ROWS_A_COEFFICIENT * coefficients
+        return wanted and rows < _ROWS_A_COEFFICIENT * coefficients
 
     def _solver_for(self, loss: Any, columns: int, outputs: int) -> Solver:
         """Which solver, and why."""
@@ -194,9 +195,9 @@ class LinearRecipe(NamedTuple):
             "descent", None, f"of the solvers, {self.processes.size} processes can divide only this one"
         )
 
-    def _alpha_for(self, rows: int, share: float = 1.0) -> float:
+    def _alpha_for(self, rows: int, mean_weight: float = 1.0) -> float:
         """Strength of the penalty for so many rows of such a mean weight, unless it is found out."""
-        return share / rows if self.alpha is None else number("alpha", self.alpha, at_least=0)
+        return mean_weight / rows if self.alpha is None else number("alpha", self.alpha, at_least=0)
 
     def _epochs_for(self, rows: int, solver: Solver) -> int:
         """Passes over so many rows, at most."""

@@ -47,8 +47,8 @@ _BATCH, _SMALLEST_BATCH, _BATCHES_AN_EPOCH = 128, 32, 1024
 _VISITS, _FEWEST, _MANY, _MOST, _UPDATES = 4_000_000, 5, 10, 200, 2000
 # Weights that all updates together may move: with some ten thousand words, an update moves millions of them.
 _MOVES = 5_000_000_000
-# Rows of tables on which alpha is looked for: fewer say too little, more speak for themselves. And what training may move.
-_SEARCHED, _SEARCHED_MOVES = (100, 100_000), _MOVES / 4
+# Rows beyond which alpha is not looked for, since they speak for themselves; and what training may move.
+_MOST_SEARCHED, _SEARCHED_MOVES = 100_000, _MOVES / 4
 # Groups of fewer features stay as they are: an embedding would hardly be smaller.
 _EMBEDDED = 5
 _CHOICE = {"solver": "descent", "reason": "a network has no other"}
@@ -100,13 +100,14 @@ class NetworkRecipe(NamedTuple):
         rows_in_all = source.n_rows
         penalised = self._penalised(module, _objective(loss, outputs), rows_in_all, seed)
         method = rated(
-            penalised(self._alpha_for(rows_in_all)),
+            penalised(self._alpha_for(rows_in_all, encoder.mean_weight)),
             self._epochs_for(rows_in_all, module),
             _CHOICE,
             self._rate(),
             self._batch_size_for(rows_in_all),
             self.processes,
             penalised if self._seeks_alpha(rows_in_all, module) else None,
+            encoder.mean_weight,
         )
         rows = partial(
             tensors_of,
@@ -119,18 +120,20 @@ class NetworkRecipe(NamedTuple):
             method.engine.start(),
             rows,
             scorer=lambda run, weights: _scorer(run.engine, weights, network),
-            told=lambda run: self._told(run, network),
+            told=lambda run: self._told(run, network, encoder.mean_weight),
             keeps_best=True,
         )
 
-    def _told(self, run: Run, network: Described) -> dict[str, Any]:
+    def _told(self, run: Run, network: Described, mean_weight: float) -> dict[str, Any]:
         """See `Begun`."""
         engine: Any = run.engine
         found = {name: run.state.notes[name] for name in (LEARNING_RATE, ALPHA) if name in run.state.notes}
         rate = found[LEARNING_RATE]["value"] if LEARNING_RATE in found else self._rate()
         return {
             "penalty": self.penalty or "none",
-            "alpha": found[ALPHA]["value"] if ALPHA in found else self._alpha_for(run.source.n_rows),
+            "alpha": found[ALPHA]["value"]
+            if ALPHA in found
+            else self._alpha_for(run.source.n_rows, mean_weight),
             "solver": _CHOICE["solver"],
             "why_solver": _CHOICE["reason"],
             "optimality": None,
@@ -226,15 +229,15 @@ class NetworkRecipe(NamedTuple):
         if not self._is_mlp or self.penalty != "l2" or self.alpha is not None:
             return False
         moves = self._moves(rows, module) * self._epochs_for(rows, module)
-        return _SEARCHED[0] <= rows <= _SEARCHED[1] and moves <= _SEARCHED_MOVES
+        return rows <= _MOST_SEARCHED and moves <= _SEARCHED_MOVES
 
     @property
     def _schedule(self):
         return "cosine" if self.schedule is None else self.schedule
 
-    def _alpha_for(self, rows):
-        """Strength of the penalty for so many rows."""
-        return 1.0 / rows if self.alpha is None else number("alpha", self.alpha, at_least=0)
+    def _alpha_for(self, rows, mean_weight=1.0):
+        """Strength of the penalty for so many rows of such a mean weight, unless it is found out."""
+        return mean_weight / rows if self.alpha is None else number("alpha", self.alpha, at_least=0)
 
     def _rate(self):
         """The highest rate; None where that is to be found out."""
