@@ -129,8 +129,9 @@ def train(
         What keeps the weights small; intercepts go free. Networks take "l2" and "none".
     alpha : float, optional
         Strength of the penalty; by default the mean weight of a row / rows, which is C=1 in scikit-learn. Of "mlp" on 100 to
-        100,000 rows, and of "linear" with L2 on 100 rows and more, fewer than ten a coefficient, by default the best of some from there
-        up: runs on some of the rows say which, by the loss on others of them; not if there is a `time_limit`.
+        100,000 rows, and of "linear" with L2 on 100 rows and more, fewer than ten a coefficient, by default the best of some from
+        there up: runs on some of the rows say which, by the loss on others of them; not if there is a `time_limit`, nor for more
+        than 1,000 epochs.
     l1_ratio : float
         Share of L1 in "elasticnet".
     solver : str
