@@ -700,6 +700,10 @@ def test_a_header_that_comes_again(opened):
     content = "a,b,c\n1,x,2.5\n3,y,1.5\na,b,c\n4,z,1\n"
     assert "row 3: column 'a': 'a' is not a whole number" in error(opened, content)
     assert skipped(opened, content)[1] == [3]
+    content = "a,b\n" + "x,y\nu,y\n" * 100 + "a,b\nx,z\n"
+    assert "row 201: it is the header once more" in error(opened, content)
+    assert skipped(opened, content)[1] == [201]
+    assert read(opened, "word\nsome\nword\nmore\n")["word"] == ["some", "word", "more"]
 
 
 def test_a_header_that_is_not_of_the_table(opened):

@@ -31,7 +31,7 @@ from fallline.data.sources.dialect import (
 )
 from fallline.data.sources.files import File
 from fallline.data.sources.formats import FileFormat, Piece, Probe, Reading, rows_a_batch
-from fallline.data.sources.look import Head, look_at_head, look_at_rows, without_header
+from fallline.data.sources.look import Head, is_header_again, look_at_head, look_at_rows, without_header
 from fallline.data.sources.options import ReadOptions
 from fallline.data.sources.parsed import Parsed, all_but, misfit, not_utf8, parsed_in_order
 from fallline.data.sources.text import Chunk, chunks, open_text
@@ -214,6 +214,8 @@ class Reader:
         self._dashes = (*self._missing, *DASHES, *(f" {text}" for text in DASHES))
         # Arrow knows one list of missing values for all columns, and trims nothing.
         self._plain = not (dialect.dashes or dialect.trim)
+        # Elsewhere, names are none of a column's values.
+        self._only_text = len(self._columns) > 1 and all(is_.is_string(field.type) for field in self._schema)
         self._late = {name for name, notations in self._notations.items() if notations != self._main}
         self._convert_options = self._options_for_arrow()
 
@@ -240,9 +242,14 @@ class Reader:
                 reasons.setdefault(row, misfit(field, value, notations, self._options))
             arrays.append(array)
         rows = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        reasons |= dict.fromkeys(np.flatnonzero(self._headers(rows)).tolist(), _HEADER)
         if reasons:
             rows = rows.filter(pa.array(all_but(reasons, rows.num_rows)))
         return rows, reasons
+
+    def _headers(self, rows):
+        """Which rows are the header once more."""
+        return is_header_again(rows, self._columns) if self._only_text else np.zeros(rows.num_rows, bool)
 
     def _options_for_arrow(self):
         types = {
@@ -275,6 +282,8 @@ class Reader:
             times = rows.column(field.name)
             if is_.is_timestamp(times.type) and not pc.all(are_modern(times), min_count=0).as_py():
                 raise pa.ArrowInvalid(field.name)
+        if self._headers(rows).any():
+            raise pa.ArrowInvalid(_HEADER)
         if self._plain and not self._late:
             return rows
         arrays = []
@@ -321,6 +330,7 @@ class Reader:
         return Parsed(chunk, rows, n, dict(sorted(reasons.items())))
 
 
+_HEADER = "it is the header once more"
 _BEYOND = "it has a value after its last delimiter, where the table has no column"
 
 

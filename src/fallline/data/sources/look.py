@@ -32,7 +32,7 @@ from fallline.data.sources.typed import convert, guess_type, is_missing, trimmed
 from fallline.errors import FalllineWarning, InputError
 from fallline.names import listed
 
-__all__ = ["Head", "look_at_head", "look_at_lines", "look_at_rows", "without_header"]
+__all__ = ["Head", "is_header_again", "look_at_head", "look_at_lines", "look_at_rows", "without_header"]
 
 _HEAD = 256 << 10
 # Lines before a table that are taken for its title or the like.
@@ -338,14 +338,20 @@ def look_at_rows(file: File, head: Head, rows: int) -> tuple[pa.RecordBatch, boo
     return pa.concat_batches([empty, *kept]), whole
 
 
-def without_header(table: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
-    """The rows of text, but for those that are the header once more, as where files were put together; all, if they all are."""
-    again = pa.array(np.ones(table.num_rows, bool))
+def is_header_again(table: pa.RecordBatch, names: Sequence[str]) -> np.ndarray:
+    """Which rows of text are the header once more, as where files were put together."""
+    again = np.ones(table.num_rows, bool)
     for name, column in zip(names, table.columns, strict=True):
-        again = pc.and_(again, pc.equal(trimmed(column), name))
-        if not pc.any(again).as_py():
-            return table
-    return table if pc.all(again).as_py() else table.filter(pc.invert(again))
+        again &= pc.fill_null(pc.equal(trimmed(column), name), False).to_numpy(zero_copy_only=False)
+        if not again.any():
+            break
+    return again
+
+
+def without_header(table: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+    """The rows but for these; all, if they all are."""
+    again = is_header_again(table, names)
+    return table.filter(pa.array(~again)) if again.any() and not again.all() else table
 
 
 def look_at_lines(file: File, head: Head, rows: int) -> tuple[list[bytes], bool]:
