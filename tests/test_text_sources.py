@@ -695,6 +695,19 @@ def test_lines_of_few_fields_before_a_header(opened, before):
     assert read(opened, "1,,,,\n2,5,6,,\n3,5,6,7,8\n4,5,6,7,9\n")["x0"] == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [("y,kg\n", ""), ("", "Source: an office,\n")], ids=["units", "footer"]
+)
+def test_a_first_or_last_value_that_makes_a_column_text_is_said(opened, before, after):
+    """In files too small to tell a mistake, one of units or of a footer would otherwise go unseen; others are no mistakes."""
+    rows = "".join(f"{2000 + i},{i}.5\n" for i in range(40))
+    with pytest.warns(
+        FalllineWarning, match="column 'year' is text because of '(y|Source: an office)'; .* int64"
+    ):
+        assert opened(f"year,weight\n{before}{rows}{after}").schema.field("year").type == pa.string()
+    assert opened(f"year,weight\n2000,x\n{rows}2001,y\n").schema.field("weight").type == pa.string()
+
+
 def test_a_header_that_comes_again(opened):
     """Where files were put together: no name of a column is a value of it, so types are those of the rows, and the row is bad."""
     content = "a,b,c\n1,x,2.5\n3,y,1.5\na,b,c\n4,z,1\n"

@@ -46,8 +46,12 @@ from fallline.data.sources.typed import (
     trimmed,
 )
 from fallline.errors import FalllineWarning
+from fallline.names import in_short
 
 __all__ = ["Delimited"]
+
+# With fewer values, one that is not like the others is no sign of a mistake.
+_FEW = 10
 
 
 class Delimited(FileFormat):
@@ -104,6 +108,7 @@ def _guess_types(file, head, table, whole, options):
         known.get(name) or guess_type(column, decimal, whole)
         for name, column in zip(head.names, present, strict=True)
     ]
+    _warn_of_odd_ends(file, known, head.names, present, guesses, decimal)
     types = [guess.type for guess in guesses]
     dialect = head.dialect._replace(
         decimal=decimal,
@@ -122,6 +127,23 @@ def _guess_types(file, head, table, whole, options):
     schema = pa.schema(zip(head.names, types, strict=True))
     found = told or (None if options.decimal else guessed)
     return Probe(schema, None, table.num_rows, dialect, notations, found, certain=told is not None)
+
+
+def _warn_of_odd_ends(file, known, names, columns, guesses, decimal):
+    """Say of one column that a first or last value alone, of a line of units or of a footer say, makes it text."""
+    for name, column, guess in zip(names, columns, guesses, strict=True):
+        if name in known or not is_.is_string(guess.type) or len(column) < _FEW:
+            continue
+        for odd, others in ((column[0], column[1:]), (column[-1], column[:-1])):
+            type_ = guess_type(others, decimal, whole=True).type
+            if not is_.is_string(type_):
+                warnings.warn(
+                    f"{file.name!r}: column {name!r} is text because of {in_short(odd.as_py())!r}; all its other values would make "
+                    f"it {type_}. Correct that row, or take it out, if it is a mistake.",
+                    FalllineWarning,
+                    stacklevel=2,
+                )
+                return
 
 
 def _decimal(file, head, columns, whole):
