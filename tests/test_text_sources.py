@@ -501,6 +501,27 @@ def test_conversion_leaves_no_value_behind(values, type_):
         assert found.null_count == array.null_count
 
 
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ("%d/%m/%Y", "30/02/2013"),
+        ("%d/%b/%Y:%H:%M:%S", "31/Apr/2013:10:30:00"),
+        ("%Y-%m-%d %H:%M:%S UTC", "2013-02-29 17:26:21 UTC"),
+        ("%Y-%m-%d", "2013-02-29"),
+    ],
+    ids=["slashes", "server", "UTC", "ISO"],
+)
+def test_days_that_there_are_not(opened, good, bad):
+    """They are errors in every notation, and no days of the month after."""
+    days = [dt.datetime(2012, 2, 1) + dt.timedelta(days=day, seconds=29) for day in range(300)]  # noqa: DTZ001
+    values = [day.strftime(good) for day in days]
+    content = "\n".join(["when,x", *(f"{value},{row}" for row, value in enumerate(values)), ""])
+    found = read(opened, content)["when"]
+    assert [(day.month, day.day) for day in found] == [(day.month, day.day) for day in days]
+    said = error(opened, f"{content}{bad},300\n")
+    assert f"row 301: column 'when': {bad!r}" in said
+
+
 def test_each_column_of_dates_has_a_notation_of_its_own(opened):
     """Month before day in one column and day before month in the next do not mix; a date in a third way is an error."""
     rows = "".join(f"1/{day}/2020,{day}/1/2020,{day}-Jan-2020,t{day}\n" for day in range(1, 29))

@@ -38,7 +38,6 @@ from fallline.data.sources.text import Chunk, chunks, open_text
 from fallline.data.sources.typed import (
     DASHES,
     Guess,
-    are_modern,
     convert,
     guess_type,
     is_missing,
@@ -138,7 +137,7 @@ def _warn_of_odd_ends(file, known, names, columns, guesses, decimal):
             type_ = guess_type(others, decimal, whole=True).type
             if not is_.is_string(type_):
                 warnings.warn(
-                    f"{file.name!r}: column {name!r} is text because of {in_short(odd.as_py())!r}; all its other values would make "
+                    f"{file.name!r}: column {name!r} is text because of {in_short(odd.as_py())!r}; all others would make "
                     f"it {type_}. Correct that row, or take it out, if it is a mistake.",
                     FalllineWarning,
                     stacklevel=2,
@@ -224,13 +223,6 @@ class Reader:
         self._schema = pa.schema([schema.field(column) for column in columns])
         self._columns = list(columns)
         self._notations = probe.notations
-        # Arrow takes one list of them for all columns of dates, and knows none of numbers. Of years of two digits it knows less.
-        dates = [
-            notations
-            for name, notations in self._notations.items()
-            if is_.is_timestamp(schema.field(name).type) and "%y" not in notations[0]
-        ]
-        self._main = dates[0] if dates else ()
         # One space before it is what "a, ?" has; Arrow looks texts up without a cost for each.
         self._missing = (*options.missing, *(f" {text}" for text in options.missing if text))
         self._dashes = (*self._missing, *DASHES, *(f" {text}" for text in DASHES))
@@ -238,7 +230,6 @@ class Reader:
         self._plain = not (dialect.dashes or dialect.trim)
         # Elsewhere, names are none of a column's values.
         self._only_text = len(self._columns) > 1 and all(is_.is_string(field.type) for field in self._schema)
-        self._late = {name for name, notations in self._notations.items() if notations != self._main}
         self._convert_options = self._options_for_arrow()
 
     def parse(self, chunk: Chunk) -> Parsed:
@@ -275,14 +266,14 @@ class Reader:
 
     def _options_for_arrow(self):
         types = {
-            field.name: pa.string() if field.name in self._late else field.type for field in self._schema
+            field.name: pa.string() if field.name in self._notations else field.type for field in self._schema
         }
         return csv.ConvertOptions(
             column_types=types | dict.fromkeys(self._dialect.beyond, pa.null()),
             include_columns=[*self._columns, *self._dialect.beyond],
             null_values=list(self._dashes if self._dialect.dashes else self._missing),
-            strings_can_be_null=self._plain and not self._late,
-            timestamp_parsers=[*self._main, csv.ISO8601],
+            strings_can_be_null=self._plain,
+            timestamp_parsers=[csv.ISO8601],  # other notations it reads with days that there are not
             decimal_point=self._dialect.decimal,
         )
 
@@ -300,23 +291,17 @@ class Reader:
 
     def _finished(self, rows):
         """What Arrow read, with what it cannot do done."""
-        for field in self._schema if self._main else ():
-            times = rows.column(field.name)
-            if is_.is_timestamp(times.type) and not pc.all(are_modern(times), min_count=0).as_py():
-                raise pa.ArrowInvalid(field.name)
         if self._headers(rows).any():
             raise pa.ArrowInvalid(_HEADER)
-        if self._plain and not self._late:
-            return rows
         arrays = []
         for field, array in zip(self._schema, rows.columns, strict=True):
-            if not (is_.is_string(field.type) or field.name in self._late):
+            if field.name in self._notations or (is_.is_string(field.type) and not self._plain):
+                values, bad = self._values(array, field)
+                if bad.any():
+                    raise pa.ArrowInvalid(field.name)
+                arrays.append(values)
+            else:
                 arrays.append(array)
-                continue
-            values, bad = self._values(array, field)
-            if bad.any():
-                raise pa.ArrowInvalid(field.name)
-            arrays.append(values)
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
     def _values(self, texts, field):
@@ -329,8 +314,7 @@ class Reader:
             )
         texts = trimmed(texts)
         texts = pc.if_else(is_missing(texts, self._dashes), None, texts)
-        notations = self._notations.get(field.name, self._main if is_.is_timestamp(field.type) else ())
-        return convert(texts, field.type, self._dialect.decimal, notations)
+        return convert(texts, field.type, self._dialect.decimal, self._notations.get(field.name, ()))
 
     def _parse_slowly(self, chunk):
         """The rows of a chunk that can be read, and why the others cannot."""

@@ -20,7 +20,6 @@ from fallline.errors import ParameterError
 __all__ = [
     "DASHES",
     "Guess",
-    "are_modern",
     "convert",
     "guess_type",
     "is_missing",
@@ -214,21 +213,36 @@ def _parsed(values, format_):
     """Dates and times of a notation; null for what is none.
 
     A year of two digits is one of the first century to a notation with four. To one with two, it is one from 1950 to 2049, as
-    RFC 5322 has it; C begins with 1969.
+    RFC 5322 has it; C begins with 1969. The 30th of February is none, though C takes it for one of the first days of March.
     """
     found = pc.strptime(values, format=format_, unit="us", error_is_null=True)
+    if "%d" in format_:
+        found = _of_real_days(values, found, format_)
     if "%y" in format_:
         return pc.if_else(
             pc.greater_equal(found, _new_year(2050)), pc.subtract(found, pa.scalar(_CENTURY)), found
         )
-    return pc.if_else(are_modern(found), found, None)
+    return pc.if_else(pc.greater_equal(found, _new_year(1000)), found, None)
 
 
-def are_modern(times: pa.Array) -> pa.Array:
-    """Which times were not made of a year of two digits that was read as one of the first century."""
-    if times.type.unit == "ns":  # which has no years so long ago
-        return times.is_valid()
-    return pc.greater_equal(times, _new_year(1000).cast(times.type))
+def _of_real_days(values, found, format_):
+    """The same times; null for those of a day beyond the end of its month. Few look as if they might be."""
+    doubtful = pc.and_(pc.less_equal(pc.day(found), 3), pc.match_substring_regex(values, "29|30|31"))
+    places = np.flatnonzero(pc.fill_null(doubtful, False).to_numpy(zero_copy_only=False))
+    wrong = [place for place in places if not _is_real(values[place].as_py(), format_)]
+    if not wrong:
+        return found
+    kept = np.ones(len(values), bool)
+    kept[wrong] = False
+    return pc.if_else(pa.array(kept), found, None)
+
+
+def _is_real(text, format_):
+    try:
+        dt.datetime.strptime(" ".join(text.split()), format_)  # noqa: DTZ007 (dates in text have no zone)
+    except ValueError:
+        return False
+    return True
 
 
 @cache
