@@ -26,11 +26,13 @@ import tempfile
 import time
 
 import numpy as np
+from numba import njit
 from scipy.sparse import csr_matrix
 from sklearn import linear_model
 
 import fallline
 import rivals
+from fallline.kernels.blocks import DenseBlock, fetch_row
 
 COLUMNS = 100
 
@@ -120,6 +122,17 @@ def against_rivals(rows, rounds):
         print(f"\nLeft out, because not installed: {', '.join(absent)}.")
 
 
+@njit
+def touched(X, rows):
+    """Read a number of every cache line of the rows, in this order, fetched ahead as in training: what memory alone takes."""
+    total, block = np.float32(0), DenseBlock(X, X, X[0], rows)
+    for i in range(len(rows)):
+        fetch_row(block, i)
+        for j in range(0, X.shape[1], 16):
+            total += X[rows[i], j]
+    return total
+
+
 def flatness(rows, rounds):
     """The cost of a row against the number of rows, and against the batch size."""
     ours = next(rival for rival in rivals.available()[0] if rival.NAME == "fallline")
@@ -132,8 +145,15 @@ def flatness(rows, rounds):
         return f"{1e9 * statistics.median(times) / size:.1f}"
 
     print("\n### Cost of a row in ns against the number of rows, batch 32\n")
+
+    def least(n):
+        order = np.random.default_rng(0).permutation(n).astype(np.uint64)
+        times = [seconds(touched, X[:n], order) for _ in range(rounds + 1)]
+        return f"{1e9 * statistics.median(times[1:]) / n:.1f}"
+
     table(
-        ["rows", "in order", "reshuffled"], [[f"{n:,}", cost(n, 32, False), cost(n, 32, True)] for n in sizes]
+        ["rows", "in order", "reshuffled", "touched at random, nothing else"],
+        [[f"{n:,}", cost(n, 32, False), cost(n, 32, True), least(n)] for n in sizes],
     )
     print(f"\n### Cost of a row in ns against the batch size, {rows:,} rows\n")
     batches = [1, 8, 32, 128, 1024, 32_768, "full"]
