@@ -31,7 +31,8 @@ from fallline.data.sources.dialect import (
 )
 from fallline.data.sources.files import File
 from fallline.data.sources.formats import FileFormat, Piece, Probe, Reading, rows_a_batch
-from fallline.data.sources.look import Head, is_header_again, look_at_head, look_at_rows, without_header
+from fallline.data.sources.header import is_header_again, without_header
+from fallline.data.sources.look import Head, look_at_head, look_at_rows
 from fallline.data.sources.options import ReadOptions
 from fallline.data.sources.parsed import Parsed, all_but, misfit, not_utf8, parsed_in_order
 from fallline.data.sources.text import Chunk, chunks, open_text

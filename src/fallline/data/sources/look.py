@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.types as is_
 
 from fallline.data.sources.dialect import (
     Dialect,
@@ -21,30 +18,20 @@ from fallline.data.sources.dialect import (
     ends_with_delimiter,
     find_records,
     guess_delimiter,
-    split_fields,
     texts,
 )
 from fallline.data.sources.files import File
+from fallline.data.sources.header import beginning, rows_below, whole_rows
 from fallline.data.sources.options import ReadOptions
 from fallline.data.sources.parsed import remedy
 from fallline.data.sources.text import chunks, find_encoding, open_text
-from fallline.data.sources.typed import convert, guess_type, is_missing, trimmed
 from fallline.errors import FalllineWarning, InputError
 from fallline.names import listed
 
-__all__ = ["Head", "is_header_again", "look_at_head", "look_at_lines", "look_at_rows", "without_header"]
+__all__ = ["Head", "look_at_head", "look_at_lines", "look_at_rows"]
 
 _HEAD = 256 << 10
-# Lines before a table that are taken for its title or the like.
-_PREAMBLE = 10
-_WHOLE, _FRACTION = re.compile(r"\d{1,4}"), re.compile(r"[+-]?\d*[.,]\d+([eE][+-]?\d+)?")
 _DELIMITER_LINE = re.compile(rb'"?sep=([\x01-\x7f])"?\r?[\r\n]', re.IGNORECASE)
-# A header of numbers counts up, in so many columns at the least: years, or from 0 or 1 on in front of fractions or in so many
-# columns that no row of data does.
-_YEARS, _FIRST_NUMBERS = range(1500, 2101), range(2)
-_COUNTED, _COUNTED_ANYWHERE = 3, 10
-# Columns that are looked at to tell a header.
-_TELLING = 100
 # Places of a file that rows are sampled from.
 _PLACES = 8
 # How far a file is unpacked, for a look at it, that can only be read from its beginning.
@@ -119,17 +106,17 @@ def _understand(file, dialect, data, options):
     records = _recoded(find_records(dialect, data, usual))
     # Where the same records begin in the file as it is.
     begins = find_records(dialect._replace(runs=False), data, usual).starts
-    first, fields, headed = _beginning(dialect, records, usual, options)
+    first, fields, headed = beginning(dialect, records, usual, options)
     if first:
         _warn_of_preamble(file, records.take(np.arange(first)), fields if headed else None)
-    below = _below(records, first)
+    below = rows_below(records, first)
     if not headed:
-        body = _whole_rows(records.take(np.arange(first, len(records.starts))), usual)
+        body = whole_rows(records.take(np.arange(first, len(records.starts))), usual)
         names = [f"x{column}" for column in range(usual)]
         return dialect._replace(begin=dialect.begin + int(begins[first])), names, body
     begin = int(begins[first + 1]) if first + 1 < len(begins) else len(data)
     _require_utf8(file, data[:begin])
-    body = _whole_rows(below, usual)
+    body = whole_rows(below, usual)
     dialect = dialect._replace(begin=dialect.begin + begin)
     if len(body.starts) and len(fields) == usual - 1:
         return _one_field_more(file, dialect, fields, body)
@@ -177,36 +164,6 @@ def _readable(data: bytes) -> bytes:
     return data
 
 
-def _beginning(dialect, records, usual, options):
-    """At which record the table begins, its fields, and whether they are a header.
-
-    Before it may come lines of one field, where rows have several; or others with few fields, or few that hold something, as
-    spreadsheets and statistical offices write them, if a header comes after these that columns of numbers or dates tell.
-    """
-
-    def seen(first):
-        fields = split_fields(dialect, records, first)
-        return fields, _columns_below(dialect, records, first, fields, usual)
-
-    several = usual > 1 and len(records.starts) >= 4
-    title = int(np.argmax(records.fields != 1)) if several else 0
-    first = title if title <= _PREAMBLE else 0
-    more = _mostly_empty(dialect, records, usual) if several and options.header is None else 0
-    if first < more:
-        fields, columns = seen(more)
-        if len(fields) == usual and _is_told(fields, columns, dialect, options):
-            return more, fields, True
-    fields, columns = seen(first)
-    return first, fields, _is_header(fields, columns, usual, dialect, options)
-
-
-def _mostly_empty(dialect, records, usual):
-    """How many records come before the first of which at least half of the fields hold something; 0 where these are too many."""
-    places = range(min(_PREAMBLE + 1, len(records.starts) - 1))
-    held = (sum(map(bool, map(str.strip, split_fields(dialect, records, place)))) for place in places)
-    return next((place for place, count in enumerate(held) if 2 * count >= usual), 0)
-
-
 def _warn_of_preamble(file, lines, names):
     """Say what is left out, and what is taken for the header."""
     line = lines.lines()[0].decode(errors="replace")
@@ -218,89 +175,6 @@ def _warn_of_preamble(file, lines, names):
         FalllineWarning,
         stacklevel=2,
     )
-
-
-def _below(records, first):
-    """The records after the first of a table."""
-    return records.take(np.arange(first + 1, len(records.starts)))
-
-
-def _whole_rows(records, usual):
-    return records.take(np.flatnonzero(records.fields == usual))
-
-
-def _columns_below(dialect, records, first, fields, usual):
-    """Columns of text from the rows below a first one; where it comes again, it is left out."""
-    body = _whole_rows(_below(records, first), usual)
-    rows = body.take(np.arange(min(len(body.starts), 1000)))
-    names = [str(column) for column in range(usual)]
-    table = texts(dialect, rows, names, names[:_TELLING])
-    if len(fields) == usual:
-        table = without_header(table, [field.strip() for field in fields[:_TELLING]])
-    return [trimmed(column) for column in table.columns]
-
-
-def _is_header(fields, columns, usual, dialect, options):
-    """Whether a first row names the columns. If all are text, it does if it has no value twice and none that comes again."""
-    if options.header is not None:
-        return options.header
-    first = [value.strip() for value in fields]
-    if len(first) != usual:
-        return len(first) == usual - 1 and not any(_fits(value, pa.float64(), (), dialect) for value in first)
-    told = _is_told(fields, columns, dialect, options)
-    if told is not None:
-        return told
-    once = len(set(first)) == len(first) and not any(value in options.missing for value in first)
-    return once and not any(
-        _fits(value, pa.float64(), (), dialect) or value in column.to_pylist()
-        for value, column in zip(first, columns, strict=False)
-    )
-
-
-def _is_told(fields, columns, dialect, options):
-    """Whether most columns of numbers and dates have something else in a first row, or a number that counts up as no row's does.
-
-    None where all columns are text.
-    """
-    first = [value.strip() for value in fields]
-    counted = _counting(first, columns)
-    strange = []
-    for place, (value, column) in enumerate(zip(first, columns, strict=False)):
-        guess = guess_type(column.filter(_present(column, options)), ".", whole=True)
-        if not (is_.is_string(guess.type) or is_.is_null(guess.type)) and value not in options.missing:
-            strange.append(place in counted or not _fits(value, guess.type, guess.notations[:1], dialect))
-    return sum(strange) * 2 > len(strange) if strange else None
-
-
-def _counting(first, columns):
-    """The places of the numbers in a first row, if these follow each other as a header's do, and in no row below."""
-    places = [place for place, value in enumerate(first[: len(columns)]) if _WHOLE.fullmatch(value)]
-    starts = next(
-        (those for those in (_YEARS, _FIRST_NUMBERS) if places and int(first[places[0]]) in those), ()
-    )
-    if len(places) < _COUNTED or not _counts_up([first[place] for place in places], starts):
-        return ()
-    rows = list(zip(*(columns[place].to_pylist() for place in places), strict=True))
-    if any(_counts_up(row, starts) for row in rows):
-        return ()
-    sure = starts is _YEARS or len(places) >= _COUNTED_ANYWHERE
-    return places if sure or any(_FRACTION.fullmatch(value) for row in rows for value in row) else ()
-
-
-def _counts_up(texts, starts):
-    """Whether each number is one more than that before, and the first one of these."""
-    if not all(map(_WHOLE.fullmatch, texts)):
-        return False
-    numbers = [int(text) for text in texts]
-    return numbers[0] in starts and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-
-
-def _present(column, options):
-    return np.logical_not(is_missing(column, options.missing).to_numpy(zero_copy_only=False))
-
-
-def _fits(value, type_, formats, dialect):
-    return not convert(pa.array([value], pa.string()), type_, dialect.decimal, formats)[1].any()
 
 
 def _distinct(names):
@@ -336,22 +210,6 @@ def look_at_rows(file: File, head: Head, rows: int) -> tuple[pa.RecordBatch, boo
     kept = [texts(head.dialect, records, names, head.names) for records in stretches]
     empty = texts(head.dialect, _no_records(), names, head.names)
     return pa.concat_batches([empty, *kept]), whole
-
-
-def is_header_again(table: pa.RecordBatch, names: Sequence[str]) -> np.ndarray:
-    """Which rows of text are the header once more, as where files were put together."""
-    again = np.ones(table.num_rows, bool)
-    for name, column in zip(names, table.columns, strict=True):
-        again &= pc.fill_null(pc.equal(trimmed(column), name), False).to_numpy(zero_copy_only=False)
-        if not again.any():
-            break
-    return again
-
-
-def without_header(table: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
-    """The rows but for these; all, if they all are."""
-    again = is_header_again(table, names)
-    return table.filter(pa.array(~again)) if again.any() and not again.all() else table
 
 
 def look_at_lines(file: File, head: Head, rows: int) -> tuple[list[bytes], bool]:
@@ -403,5 +261,5 @@ def _in_step(dialect, data, columns, inside, complete):
         records = find_records(dialect, before + data, columns)
         n = len(records.starts)
         records = records.take(np.arange(int(inside), max(n - int(not complete), int(inside))))
-        readings.append(_whole_rows(records, columns))
+        readings.append(whole_rows(records, columns))
     return max(readings, key=lambda records: int((records.stops - records.starts).sum()))
