@@ -189,7 +189,6 @@ def test_nothing_is_left_to_gain(loss, penalty):
             lambda n: SVR(kernel="linear", C=1 / (0.02 * n), tol=1e-6),
         ),
         (losses.Quantile(0.7), L1(0.02), lambda n: QuantileRegressor(quantile=0.7, alpha=0.02)),
-        (losses.Quantile(0.7), NoPenalty(), lambda n: QuantileRegressor(quantile=0.7, alpha=0.0)),
     ],
     ids=lambda thing: name(thing) if isinstance(thing, tuple) else "",
 )
