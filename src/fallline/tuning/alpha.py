@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 from fallline.data.order import Order
@@ -136,13 +135,19 @@ def found_alpha(
     limited = any(isinstance(monitor, TimeLimit) for monitor in monitors)
     worth = rows_in_turn(source) >= _LEAST_ROWS and run.epochs <= _MOST_EPOCHS
     if ALPHA not in notes and worth and not limited and not run.state.rows:
-        look = partial(choose_alpha, begin, run.engine, rows_from(source), run.order.seed)
-        settings: dict[str, Any] = {
-            "mean_weight": mean_weight,
-            "batch_size": batch_size,
-            "epochs": run.epochs,
-        }
-        notes[ALPHA] = told_by_first(run.processes, partial(look, rows=source.n_rows, **settings))
+        notes[ALPHA] = told_by_first(
+            run.processes,
+            lambda: choose_alpha(
+                begin,
+                run.engine,
+                rows_from(source),
+                run.order.seed,
+                rows=source.n_rows,
+                mean_weight=mean_weight,
+                batch_size=batch_size,
+                epochs=run.epochs,
+            ),
+        )
     return notes[ALPHA]["value"] if ALPHA in notes else None
 
 

@@ -218,10 +218,8 @@ class Counts:
     def _add_up(self) -> _Counted:
         """Every value once; at most `CAPACITY` of them: each count loses what the first one too many has."""
         if self._pending:
-            hashes, counts = (
-                np.concatenate(arrays)
-                for arrays in zip(*((part.hashes, part.counts) for part in self._parts), strict=True)
-            )
+            hashes = np.concatenate([part.hashes for part in self._parts])
+            counts = np.concatenate([part.counts for part in self._parts])
             order = np.argsort(hashes)
             firsts = np.flatnonzero(_is_new(hashes[order]))
             places, total = order[firsts], np.add.reduceat(counts[order], firsts)

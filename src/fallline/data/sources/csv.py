@@ -42,6 +42,7 @@ from fallline.data.sources.typed import (
     convert,
     guess_type,
     is_missing,
+    is_usual,
     known_guesses,
     trimmed,
 )
@@ -134,6 +135,8 @@ def _warn_of_odd_ends(file, known, names, columns, guesses, decimal):
     for name, column, guess in zip(names, columns, guesses, strict=True):
         if name in known or not is_.is_string(guess.type) or len(column) < _FEW:
             continue
+        if is_usual(len(column) - 1, len(column)):
+            continue  # among so many, one does not make a column text
         for odd, others in ((column[0], column[1:]), (column[-1], column[:-1])):
             type_ = guess_type(others, decimal, whole=True).type
             if not is_.is_string(type_):

@@ -37,7 +37,7 @@ def beginning(
     """
 
     def seen(first):
-        fields = split_fields(dialect, records, first)
+        fields = [field.strip() for field in split_fields(dialect, records, first)]
         return fields, _columns_below(dialect, records, first, fields, usual)
 
     several = usual > 1 and len(records.starts) >= 4
@@ -76,18 +76,17 @@ def _columns_below(dialect, records, first, fields, usual):
     names = [str(column) for column in range(usual)]
     table = texts(dialect, rows, names, names[:_TELLING])
     if len(fields) == usual:
-        table = without_header(table, [field.strip() for field in fields[:_TELLING]])
+        table = without_header(table, fields[:_TELLING])
     return [trimmed(column) for column in table.columns]
 
 
-def _is_header(fields, columns, usual, dialect, options):
+def _is_header(first, columns, usual, dialect, options):
     """Whether a first row names the columns. If all are text, it does if it has no value twice and none that comes again."""
     if options.header is not None:
         return options.header
-    first = [value.strip() for value in fields]
     if len(first) != usual:
         return len(first) == usual - 1 and not any(_fits(value, pa.float64(), (), dialect) for value in first)
-    told = _is_told(fields, columns, dialect, options)
+    told = _is_told(first, columns, dialect, options)
     if told is not None:
         return told
     once = len(set(first)) == len(first) and not any(value in options.missing for value in first)
@@ -97,12 +96,11 @@ def _is_header(fields, columns, usual, dialect, options):
     )
 
 
-def _is_told(fields, columns, dialect, options):
+def _is_told(first, columns, dialect, options):
     """Whether most columns of numbers and dates have something else in a first row, or a number that counts up as no row's does.
 
     None where all columns are text.
     """
-    first = [value.strip() for value in fields]
     counted = _counting(first, columns)
     strange = []
     for place, (value, column) in enumerate(zip(first, columns, strict=False)):
