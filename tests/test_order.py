@@ -11,6 +11,8 @@ from fallline.settings import rows_per_batch
 
 SEEDS = st.integers(0, 2**63 - 1)
 SIZES = st.integers(1, 5000)
+# Around 2**14 rows, from which on they move in groups, and whole turns of 64 groups of 16.
+MANY = st.integers(1, 2**16) | st.integers(-20, 20).map(lambda more: 2**14 + more) | st.just(2**15)
 
 
 @settings(deadline=None)
@@ -29,6 +31,28 @@ def test_any_stretch_is_that_of_the_whole(seed, n, cut):
     whole = order.rows(n, 3, 0, n)
     np.testing.assert_array_equal(order.rows(n, 3, middle, n), whole[middle:])
     np.testing.assert_array_equal(order.rows(n, 3, 0, middle), whole[:middle])
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, n=MANY, places=st.tuples(st.floats(0, 1), st.floats(0, 1)))
+def test_groups_are_permuted(seed, n, places):
+    """Rows in groups, too, come once each, and any stretch of them is that of the whole."""
+    order = Order(seed)
+    whole = order.grouped(n, 3, 0, n)
+    np.testing.assert_array_equal(np.sort(whole), np.arange(n))
+    start, stop = sorted(int(place * n) for place in places)
+    np.testing.assert_array_equal(order.grouped(n, 3, start, stop), whole[start:stop])
+
+
+def test_groups_take_turns():
+    """In large numbers, neighbours come after as many rows as there are turns, and what lies between is from all places."""
+    n = 2**17
+    rows = Order(4).grouped(n, 0, 0, n).astype(int)
+    near = rows[64:] - rows[:-64] == 1
+    assert near.mean() > 0.9  # 15 of 16: groups lie together in memory
+    turn = rows[640 : 640 + 64]
+    assert len(set(turn // 16)) == 64
+    assert np.histogram(turn, 4, (0, n))[0].min() >= 5
 
 
 def test_orders_depend_on_seed_and_epoch_only():

@@ -9,7 +9,7 @@ from fallline.data.cache import cache_key, write
 from fallline.data.cache.shuffle import BUFFER_BYTES
 from fallline.data.order import Order
 from fallline.data.rows import ArraySource, DenseRows, SparseRows
-from fallline.data.windows import ALL, Part, WindowSource, divided, fill_order
+from fallline.data.windows import ALL, Part, WindowSource, divided
 from fallline.engines.descent import DescentEngine
 from fallline.errors import NonFiniteError
 from fallline.loop import train
@@ -139,16 +139,6 @@ def test_each_window_has_its_share_of_every_stretch_of_the_file():
         tuple(window) for window in divided(sizes, 250, Order(3), 1)
     }
     np.testing.assert_array_equal(np.sort(np.concatenate(windows)), np.arange(1000))
-
-
-@pytest.mark.parametrize("n", [1, 16, 2**14 - 1, 2**14, 2**14 + 1, 2**15 + 16 * 5 + 3, 2**16 + 255])
-def test_a_window_is_permuted(n):
-    """Of any size: every row once; and in large ones, rows come from 16 places in turns."""
-    out = np.empty(n, np.uint64)
-    fill_order(out, Order(4))
-    np.testing.assert_array_equal(np.sort(out), np.arange(n))
-    if n >= 2**14:
-        assert len(set((out[1000:1016] // 16).tolist())) > 8
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.01, 0.25, 1.0])

@@ -16,6 +16,12 @@ NO_EPOCH = 2**40
 
 _MASK = 2**64 - 1
 
+# Neighbours that come from memory together; groups of them that are read in turns; and rows so few that the processor's cache
+# holds them, so that nothing is gained by groups.
+_GROUP = 16
+_TURNS = 64
+_FEW = 2**14
+
 
 @dataclass(frozen=True)
 class Order:
@@ -42,6 +48,33 @@ class Order:
         rows = np.empty(stop - start, dtype=np.uint64)
         permute(_keys(self.seed, epoch, n), n, start, rows)
         return rows
+
+    def grouped(self, n: int, epoch: int, start: int, stop: int) -> np.ndarray:
+        """As `rows`, for rows that were shuffled once, so that neighbours are no more alike than others.
+
+        Many rows move in groups of 16 neighbours, which come from memory in a third of the time of 16 others. 64 groups are
+        read in turns, a row of each: 64 consecutive rows are always of 64 random groups.
+        """
+        if not self.shuffle or n < _FEW:
+            return self.rows(n, epoch, start, stop)
+        groups, span = n // _GROUP, _GROUP * _TURNS
+        first, last = start // span, -(-stop // span)
+        numbers = self.rows(groups, epoch, min(first * _TURNS, groups), min(last * _TURNS, groups))
+        whole = len(numbers) // _TURNS * _TURNS
+        rows = np.concatenate(
+            [
+                _in_turns(numbers[:whole].reshape(-1, _TURNS)),
+                _in_turns(numbers[np.newaxis, whole:]),
+                np.arange(groups * _GROUP, n, dtype=np.uint64),
+            ]
+        )
+        return rows[start - first * span : stop - first * span]
+
+
+def _in_turns(groups):
+    """The rows of the groups of each line: the first of each of them, then the second of each."""
+    steps = np.arange(_GROUP, dtype=np.uint64)[:, np.newaxis]
+    return (groups[:, np.newaxis] * np.uint64(_GROUP) + steps).ravel()
 
 
 @lru_cache(maxsize=8)

@@ -131,7 +131,7 @@ class Prepared:
             return WindowSource(self.cache, budget.window_bytes, part)
         assert self.rows is not None  # noqa: S101 (they are in memory or in a file)
         subset = part.numbers(self.block_rows) if part.fraction else None
-        return ArraySource(self.rows, subset=subset, columns=self.encoder.feature_names)
+        return ArraySource(self.rows, subset=subset, columns=self.encoder.feature_names, shuffled=True)
 
 
 def prepare(source: Source, plan: Plan, how: Preparing) -> Prepared:

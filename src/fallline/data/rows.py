@@ -236,10 +236,20 @@ class ArraySource:
         The rows that belong to this source; by default all.
     columns : sequence of str, optional
         Names, for messages.
+    shuffled : bool
+        Whether rows were shuffled once already, and may be visited in groups (`Order.grouped`).
     """
 
-    def __init__(self, rows: Rows, *, subset: np.ndarray | None = None, columns: Sequence[str] | None = None):
+    def __init__(
+        self,
+        rows: Rows,
+        *,
+        subset: np.ndarray | None = None,
+        columns: Sequence[str] | None = None,
+        shuffled: bool = False,
+    ):
         self._rows = rows
+        self._shuffled = shuffled
         self._subset = subset
         self._columns = columns
         self.n_rows = rows.n_rows if subset is None else len(subset)
@@ -252,9 +262,10 @@ class ArraySource:
         self, order: Order, epoch: int, position: int, size: Callable[[], int]
     ) -> Iterator[tuple[Block, int]]:
         """See `TrainingSource.blocks`."""
+        visited = order.grouped if self._shuffled else order.rows
         while position < self.n_rows:
             stop = min(position + size(), self.n_rows)
-            rows = order.rows(self.n_rows, epoch, position, stop)
+            rows = visited(self.n_rows, epoch, position, stop)
             if self._subset is not None:
                 select(self._subset, rows)
             yield self._rows.block(rows), stop
@@ -263,7 +274,7 @@ class ArraySource:
     def part(self, begin: int, end: int) -> ArraySource:
         """The rows from one position to another, in order, as a source."""
         rows = np.arange(begin, end, dtype=np.uint64) if self._subset is None else self._subset[begin:end]
-        return ArraySource(self._rows, subset=rows, columns=self._columns)
+        return ArraySource(self._rows, subset=rows, columns=self._columns, shuffled=self._shuffled)
 
     def targets(self) -> tuple[np.ndarray, np.ndarray]:
         """See `TrainingSource.targets`."""

@@ -184,7 +184,7 @@ def _own_blocks(
 def _in_memory(prepared: Prepared, rows: Rows, numbers: np.ndarray) -> ArraySource:
     """Some of the rows: a copy, since every epoch of a part that lies together costs less than of one that lies scattered."""
     own = rows if len(numbers) == rows.n_rows else rows.take(numbers)
-    return ArraySource(own, columns=prepared.encoder.feature_names)
+    return ArraySource(own, columns=prepared.encoder.feature_names, shuffled=True)
 
 
 def _numbers_a_row(cache):

@@ -5,8 +5,7 @@ In-database machine learning with CorgiPile, SIGMOD 2022), with two changes.
 
 1. Blocks are not drawn at random from the whole file but evenly: with w windows, each run of w consecutive blocks gives one
    to every window, a random one. So where a file is sorted by anything, each window still holds all of it in proportion.
-2. In a large window, rows move in groups of 16 neighbours, which come from memory together, and 16 groups are read in turns,
-   a row of each: 16 consecutive rows always come from 16 random places. Neighbours were shuffled when the file was written.
+2. In a large window, rows move in groups of neighbours (`Order.grouped`), which were shuffled when the file was written.
 
 The order of an epoch is a pure function of the seed, the epoch, the file, and the bytes that windows may take.
 """
@@ -31,9 +30,6 @@ from fallline.kernels.order import select
 
 __all__ = ["ALL", "Part", "WindowSource"]
 
-_GROUP = 16
-# Fewer rows than this stay in the processor's cache, and move one by one.
-_SMALL = 2**14
 # Without shuffling, nothing is gained by more.
 _IN_ORDER_BYTES = 2**24
 # A row's number.
@@ -152,7 +148,7 @@ class _Windows:
         epoch, start, stop, blocks = plan
         n = stop - start
         numbers = memory[: _NUMBER_BYTES * self._numbers * n].view(np.uint64).reshape(self._numbers, n)
-        fill_order(numbers[0], Order(_derived(order.seed, "rows", epoch, start), order.shuffle))
+        numbers[0] = Order(_derived(order.seed, "rows", epoch, start), order.shuffle).grouped(n, 0, 0, n)
         if self._part.fraction:
             first, last = self._runs
             self._part.between(self._cache.rows[blocks], first[blocks], last[blocks], numbers[1])
@@ -198,23 +194,6 @@ def _consecutive(sizes, room):
         stop = int(np.searchsorted(ends, ends[start] - sizes[start] + room, "right"))
         yield np.arange(start, stop)
         start = stop
-
-
-def fill_order(out: np.ndarray, order: Order) -> None:
-    """Fill `out` (uint64) with the numbers of a window's rows, in the order to visit them in."""
-    n = len(out)
-    if not order.shuffle or n < _SMALL:
-        out[:] = order.rows(n, 0, 0, n)
-        return
-    groups = order.rows(n // _GROUP, 0, 0, n // _GROUP) * np.uint64(_GROUP)
-    steps = np.arange(_GROUP, dtype=np.uint64)
-    whole = len(groups) // _GROUP
-    turns = out[: whole * _GROUP**2].reshape(whole, _GROUP, _GROUP)
-    np.add(groups[: whole * _GROUP].reshape(whole, 1, _GROUP), steps[:, np.newaxis], out=turns)
-    rest = out[whole * _GROUP**2 :]
-    left = groups[whole * _GROUP :]
-    rest[: len(left) * _GROUP].reshape(_GROUP, len(left))[...] = left + steps[:, np.newaxis]
-    rest[len(left) * _GROUP :] = np.arange(len(groups) * _GROUP, n)
 
 
 def _permutation(*key, n):
