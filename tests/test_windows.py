@@ -102,6 +102,19 @@ def test_resumed_at_any_position_the_rest_is_the_same(cache, part):
             np.testing.assert_array_equal(rest, whole[position:])
 
 
+@pytest.mark.parametrize("subset", [None, np.arange(5, 29000, dtype=np.uint64)], ids=["all", "some"])
+def test_rows_in_memory_that_were_shuffled_are_visited_in_groups(subset):
+    """An epoch has every row once, neighbours soon after each other; entered anywhere, it goes on as it would have."""
+    source = ArraySource(dense(30000), subset=subset, shuffled=True)
+    whole = visited(source, Order(9), 4)
+    numbers = np.arange(30000) if subset is None else subset
+    np.testing.assert_array_equal(np.sort(whole), numbers)
+    assert np.mean(np.abs(np.diff(np.argsort(whole - whole.min()))) < 100) > 0.9
+    assert (whole != visited(source, Order(9), 5)).any()
+    for position in (0, 1, 20000, len(whole) - 1):
+        np.testing.assert_array_equal(visited(source, Order(9), 4, position, lambda: 77), whole[position:])
+
+
 def test_windows_read_ahead_for_the_next_epoch_are_those_of_the_next_epoch(cache):
     """Epochs in a row, which share what is read ahead, are what each is alone; so are two that are under way at once."""
     size = window_bytes(cache, 4)
@@ -188,7 +201,9 @@ def accuracy(source, test):
 
 
 def test_a_file_sorted_by_class_trains_as_well_as_a_shuffled_one(tmp_path, monkeypatch):
-    """Windows of a tenth of the file lose less than half a point of accuracy to a full shuffle; a sliding buffer, several."""
+    """Windows of a tenth of the file, and groups of neighbours in memory, lose less than half a point of accuracy to a full shuffle;
+    a sliding buffer, several.
+    """
     monkeypatch.setattr("fallline.data.cache.shuffle._BLOCK_BYTES", 2**14)
     monkeypatch.setattr("fallline.data.cache.shuffle.BUFFER_BYTES", 2**18)
     rng = np.random.default_rng(3)
@@ -200,5 +215,7 @@ def test_a_file_sorted_by_class_trains_as_well_as_a_shuffled_one(tmp_path, monke
     full = accuracy(ArraySource(by_class), test)
     with write(tmp_path, KEY, [by_class]) as cache:
         windows = accuracy(WindowSource(cache, window_bytes(cache, 10)), test)
+        groups = accuracy(ArraySource(cache.read(), shuffled=True), test)
     assert windows > full - 0.5
+    assert groups > full - 0.5
     assert accuracy(SlidingBuffer(by_class, 3000), test) < full - 2
