@@ -68,6 +68,8 @@ def factories(tmp_path, monkeypatch):
         "    return nn.ReLU()\n"
         "def deaf(n, k):\n"
         "    return nn.Linear(n + 1, k)\n"
+        "def lazy(n, k):\n"
+        "    return nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.LazyLinear(k))\n"
         "value = 3\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
@@ -354,6 +356,17 @@ def test_a_function_makes_the_network(frame, tmp_path, factories):
     assert _parameters(given) == _parameters(model)
     loaded.save(tmp_path / "n.fall")
     assert (tmp_path / "n.fall").read_bytes() == (tmp_path / "m.fall").read_bytes()
+
+
+def test_lazy_layers(frame, tmp_path, factories):
+    """They know their shapes before training and where a file is loaded, and draw what the seed says."""
+    data, settings = _only(frame, "three"), {**QUICK, "model": "network_factories:lazy", "hidden": None}
+    model = fallline.train(data, "three", **settings)
+    model.save(tmp_path / "m.fall")
+    loaded = fallline.load(tmp_path / "m.fall", model="network_factories:lazy")
+    assert np.array_equal(loaded.predict(data), model.predict(data))
+    torch.rand(3)
+    assert _parameters(fallline.train(data, "three", **settings)) == _parameters(model)
 
 
 def test_a_function_may_ask_for_the_encoder(frame, factories):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -217,7 +218,8 @@ def test_types_of_all_files_meet(tmp_path):
         code=["a", None],
         number=[0.5, None],
     )
-    table = read(tmp_path)
+    with pytest.warns(FalllineWarning, match="'code' of .* is string, but int64 in the files before"):
+        table = read(tmp_path)
     assert table.column_names == ["number", "code", "empty", "day"]
     assert table["number"].to_pylist() == [1.0, 2.0, 0.5, None]
     assert table["code"].to_pylist() == ["1", "2", "a", None]
@@ -276,6 +278,18 @@ def test_a_third_file_with_other_columns_is_an_error(columns, message, tmp_path)
     write(tmp_path / "3.parquet", **columns)
     with pytest.raises(InputError, match=message):
         open_source(tmp_path)
+
+
+def test_numbers_that_are_text_in_a_further_file_are_told(tmp_path):
+    """All of the column is read as text then, which nobody may expect; what is missing in a file has no say."""
+    write(tmp_path / "1.parquet", a=[1.5], b=["x"], c=["p"])
+    write(tmp_path / "2.parquet", a=["2.5"], b=[None], c=["q"])
+    write(tmp_path / "3.parquet", a=[3.5], b=["x"], c=["r"])
+    with pytest.warns(FalllineWarning) as told:
+        schema = open_source(tmp_path).schema
+    assert schema.types == [pa.string()] * 3
+    (warning,) = told
+    assert re.search(r"Column 'a' of .*2\.parquet' is string, but double in the files before", str(warning.message))
 
 
 def test_formats_are_found_by_how_files_begin(tmp_path):

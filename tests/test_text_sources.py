@@ -295,6 +295,14 @@ def test_decimal_commas(opened):
     assert read(opened, "a;b;c\n1.5;1.2.3;x\n2.5;2.123.456;y\n")["a"] == [1.5, 2.5]
 
 
+@pytest.mark.parametrize("header", [";a;b", "c;a;b", "a;b;b"], ids=["unnamed", "as-a-value", "twice"])
+def test_a_header_over_decimal_commas(header, opened):
+    """As pandas writes its index, named like a value, or double: columns of numbers tell it with either mark."""
+    source = opened(header + "\n" + "".join(f"{'cd'[i % 2]};{i},5;-0,{i}\n" for i in range(9)))
+    assert source.schema.types == [pa.string(), pa.float64(), pa.float64()]
+    assert source.schema.names[1] in {"a", "b"}
+
+
 def test_dots_set_thousands_apart_where_commas_are_decimal(opened):
     """A dot beside decimal commas parts groups of three digits, seen in the sample or not; elsewhere it is a mistake."""
     assert read(opened, "a;b;c\n6.864;2,81;-1.234.567,5\n864;,5;3708,57\n1.000;3;-\n") == {

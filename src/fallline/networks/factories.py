@@ -78,15 +78,17 @@ def build(factory: Callable, name: str, encoder: Any, outputs: int, seed: int = 
     from torch import nn
 
     given = {"encoder": encoder} if _takes_encoder(factory) else {}
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
             module = factory(encoder.n_columns, outputs, **given)
-    except Exception as error:
-        raise ParameterError(
-            f"model={name!r} failed when it was called with ({encoder.n_columns}, {outputs}): {type(error).__name__}: {error}. "
-            f"{_HOW}."
-        ) from error
+        except Exception as error:
+            raise ParameterError(
+                f"model={name!r} failed when it was called with ({encoder.n_columns}, {outputs}): {type(error).__name__}: "
+                f"{error}. {_HOW}."
+            ) from error
+        if isinstance(module, nn.Module) and any(map(nn.parameter.is_lazy, module.parameters())):
+            require_shape(module, encoder.n_columns, outputs, name)  # lazy layers draw their parameters only now
     if not isinstance(module, nn.Module):
         raise ParameterError(f"model={name!r} gave a {type(module).__name__}, not a module. {_HOW}.")
     if next(module.parameters(), None) is None:

@@ -23,9 +23,7 @@ __all__ = ["dtype_of", "materialise", "require_enough"]
 
 def materialise(module: Any, source: Data) -> None:
     """Let a module of lazy layers see a few rows, from which it knows their shapes; what it draws is drawn by PyTorch."""
-    if isinstance(module, nn.Module) and any(
-        isinstance(parameter, nn.UninitializedParameter) for parameter in module.parameters()
-    ):
+    if isinstance(module, nn.Module) and any(map(nn.parameter.is_lazy, module.parameters())):
         _, parts = next(pieces(source, torch.device("cpu"), 2))
         with evaluating(module):
             call(module, next(parts).inputs)

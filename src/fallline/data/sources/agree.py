@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as is_
 
-from fallline.errors import InputError
+from fallline.errors import FalllineWarning, InputError
 
 __all__ = [
     "agreed_notations",
@@ -42,6 +43,7 @@ def agreed_schema(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
     files = iter(schemas)
     first, schema = next(files)
     types = dict(zip(schema.names, schema.types, strict=True))
+    told: set[str] = set()
     for name, other in files:
         _require_same_columns(first, types, name, other)
         for column, type_ in types.items():
@@ -52,8 +54,25 @@ def agreed_schema(schemas: Iterable[tuple[str, pa.Schema]]) -> pa.Schema:
                     f"Column {column!r} of {name!r} is {found}, but {type_} in the files before it. "
                     "Write it with one type in all files, or leave the column out of them."
                 )
+            if column not in told and _becomes_text(both, type_, found):
+                told.add(column)
+                _warn_of_text(column, name, found, type_)
             types[column] = both
     return pa.schema([schema.field(column).with_type(type_) for column, type_ in types.items()])
+
+
+def _becomes_text(both, *types):
+    """Whether types have nothing but text in common, though some of them is none."""
+    return _is_text(both) and any(not (_is_text(type_) or is_.is_null(type_)) for type_ in types)
+
+
+def _warn_of_text(column, name, found, before):
+    warnings.warn(
+        f"Column {column!r} of {name!r} is {found}, but {before} in the files before it: all of it is read as text. If it holds "
+        "numbers or dates, write it as such in all files.",
+        FalllineWarning,
+        stacklevel=2,
+    )
 
 
 def agreed_type(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
@@ -150,6 +169,11 @@ def _agreed_dictionary(a, b):
     if values is None or not (is_.is_dictionary(a) and is_.is_dictionary(b)):
         return values
     return pa.dictionary(pa.int32(), values)
+
+
+def _is_text(type_):
+    values = type_.value_type if is_.is_dictionary(type_) else type_
+    return is_.is_string(values) or is_.is_large_string(values)
 
 
 def _can_be_text(type_):

@@ -12,7 +12,7 @@ import pyarrow.types as is_
 
 from fallline.data.sources.dialect import Dialect, Records, split_fields, texts
 from fallline.data.sources.options import ReadOptions
-from fallline.data.sources.typed import convert, guess_type, is_missing, trimmed
+from fallline.data.sources.typed import Guess, convert, guess_type, is_missing, trimmed
 
 __all__ = ["beginning", "is_header_again", "rows_below", "whole_rows", "without_header"]
 
@@ -46,10 +46,10 @@ def beginning(
     more = _mostly_empty(dialect, records, usual) if several and options.header is None else 0
     if first < more:
         fields, columns = seen(more)
-        if len(fields) == usual and _is_told(fields, columns, dialect, options):
+        if len(fields) == usual and _is_told(fields, columns, options):
             return more, fields, True
     fields, columns = seen(first)
-    return first, fields, _is_header(fields, columns, usual, dialect, options)
+    return first, fields, _is_header(fields, columns, usual, options)
 
 
 def _mostly_empty(dialect, records, usual):
@@ -80,23 +80,23 @@ def _columns_below(dialect, records, first, fields, usual):
     return [trimmed(column) for column in table.columns]
 
 
-def _is_header(first, columns, usual, dialect, options):
+def _is_header(first, columns, usual, options):
     """Whether a first row names the columns. If all are text, it does if it has no value twice and none that comes again."""
     if options.header is not None:
         return options.header
     if len(first) != usual:
-        return len(first) == usual - 1 and not any(_fits(value, pa.float64(), (), dialect) for value in first)
-    told = _is_told(first, columns, dialect, options)
+        return len(first) == usual - 1 and not any(map(_is_number, first))
+    told = _is_told(first, columns, options)
     if told is not None:
         return told
     once = len(set(first)) == len(first) and not any(value in options.missing for value in first)
     return once and not any(
-        _fits(value, pa.float64(), (), dialect) or value in column.to_pylist()
+        _is_number(value) or value in column.to_pylist()
         for value, column in zip(first, columns, strict=False)
     )
 
 
-def _is_told(first, columns, dialect, options):
+def _is_told(first, columns, options):
     """Whether most columns of numbers and dates have something else in a first row, or a number that counts up as no row's does.
 
     None where all columns are text.
@@ -104,10 +104,16 @@ def _is_told(first, columns, dialect, options):
     counted = _counting(first, columns)
     strange = []
     for place, (value, column) in enumerate(zip(first, columns, strict=False)):
-        guess = guess_type(column.filter(_present(column, options)), ".", whole=True)
+        guess, decimal = _guessed(column.filter(_present(column, options)))
         if not (is_.is_string(guess.type) or is_.is_null(guess.type)) and value not in options.missing:
-            strange.append(place in counted or not _fits(value, guess.type, guess.notations[:1], dialect))
+            strange.append(place in counted or not _fits(value, guess.type, decimal, guess.notations[:1]))
     return sum(strange) * 2 > len(strange) if strange else None
+
+
+def _guessed(column):
+    """What the values of a column are, and the decimal point by which they are that: which one a file has is not known yet."""
+    guesses = ((guess_type(column, decimal, whole=True), decimal) for decimal in ".,")
+    return next((found for found in guesses if not is_.is_string(found[0].type)), (Guess(pa.string()), "."))
 
 
 def _counting(first, columns):
@@ -153,5 +159,9 @@ def _present(column, options):
     return np.logical_not(is_missing(column, options.missing).to_numpy(zero_copy_only=False))
 
 
-def _fits(value, type_, formats, dialect):
-    return not convert(pa.array([value], pa.string()), type_, dialect.decimal, formats)[1].any()
+def _is_number(value):
+    return any(_fits(value, pa.float64(), decimal, ()) for decimal in ".,")
+
+
+def _fits(value, type_, decimal, formats):
+    return not convert(pa.array([value], pa.string()), type_, decimal, formats)[1].any()
