@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from fallline.data.budget import MINIMUM, Budget, _free_in_cgroups, free_memory, memory_budget
@@ -67,6 +69,18 @@ def test_a_budget_is_divided_within_its_bounds(total):
     assert budget.window_bytes <= total
     assert budget.holds(budget.window_bytes)
     assert not budget.holds(total)
+
+
+def test_columns_leave_less_for_batches():
+    """What reading takes for each column counts, and where it is more than there is, that is known."""
+    source = SimpleNamespace(bytes_a_column=2**21, size=10**12)
+    few, many = (Budget(2 * 10**8).reading(source, columns) for columns in (1, 90))
+    assert 2 <= many.in_flight(2**20) < few.in_flight(2**20)
+    assert many.spare(2**20) <= few.spare(2**20)
+    assert many.lacks(2**20)
+    assert not few.lacks(2**20)
+    assert many.window_bytes == few.window_bytes
+    assert Budget(2 * 10**8).reading(SimpleNamespace(bytes_a_column=2**21, size=1000), 90).beside == 3000
 
 
 def cgroups(tmp_path, line, groups):

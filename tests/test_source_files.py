@@ -289,7 +289,9 @@ def test_numbers_that_are_text_in_a_further_file_are_told(tmp_path):
         schema = open_source(tmp_path).schema
     assert schema.types == [pa.string()] * 3
     (warning,) = told
-    assert re.search(r"Column 'a' of .*2\.parquet' is string, but double in the files before", str(warning.message))
+    assert re.search(
+        r"Column 'a' of .*2\.parquet' is string, but double in the files before", str(warning.message)
+    )
 
 
 def test_formats_are_found_by_how_files_begin(tmp_path):

@@ -507,7 +507,7 @@ def test_larger_than_memory_trains(tmp_path, folder):
     y = X[:, 0] > rng.logistic(size=len(X))
     table = pa.table({**{f"x{j}": X[:, j] for j in range(20)}, "y": y})
     parquet.write_table(table, tmp_path / "d.parquet")
-    settings = {"epochs": 1, "memory": "128MB", "validation": 0.1}
+    settings = {"epochs": 1, "memory": "160MB", "validation": 0.1}
     model = fallline.train(tmp_path / "d.parquet", "y", **settings)
     assert "windows" in model.summary["memory"]["shuffle"]
     assert model.summary["validation"]["accuracy"] > 0.6

@@ -201,9 +201,7 @@ def accuracy(source, test):
 
 
 def test_a_file_sorted_by_class_trains_as_well_as_a_shuffled_one(tmp_path, monkeypatch):
-    """Windows of a tenth of the file, and groups of neighbours in memory, lose less than half a point of accuracy to a full shuffle;
-    a sliding buffer, several.
-    """
+    """Windows, and groups in memory, lose less than half a point of accuracy to a full shuffle; a sliding buffer, several."""
     monkeypatch.setattr("fallline.data.cache.shuffle._BLOCK_BYTES", 2**14)
     monkeypatch.setattr("fallline.data.cache.shuffle.BUFFER_BYTES", 2**18)
     rng = np.random.default_rng(3)

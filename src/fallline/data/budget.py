@@ -7,10 +7,11 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from fallline.data.cache.shuffle import BUFFER_BYTES
+from fallline.data.sources.base import Source
 from fallline.errors import ParameterError
 
 __all__ = ["MINIMUM", "Budget", "free_memory", "memory_budget"]
@@ -57,9 +58,16 @@ class Budget:
     ----------
     total : int
         Bytes.
+    beside : int
+        Of these, what reading takes beside its batches.
     """
 
     total: int
+    beside: int = 0
+
+    def reading(self, source: Source, columns: int) -> Budget:
+        """The same while so many columns of a source are read."""
+        return replace(self, beside=min(columns * source.bytes_a_column, 3 * source.size))
 
     @property
     def window_bytes(self) -> int:
@@ -68,11 +76,19 @@ class Budget:
 
     def in_flight(self, batch_bytes: int) -> int:
         """How many batches of so many decoded bytes may be under way at once; never fewer than two."""
-        return max(2, min(_MOST_IN_FLIGHT, (self.total * 3 // 4 - _WRITING) // (_COPIES * batch_bytes)))
+        return max(2, min(_MOST_IN_FLIGHT, self._for_batches // (_COPIES * batch_bytes)))
 
     def spare(self, batch_bytes: int) -> int:
         """Bytes left, while batches of so many are under way, for what is kept from one pass to the next."""
-        return max(0, self.total * 3 // 4 - _WRITING - _COPIES * batch_bytes * self.in_flight(batch_bytes))
+        return max(0, self._for_batches - _COPIES * batch_bytes * self.in_flight(batch_bytes))
+
+    def lacks(self, batch_bytes: int) -> bool:
+        """Whether reading takes more than there is, however few batches of so many bytes are under way."""
+        return _WRITING + self.beside + 2 * _COPIES * batch_bytes > self.total
+
+    @property
+    def _for_batches(self):
+        return self.total * 3 // 4 - _WRITING - self.beside
 
     def holds(self, rows_bytes: int) -> bool:
         """Whether encoded rows of so many bytes may be kept in memory as a whole."""

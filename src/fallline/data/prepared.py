@@ -156,6 +156,7 @@ def prepare(source: Source, plan: Plan, how: Preparing) -> Prepared:
     if cache is not None:
         encoder = Encoder.from_tensors(cache.tensors, cache.header["encoder"])
         return Prepared.cached(encoder, cache, how, found=True)
+    how = how._replace(budget=how.budget.reading(source, len(plan.features())))
     _warn_of_columns(source, len(plan.features()), how.budget)
     began = time.perf_counter()
     # What is in memory already need not be kept.
@@ -180,12 +181,11 @@ def prepare(source: Source, plan: Plan, how: Preparing) -> Prepared:
 
 
 def _warn_of_columns(source, n, budget):
-    """Say so if the columns alone take more memory than there is to be."""
-    needed = min(n * source.bytes_a_column, 3 * source.size)
-    if needed > budget.total // 2:
+    """Say so if the columns alone take more memory than is left beside the least of batches and buffers."""
+    if budget.beside and budget.lacks(BATCH_BYTES):
         warnings.warn(
-            f"{source.name!r} has {n:,} columns, for which reading takes up to {needed / 1e9:.2g} GB, however few "
-            f"rows are read at a time. That may be more than the {budget.total / 1e9:.2g} GB asked for: raise "
+            f"{source.name!r} has {n:,} columns, for which reading takes up to {budget.beside / 1e6:,.0f} MB, however few "
+            f"rows are read at a time. That may be more than the {budget.total / 1e6:,.0f} MB asked for: raise "
             "--memory, or --ignore columns.",
             FalllineWarning,
             stacklevel=3,
@@ -257,7 +257,7 @@ def _chunks(
     kept: KeptBatches | None = None,
 ) -> Iterator[Rows]:
     """The encoded rows, in order; of the batches that were kept, if all were."""
-    in_flight = how.budget.in_flight(BATCH_BYTES)
+    in_flight = how.budget.reading(source, len(encoder.reads)).in_flight(BATCH_BYTES)
     if kept is not None and kept.complete:
         stream = kept.batches(encoder.reads)
     else:

@@ -79,7 +79,7 @@ class Parquet(FileFormat):
         with _opened(reading.file) as parquet:
             for group in _Group.all_of(reading.file, parquet):
                 if group.stop > reading.offset:
-                    yield from group.pieces(wanted, reading.options, reading.offset, 2 * reading.in_flight)
+                    yield from group.pieces(wanted, reading.options, reading.offset, reading.in_flight)
 
 
 class _Group:
