@@ -197,6 +197,8 @@ def test_losses_that_fail():
     """Of a loss that cannot be called or computed, it is said what it was given; a user's own mistake stays as it is."""
     with pytest.raises(InputError, match=r"The loss cannot be called.*too many positional"):
         fit(network(), (X, NUMBERS), loss=lambda outputs: outputs.mean())
+    with pytest.raises(InputError, match=r"The loss cannot be called.*'negative'"):
+        fit(network(), (X, NUMBERS), loss=nn.TripletMarginLoss())
     with pytest.raises(
         InputError,
         match=r"The loss cannot be computed.*outputs of shape \(32, 2\).*targets of shape \(32, 1\)",

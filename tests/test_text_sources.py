@@ -897,6 +897,10 @@ def test_libsvm_that_cannot_be_read(opened, line, message):
     rows, left_out = skipped(opened, content, "a.svm")
     assert left_out == [201]
     assert [row[0][1] for row in rows["features"]] == [i for i in range(300) if i != 200]
+    assert "row 1: " in (
+        said := error(opened, line.encode("latin-1") + b"\n", "a.svm")
+    )  # where no row can be read
+    assert message in said
 
 
 @pytest.mark.parametrize(

@@ -516,6 +516,15 @@ def test_larger_than_memory_trains(tmp_path, folder):
     assert len(list(folder.iterdir())) == 1
 
 
+def test_a_target_whose_name_is_a_number(frame):
+    """As pandas calls the columns of an array."""
+    numbered = _only(frame, "price").set_axis(range(len(_only(frame, "price").columns)), axis=1)
+    last = numbered.columns[-1]
+    assert _same(fallline.train(numbered, last, **QUICK), fallline.train(numbered, str(last), **QUICK))
+    with pytest.raises(ParameterError, match="'99'"):
+        fallline.train(numbered, 99, **QUICK)
+
+
 def test_no_warning_without_a_reason(frame):
     """Plain data train in silence."""
     with warnings.catch_warnings():

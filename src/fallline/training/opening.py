@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 import tempfile
 import warnings
@@ -72,7 +73,9 @@ def cache_folder(cache: str | os.PathLike | bool) -> Path | None:
 
 
 def _source(data, target, options):
-    """The source, and the name of the target in it."""
+    """The source, and the name of the target in it; columns of a frame that have numbers for names are called by these."""
+    if isinstance(target, numbers.Integral):
+        target = str(target)
     if target is None or isinstance(target, str):
         source = open_source(data, options=options)
         return source, target or source.target

@@ -20,7 +20,7 @@ from fallline.data.sources.dialect import Dialect, as_bytes, cut_records
 from fallline.data.sources.files import File
 from fallline.data.sources.formats import FileFormat, Piece, Probe, Reading
 from fallline.data.sources.options import ReadOptions
-from fallline.data.sources.parsed import Parsed, parsed_in_order
+from fallline.data.sources.parsed import Parsed, first_error, parsed_in_order
 from fallline.data.sources.sparse import FEATURES, as_maps
 from fallline.data.sources.text import Chunk, chunks, find_encoding, open_text
 from fallline.errors import InputError
@@ -69,6 +69,8 @@ class LibSVM(FileFormat):
         parsed = self._head(file, encoding)
         if parsed is None or not parsed.records:
             raise InputError(f"{file.name!r} is empty. Give a file with rows, such as `1 3:0.5 7:2`.")
+        if len(parsed.bad) == parsed.records and options.on_error == "stop":
+            raise first_error(file, 0, parsed.bad)
         return Probe(pa.schema([LABEL, FEATURES]), None, parsed.records, encoding)
 
     def sample(

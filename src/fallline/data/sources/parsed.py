@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
@@ -12,13 +12,14 @@ import pyarrow.types as is_
 
 from fallline.data.ahead import THREADS, mapped_ahead
 from fallline.data.sources.base import Skipped
+from fallline.data.sources.files import File
 from fallline.data.sources.formats import Piece, Reading
 from fallline.data.sources.numbers import example
 from fallline.data.sources.options import ReadOptions
 from fallline.data.sources.text import Chunk
 from fallline.errors import InputError
 
-__all__ = ["Parsed", "all_but", "misfit", "not_utf8", "parsed_in_order", "remedy"]
+__all__ = ["Parsed", "all_but", "first_error", "misfit", "not_utf8", "parsed_in_order", "remedy"]
 
 _NOUNS = (
     (is_.is_integer, "a whole number"),
@@ -66,11 +67,16 @@ def parsed_in_order(
     with closing(mapped_ahead(parse, stretches, threads, reading.in_flight)) as parsed:
         for chunk, rows, records, bad in parsed:
             if bad and (chunk.fatal or not skip):
-                number, reason = next(iter(bad.items()))
-                raise InputError(f"{file.name!r}, row {row + number + 1:,}: {reason}. {remedy(reason)}")
+                raise first_error(file, row, bad)
             skipped = tuple(Skipped(file.name, row + number + 1, reason) for number, reason in bad.items())
             yield Piece(rows, row + 1, chunk.after, row + records, chunk.done, skipped)
             row += records
+
+
+def first_error(file: File, before: int, bad: Mapping[int, str]) -> InputError:
+    """What is wrong with the first bad row of a chunk, which so many rows come before."""
+    number, reason = next(iter(bad.items()))
+    return InputError(f"{file.name!r}, row {before + number + 1:,}: {reason}. {remedy(reason)}")
 
 
 def all_but(rows: Collection[int], n: int) -> np.ndarray:

@@ -159,7 +159,7 @@ def _signature(error, call):
         how = "module(x), module(*x) for a tuple, module(**x) for a dict"
     elif call.loss is not None:
         given = (call.outputs,) if call.piece.targets is None else (call.outputs, call.piece.targets)
-        named, function = {}, call.loss
+        named, function = {}, getattr(call.loss, "forward", call.loss)
         what, how = "The loss", "loss(outputs, targets), or loss(outputs) where there are no targets"
     else:
         return None
