@@ -143,6 +143,6 @@ def test_ctrl_c_ends_with_130_and_no_half_written_file(tmp_path):
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "Interrupted; nothing was written."
+    assert err.splitlines()[-1] == "Interrupted; no output was written."
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []

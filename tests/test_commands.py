@@ -539,7 +539,7 @@ def test_signals_leave_nothing_half_written(phase, number, model, cache, large):
     if saved:
         assert fallline.load("m.fall").summary["stop"]["reason"] == "interrupted"
     elif number != "SIGKILL":
-        assert err.splitlines()[-1] == "Interrupted; nothing was written."
+        assert err.splitlines()[-1] == "Interrupted; no output was written."
     if number != "SIGKILL" and cache.exists():
         assert all(name.endswith(".fallcache") for name in _names(cache))
     if phase in {"encoding", "training"}:
@@ -565,7 +565,7 @@ def test_ctrl_c_before_the_work_has_begun():
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
-    assert err == "Interrupted; nothing was written.\n"
+    assert err == "Interrupted; no output was written.\n"
     assert process.returncode in {130, -signal.SIGINT}  # Python itself may end by the signal
 
 

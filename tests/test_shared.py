@@ -19,6 +19,12 @@ N = 9000
 WINDOWS, MEMORY = Budget(2**21), Budget(2**30)
 
 
+@pytest.fixture(autouse=True)
+def _groups(monkeypatch):
+    """Rows in memory are visited in groups, as many more would be."""
+    monkeypatch.setattr("fallline.data.order._NOT_MANY", 2**10)
+
+
 class Names:
     """What of an encoder is asked here."""
 

@@ -218,7 +218,7 @@ def test_types_of_all_files_meet(tmp_path):
         code=["a", None],
         number=[0.5, None],
     )
-    with pytest.warns(FalllineWarning, match="'code' of .* is string, but int64 in the files before"):
+    with pytest.warns(FalllineWarning, match="'code' of .* is string, but int64 before it"):
         table = read(tmp_path)
     assert table.column_names == ["number", "code", "empty", "day"]
     assert table["number"].to_pylist() == [1.0, 2.0, 0.5, None]
@@ -289,9 +289,7 @@ def test_numbers_that_are_text_in_a_further_file_are_told(tmp_path):
         schema = open_source(tmp_path).schema
     assert schema.types == [pa.string()] * 3
     (warning,) = told
-    assert re.search(
-        r"Column 'a' of .*2\.parquet' is string, but double in the files before", str(warning.message)
-    )
+    assert re.search(r"Column 'a' of .*2\.parquet' is string, but double before it", str(warning.message))
 
 
 def test_formats_are_found_by_how_files_begin(tmp_path):

@@ -295,6 +295,17 @@ def test_decimal_commas(opened):
     assert read(opened, "a;b;c\n1.5;1.2.3;x\n2.5;2.123.456;y\n")["a"] == [1.5, 2.5]
 
 
+@pytest.mark.parametrize("nothing", ["0000-00-00", "0000-00-00 00:00:00", "\\N"])
+def test_days_that_databases_write_for_none(nothing, opened):
+    """They are missing among dates; among texts they stay what they are."""
+    days = ["2020-02-03", nothing, "2020-02-04"]
+    found = read(
+        opened, "day,word\n" + "".join(f"{day},{word}\n" for day, word in zip(days, "abc", strict=True))
+    )
+    assert found["day"] == [dt.date(2020, 2, 3), None, dt.date(2020, 2, 4)]
+    assert read(opened, f"a,word\n1,x\n2,{nothing}\n3,y\n")["word"] == ["x", nothing, "y"]
+
+
 @pytest.mark.parametrize("header", [";a;b", "c;a;b", "a;b;b"], ids=["unnamed", "as-a-value", "twice"])
 def test_a_header_over_decimal_commas(header, opened):
     """As pandas writes its index, named like a value, or double: columns of numbers tell it with either mark."""
@@ -897,9 +908,8 @@ def test_libsvm_that_cannot_be_read(opened, line, message):
     rows, left_out = skipped(opened, content, "a.svm")
     assert left_out == [201]
     assert [row[0][1] for row in rows["features"]] == [i for i in range(300) if i != 200]
-    assert "row 1: " in (
-        said := error(opened, line.encode("latin-1") + b"\n", "a.svm")
-    )  # where no row can be read
+    said = error(opened, line.encode("latin-1") + b"\n", "a.svm")  # where no row can be read
+    assert "row 1: " in said
     assert message in said
 
 

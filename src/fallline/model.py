@@ -18,7 +18,6 @@ from fallline.data.further import encoded_ahead
 from fallline.data.rows import ArraySource, Rows
 from fallline.data.sinks import SINKS, writing
 from fallline.data.sources.base import Batch
-from fallline.data.sources.formats import BATCH_BYTES
 from fallline.data.sources.options import ReadOptions
 from fallline.errors import InputError, ParameterError
 from fallline.files import require_writable
@@ -308,13 +307,12 @@ class Model:
                 ArraySource(rows, columns=encoder.feature_names).require_finite(everything)
             return rows, scores
 
-        in_flight = memory_budget(memory).in_flight(BATCH_BYTES)
         for batch, (rows, scores) in encoded_ahead(
             data,
             encoder,
             score,
             options=options,
-            in_flight=in_flight,
+            budget=memory_budget(memory),
             keep=keep,
             truth=truth,
             progress=progress,

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return options.run(options) or 0
     except KeyboardInterrupt as interruption:
         code = 143 if isinstance(interruption, _Terminated) else 130
-        return _complain("Interrupted; nothing was written.", code)
+        return _complain("Interrupted; no output was written.", code)
     except BrokenPipeError:
         return 1
     except Exception as error:

@@ -100,7 +100,6 @@ def read(
     if task is not None:
         task = choose("task", task, _TASKS)
     budget = memory_budget(memory)
-    in_flight = budget.in_flight(BATCH_BYTES)
     name, source, target = _opened(data, y, target, demo, options)
     plan = make_plan(
         source,
@@ -111,6 +110,7 @@ def read(
         # Whether classes are two or more, the encoder finds out.
         task="multiclass" if task == "classification" else task,
     )
+    in_flight = budget.reading(source, len(plan.features())).in_flight(BATCH_BYTES)
     encoder = fit(
         plan,
         source,

@@ -52,7 +52,8 @@ class Budget:
     need not be read back. Neither takes all of it: allocators hold on to some of what was given back.
 
     The results do not depend on the budget but in one point: which rows are shuffled together in an epoch. Data of which half of
-    the budget holds all rows are shuffled as a whole; larger ones in windows, whose size follows from `window_bytes`.
+    the budget holds all rows are shuffled as a whole, if they are many in groups of neighbours; larger ones in windows, whose
+    size follows from `window_bytes`.
 
     Parameters
     ----------

@@ -10,10 +10,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 from fallline.data.ahead import THREADS, mapped_ahead
+from fallline.data.budget import Budget
 from fallline.data.encoder import Encoder, Plan
 from fallline.data.rows import Rows
 from fallline.data.sources import open_source
 from fallline.data.sources.base import Batch, Skipped, Source
+from fallline.data.sources.formats import BATCH_BYTES
 from fallline.data.sources.options import Known, ReadOptions
 from fallline.errors import FalllineWarning, InputError
 from fallline.names import listed, which_one
@@ -46,8 +48,8 @@ def encoded_ahead(
     encoder: Encoder,
     function: Callable[[Rows], Result],
     *,
+    budget: Budget,
     options: ReadOptions = ReadOptions(),
-    in_flight: int = 2,
     keep: Sequence[str] = (),
     truth: bool = False,
     progress: Callable[[float, str], None] | None = None,
@@ -59,9 +61,9 @@ def encoded_ahead(
     data : path, list of paths, data frame, table, array or sparse matrix
     encoder : Encoder
     function : callable
+    budget : Budget
+        What says how many batches may be under way.
     options : ReadOptions
-    in_flight : int
-        Batches under way or waiting.
     keep : sequence of str
         Columns that batches are to hold beside those that are encoded.
     truth : bool
@@ -80,11 +82,13 @@ def encoded_ahead(
         require_columns(source, [encoder.target.name], "the target that predictions are to be compared with")
     require_columns(source, columns, "which the model was trained on")
     require_columns(source, keep, "which is to be kept")
+    wanted = list(dict.fromkeys([*columns, *keep]))
+    in_flight = budget.reading(source, len(wanted)).in_flight(BATCH_BYTES)
     encode = partial(encoder.encode, unseen="nan") if truth else encoder.encode_features
     read = 0
     skipped: list[Skipped] = []
     with (
-        closing(source.batches(list(dict.fromkeys([*columns, *keep])), in_flight=in_flight)) as batches,
+        closing(source.batches(wanted, in_flight=in_flight)) as batches,
         closing(
             mapped_ahead(lambda batch: (batch, function(encode(batch))), batches, THREADS, in_flight)
         ) as ahead,

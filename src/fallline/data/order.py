@@ -16,11 +16,11 @@ NO_EPOCH = 2**40
 
 _MASK = 2**64 - 1
 
-# Neighbours that come from memory together; groups of them that are read in turns; and rows so few that the processor's cache
-# holds them, so that nothing is gained by groups.
+# Rows that come from memory together, and how many such groups are read side by side.
 _GROUP = 16
-_TURNS = 64
-_FEW = 2**14
+_SIDE_BY_SIDE = 64
+# So few rows the processor's cache holds, and nothing is gained by groups.
+_NOT_MANY = 2**14
 
 
 @dataclass(frozen=True)
@@ -50,28 +50,28 @@ class Order:
         return rows
 
     def grouped(self, n: int, epoch: int, start: int, stop: int) -> np.ndarray:
-        """As `rows`, for rows that were shuffled once, so that neighbours are no more alike than others.
+        """As `rows`, for rows that were shuffled once, within stretches at least: neighbours are no more alike than these are.
 
-        Many rows move in groups of 16 neighbours, which come from memory in a third of the time of 16 others. 64 groups are
-        read in turns, a row of each: 64 consecutive rows are always of 64 random groups.
+        Many rows move in groups of 16 neighbours, which come from memory in a third of the time of 16 others. Groups are read 64
+        side by side (at the end of the epoch up to 128), a row of each in turn: so 64 consecutive rows are of 64 random groups.
         """
-        if not self.shuffle or n < _FEW:
+        if not self.shuffle or n < _NOT_MANY:
             return self.rows(n, epoch, start, stop)
-        groups, span = n // _GROUP, _GROUP * _TURNS
-        first, last = start // span, -(-stop // span)
-        numbers = self.rows(groups, epoch, min(first * _TURNS, groups), min(last * _TURNS, groups))
-        whole = len(numbers) // _TURNS * _TURNS
-        rows = np.concatenate(
-            [
-                _in_turns(numbers[:whole].reshape(-1, _TURNS)),
-                _in_turns(numbers[np.newaxis, whole:]),
-                np.arange(groups * _GROUP, n, dtype=np.uint64),
-            ]
-        )
+        groups, span = n // _GROUP, _GROUP * _SIDE_BY_SIDE
+        ending = groups // _SIDE_BY_SIDE - 1  # before it come so many times as many groups; it has the rest
+        first, last = min(start // span, ending), min(-(-stop // span), ending)
+        until = groups if stop > ending * span else last * _SIDE_BY_SIDE
+        numbers = self.rows(groups, epoch, first * _SIDE_BY_SIDE, until)
+        before = (last - first) * _SIDE_BY_SIDE
+        rows = _interleaved(numbers[:before].reshape(-1, _SIDE_BY_SIDE))
+        if until == groups:
+            # Among these is the group that is shorter than the others.
+            rest = _interleaved(np.append(numbers[before:], np.uint64(groups))[np.newaxis])
+            rows = np.concatenate([rows, rest[rest < n]])
         return rows[start - first * span : stop - first * span]
 
 
-def _in_turns(groups):
+def _interleaved(groups):
     """The rows of the groups of each line: the first of each of them, then the second of each."""
     steps = np.arange(_GROUP, dtype=np.uint64)[:, np.newaxis]
     return (groups[:, np.newaxis] * np.uint64(_GROUP) + steps).ravel()

@@ -156,8 +156,9 @@ def prepare(source: Source, plan: Plan, how: Preparing) -> Prepared:
     if cache is not None:
         encoder = Encoder.from_tensors(cache.tensors, cache.header["encoder"])
         return Prepared.cached(encoder, cache, how, found=True)
-    how = how._replace(budget=how.budget.reading(source, len(plan.features())))
-    _warn_of_columns(source, len(plan.features()), how.budget)
+    columns = len(plan.features())
+    how = how._replace(budget=how.budget.reading(source, columns))
+    _warn_of_columns(source, columns, how.budget)
     began = time.perf_counter()
     # What is in memory already need not be kept.
     room = how.budget.spare(BATCH_BYTES) // 2 if isinstance(source, JoinedSource) else 0
@@ -200,6 +201,7 @@ def encoded(source: Source, encoder: Encoder, how: Preparing) -> Prepared:
     InputError
         If they cannot be encoded, or none is left.
     """
+    how = how._replace(budget=how.budget.reading(source, len(encoder.reads)))
     left_out = 0
 
     def known(chunks):
@@ -257,7 +259,7 @@ def _chunks(
     kept: KeptBatches | None = None,
 ) -> Iterator[Rows]:
     """The encoded rows, in order; of the batches that were kept, if all were."""
-    in_flight = how.budget.reading(source, len(encoder.reads)).in_flight(BATCH_BYTES)
+    in_flight = how.budget.in_flight(BATCH_BYTES)
     if kept is not None and kept.complete:
         stream = kept.batches(encoder.reads)
     else:

@@ -88,9 +88,8 @@ def build(factory: Callable, name: str, encoder: Any, outputs: int, seed: int = 
                 f"{error}. {_HOW}."
             ) from error
         if isinstance(module, nn.Module) and any(map(nn.parameter.is_lazy, module.parameters())):
-            require_shape(
-                module, encoder.n_columns, outputs, name
-            )  # lazy layers draw their parameters only now
+            # Rows show lazy layers how large they are; only then do they draw their parameters.
+            require_shape(module, encoder.n_columns, outputs, name)
     if not isinstance(module, nn.Module):
         raise ParameterError(f"model={name!r} gave a {type(module).__name__}, not a module. {_HOW}.")
     if next(module.parameters(), None) is None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from fallline.data.budget import memory_budget
 from fallline.data.encoder import Encoder
 from fallline.data.further import encoded_ahead
 from fallline.data.rows import ArraySource
@@ -78,7 +79,7 @@ def predict(
 
         parts = [
             predict_source(module, rows, device=device, rows=batch_size)
-            for _, rows in encoded_ahead(data, encoder, tensors)
+            for _, rows in encoded_ahead(data, encoder, tensors, budget=memory_budget())
         ]
         return joined(parts)
     named = hasattr(data, "columns") or hasattr(data, "__arrow_c_stream__")

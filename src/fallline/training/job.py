@@ -92,7 +92,7 @@ def train(
     ----------
     data : path, list of paths, data frame, table, array or sparse matrix
         Files (Parquet, CSV, Arrow, JSON lines, NPY, libsvm), patterns or folders, local or on object storage; or rows in memory.
-    target : str or array of shape (n,)
+    target : str, int or array of shape (n,)
         The column to predict; or the values themselves, where `data` are in memory.
     weight : str, optional
         The column that says how much a row counts.

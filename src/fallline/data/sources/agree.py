@@ -68,8 +68,8 @@ def _becomes_text(both, *types):
 
 def _warn_of_text(column, name, found, before):
     warnings.warn(
-        f"Column {column!r} of {name!r} is {found}, but {before} in the files before it: all of it is read as text. If it holds "
-        "numbers or dates, write it as such in all files.",
+        f"Column {column!r} of {name!r} is {found}, but {before} before it: all of it is read as text. If it holds numbers or "
+        "dates, write it as such everywhere, or leave it out.",
         FalllineWarning,
         stacklevel=2,
     )

@@ -10,7 +10,7 @@ from fallline.errors import ParameterError
 __all__ = ["MISSING", "Known", "ReadOptions"]
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "NULL", "Null", "null", "None", "none", "<NA>", "(null)",
-           "#DIV/0!", "#VALUE!", "\\N", "0000-00-00", "0000-00-00 00:00:00")  # fmt: skip
+           "#DIV/0!", "#VALUE!")  # fmt: skip
 """Texts that mean a missing value, unless told otherwise."""
 
 

@@ -28,7 +28,7 @@ __all__ = [
     "trimmed",
 ]
 
-DASHES = ("-", "--", ".", "\\N", "NaT", "nil")
+DASHES = ("-", "--", ".", "\\N", "NaT", "nil", "0000-00-00", "0000-00-00 00:00:00")
 """What means a missing value among numbers and dates, and may mean something among texts."""
 
 # A column is one of numbers if all but so few values are: the rest are mistakes, to be told, and no reason to make it text.
