@@ -144,6 +144,13 @@ def test_probing_leaves_the_state_as_it_was():
     assert everything(state) == before
 
 
+def test_a_search_is_short_however_long_training_may_be():
+    """Where epochs without end are asked for, a share of them would be without end, too."""
+    assert most_visits(10**7) == 10**7 // 20
+    assert most_visits(10**15) == 2**24
+    assert most_visits(10**15, few=2**30) == 2**30
+
+
 @pytest.mark.parametrize(
     ("rows", "batch_size"), [(40, 8), (4000, 1), (4000, 32), (4000, 4000), (50_000, 256)]
 )

@@ -39,6 +39,8 @@ __all__ = ["climb", "probe_rate"]
 # Where to begin: in the middle between what suits SGD and what suits Adam.
 _FIRST = 2.0**-4
 _STRIDE = 4.0
+# Where none above this is better than to stay, none is: the schedule may have rates of its own.
+_LEAST = 2.0**-128
 _SHORT, _FEWEST = 64, 32
 # Better by less than this share of what was gained is chance.
 _CLEARLY = 0.005
@@ -138,7 +140,7 @@ def _climb(trials, rate, batch_size, updates, budget):
         return objective(other) < objective(rate) - _CLEARLY * gained
 
     stride = _STRIDE
-    while objective(rate) > start + _SLACK * abs(start) and affordable():
+    while objective(rate) > start + _SLACK * abs(start) and affordable() and rate > _LEAST:
         rate, stride = rate / stride, stride * _STRIDE
     stride = _STRIDE
     while better(rate * stride, rate):

@@ -35,14 +35,14 @@ _HELD, _HELD_ROWS = 2**23, 2**12
 # Rows to judge on, at most: the difference of two trials on the same rows is certain enough; and how many times a budget should
 # suffice for judging. Where they are more than this share of all, they are trained on, too: the objective is what is to fall.
 _JUDGED, _JUDGED_SHARE, _JUDGINGS = 2048, 0.25, 64
-# What all trials of a search may visit: a share of the visits that training makes, or so many where that is less, which takes
-# no time worth mentioning.
-_SHARE, _FEW_VISITS = 1 / 20, 2**16
+# What all trials of a search may visit: a share of the visits that training makes; or so many where that is less, which takes
+# no time worth mentioning; or at most so many, where epochs without end are asked for and time ends them.
+_SHARE, _FEW_VISITS, _MOST_VISITS = 1 / 20, 2**16, 2**24
 
 
 def most_visits(visits: int, few: int = _FEW_VISITS) -> int:
     """How many visits to rows a search may take before a run of so many; `few` take no time worth mentioning."""
-    return max(int(visits * _SHARE), few)
+    return max(min(int(visits * _SHARE), _MOST_VISITS), few)
 
 
 class EngineFor(Protocol):
