@@ -9,7 +9,15 @@ from typing import Any
 
 from fallline.errors import MissingDependencyError, ParameterError
 
-__all__ = ["build", "factory_named", "name_of_factory", "require_shape", "require_torch", "takes_sparse"]
+__all__ = [
+    "build",
+    "factory_named",
+    "has_lazy_layers",
+    "name_of_factory",
+    "require_shape",
+    "require_torch",
+    "takes_sparse",
+]
 
 # Sparse rows of up to so many columns come to networks as dense batches, which are faster.
 _DENSE = 512
@@ -87,7 +95,7 @@ def build(factory: Callable, name: str, encoder: Any, outputs: int, seed: int = 
                 f"model={name!r} failed when it was called with ({encoder.n_columns}, {outputs}): {type(error).__name__}: "
                 f"{error}. {_HOW}."
             ) from error
-        if isinstance(module, nn.Module) and any(map(nn.parameter.is_lazy, module.parameters())):
+        if has_lazy_layers(module):
             # Rows show lazy layers how large they are; only then do they draw their parameters.
             require_shape(module, encoder.n_columns, outputs, name)
     if not isinstance(module, nn.Module):
@@ -122,6 +130,13 @@ def require_shape(module: Any, features: int, outputs: int, name: str) -> None:
             f"The module of model={name!r} gives {what} for rows of shape {tuple(inputs.shape)}, but {wanted} is wanted: "
             f"{outputs} score{'s' * (outputs > 1)} a row. Change its last layer."
         )
+
+
+def has_lazy_layers(module: Any) -> bool:
+    """Whether a module, if it is one, has parameters whose shapes the first rows will tell."""
+    from torch import nn
+
+    return isinstance(module, nn.Module) and any(map(nn.parameter.is_lazy, module.parameters()))
 
 
 def takes_sparse(module: Any, columns: int) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -14,6 +13,7 @@ from fallline.engines.module.engine import ModuleEngine
 from fallline.engines.module.evaluating import call, evaluating, in_mode, pieces
 from fallline.engines.module.failures import Call, explained
 from fallline.errors import ParameterError
+from fallline.networks.factories import has_lazy_layers
 from fallline.parallel.alone import Alone
 from fallline.parallel.lanes import parts_of
 from fallline.torch.data import Data
@@ -23,7 +23,7 @@ __all__ = ["dtype_of", "materialise", "require_enough"]
 
 def materialise(module: Any, source: Data) -> None:
     """Let a module of lazy layers see a few rows, from which it knows their shapes; what it draws is drawn by PyTorch."""
-    if isinstance(module, nn.Module) and any(map(nn.parameter.is_lazy, module.parameters())):
+    if has_lazy_layers(module):
         _, parts = next(pieces(source, torch.device("cpu"), 2))
         with evaluating(module):
             call(module, next(parts).inputs)
