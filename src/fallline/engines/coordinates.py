@@ -49,11 +49,11 @@ class Coordinates:
 
     def __init__(self, arrays: np.ndarray, penalty: Any):
         self.shift, self.scale = arrays
-        free = np.append(np.ones(len(self.scale) - 1), 0.0)
         with np.errstate(over="ignore"):
             # Columns so small that nothing but 0 is worth its penalty.
-            self.decay = np.minimum(free * decay(penalty) / self.scale**2, _HIGHEST)
-            self.absolute = np.minimum(free * absolute_strength(penalty) / self.scale, _HIGHEST)
+            self.decay = np.minimum(decay(penalty) / self.scale**2, _HIGHEST)
+            self.absolute = np.minimum(absolute_strength(penalty) / self.scale, _HIGHEST)
+        self.decay[-1] = self.absolute[-1] = 0.0  # the intercept's
 
     def penalty(self, v: np.ndarray) -> Any:
         """The penalty of a model in these coordinates, (outputs, columns + 1); or of several, (models, outputs, columns + 1)."""

@@ -22,15 +22,17 @@ def minimum(
     sweeps: int = _SWEEPS,
     rounds: int = _ROUNDS,
 ) -> np.ndarray:
-    r"""The minimiser of :math:`\tfrac12 x^T A x - b^T x + \sum r_j |x_j|`.
+    r"""The minimisers of :math:`\tfrac12 x^T A x - b^T x + \sum r_j |x_j|`, of one problem or of several at once.
 
     Parameters
     ----------
-    curvature : ndarray of shape (Q, Q)
-        A, symmetric and, but for rounding, positive semi-definite.
-    linear, absolute : ndarray of shape (Q,)
-        b and r.
-    start : ndarray of shape (Q,)
+    curvature : ndarray of shape (..., Q, Q)
+        A, symmetric and, but for rounding, positive semi-definite; it is used up.
+    linear : ndarray of shape (..., Q)
+        b.
+    absolute : ndarray of shape (Q,)
+        r.
+    start : ndarray of shape (..., Q)
         Where to begin, if any r is not 0; and what coordinates without any curvature keep.
     sweeps, rounds : int
         If any r is not 0: at most so many sweeps of coordinate descent, and then so many systems of equations. Where they are too
@@ -41,19 +43,23 @@ def minimum(
     A is brought to ones on its diagonal, and as much added there as a Cholesky decomposition needs to succeed: where columns
     repeat each other, any of the minimisers will do.
     """
-    diagonal = np.diagonal(curvature)
+    diagonal = np.einsum("...ii->...i", curvature)
     flat = ~(diagonal > 0.0)
     inverse = 1.0 / np.sqrt(np.where(flat, 1.0, diagonal))
-    scaled = curvature * inverse[:, np.newaxis] * inverse
-    scaled[flat], scaled[:, flat] = 0.0, 0.0
+    curvature *= inverse[..., np.newaxis]
+    curvature *= inverse[..., np.newaxis, :]
     right = np.where(flat, start, linear * inverse)
-    scaled[flat, flat] = 1.0
-    if absolute.any():
-        x = _with_absolute(
-            scaled, right, np.where(flat, 0.0, absolute * inverse), start / inverse, sweeps, rounds
-        )
-        return np.where(flat, start, x * inverse)
-    x = _solved(scaled, right)
+    if flat.any():
+        curvature[flat], curvature.swapaxes(-1, -2)[flat] = 0.0, 0.0
+        diagonal[flat] = 1.0
+    x = np.empty_like(right)
+    for problem in np.ndindex(x.shape[:-1]):
+        matrix, b = curvature[problem], right[problem]
+        if absolute.any():
+            r = np.where(flat[problem], 0.0, absolute * inverse[problem])
+            x[problem] = _with_absolute(matrix, b, r, start[problem] / inverse[problem], sweeps, rounds)
+        else:
+            x[problem] = _solved(matrix, b)
     return np.where(flat, start, x * inverse)
 
 

@@ -20,7 +20,9 @@ __all__ = [
     "curvature_of",
     "distances",
     "examined",
+    "loss_of",
     "losses_along",
+    "lowest_along",
 ]
 
 STEPS = np.array([0.0, *2.0 ** -np.arange(10.0, 0.0, -1.0), 0.75, 1.0])
@@ -112,16 +114,17 @@ class Sum(NamedTuple):
 def ask(question: Question, chunk: Chunk, *, curve: bool) -> Sum:
     """The sums over the rows of a chunk; with or without their curvature."""
     scores = chunk.scores(question.model)
-    total, _, slopes, curvatures = _examined(question.loss, scores, chunk)
+    total, _, slopes, curvatures = examined(question.loss, scores, chunk)
     line, plain, null, slack = np.full(len(STEPS), total), total, 0.0, 0.0
     if question.begin is not None and not np.array_equal(question.begin, question.model):
-        line = losses_along(question.loss, question.begin, question.model, chunk)
+        line = losses_along(question.loss, chunk.scores(question.begin), scores, chunk)
     if question.plain is not None:
-        plain, _, themselves, _ = _examined(question.plain, scores, chunk)
-        apart = _distances(question.plain, scores, chunk)
+        plain, _, themselves, _ = examined(question.plain, scores, chunk)
+        apart = distances(question.plain, scores, chunk)
         slack = float((np.abs(themselves - slopes) * apart).sum())
     if question.null is not None:
-        null = _loss(question.loss if question.plain is None else question.plain, question.null, chunk)
+        loss = question.loss if question.plain is None else question.plain
+        null = loss_of(loss, chunk.scores(question.null), chunk)
     return Sum(
         total,
         plain,
@@ -136,39 +139,50 @@ def ask(question: Question, chunk: Chunk, *, curve: bool) -> Sum:
     )
 
 
-def examined(loss: Any, model: np.ndarray, chunk: Chunk) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+def examined(loss: Any, scores: np.ndarray, chunk: Chunk) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
     """Sum of the losses; losses (rows,), slopes and curvatures (outputs, rows)."""
-    return _examined(loss, chunk.scores(model), chunk)
-
-
-def _examined(loss, scores, chunk):
     values, slopes, curvatures = np.empty(scores.shape[1]), np.empty_like(scores), np.empty_like(scores)
     total = examine(loss, scores, chunk.targets, chunk.weight, values, slopes, curvatures)
     return float(total), values, slopes, curvatures
 
 
-def losses_along(loss: Any, begin: np.ndarray, end: np.ndarray, chunk: Chunk) -> np.ndarray:
-    """Sums of the losses at the `STEPS` from one model to another."""
+def loss_of(loss: Any, scores: np.ndarray, chunk: Chunk) -> float:
+    """Sum of the losses."""
+    total = np.zeros(1)
+    search(loss, scores, scores, chunk.targets, chunk.weight, np.ones(1), total)
+    return float(total[0])
+
+
+def losses_along(loss: Any, first: np.ndarray, last: np.ndarray, chunk: Chunk) -> np.ndarray:
+    """Sums of the losses at the `STEPS` from the scores of one model to those of another."""
     totals = np.zeros(len(STEPS))
-    search(loss, chunk.scores(begin), chunk.scores(end), chunk.targets, chunk.weight, STEPS, totals)
+    search(loss, first, last, chunk.targets, chunk.weight, STEPS, totals)
     return totals
 
 
-def distances(loss: Any, model: np.ndarray, chunk: Chunk) -> np.ndarray:
+def lowest_along(
+    loss: Any, first: np.ndarray, last: np.ndarray, chunk: Chunk, penalties: np.ndarray
+) -> np.ndarray:
+    """Mean losses and the penalties (steps,) at the `STEPS` from the scores of one model to those of another.
+
+    Looked at are the beginning, and points from the end back as long as the objective falls, as a convex one does down to its
+    lowest; it is infinite at the others.
+    """
+    totals, found = np.zeros(len(STEPS)), np.full(len(STEPS), np.inf)
+    for place in (0, *reversed(range(1, len(STEPS)))):
+        one = slice(place, place + 1)
+        search(loss, first, last, chunk.targets, chunk.weight, STEPS[one], totals[one])
+        found[place] = totals[place] / len(chunk.weight) + penalties[place]
+        if 0 < place < len(STEPS) - 1 and found[place] > found[place + 1]:
+            break
+    return found
+
+
+def distances(loss: Any, scores: np.ndarray, chunk: Chunk) -> np.ndarray:
     """How far each score is from where the loss bends."""
-    return _distances(loss, chunk.scores(model), chunk).ravel()
-
-
-def _distances(loss, scores, chunk):
     out = np.empty(scores.shape)
     measure_bends(loss, scores, chunk.targets, out)
     return out
-
-
-def _loss(loss, model, chunk):
-    scores, total = chunk.scores(model), np.zeros(1)
-    search(loss, scores, scores, chunk.targets, chunk.weight, np.ones(1), total)
-    return float(total[0])
 
 
 def curvature_of(chunk: Chunk, curvatures: np.ndarray, *, coupled: bool) -> np.ndarray:

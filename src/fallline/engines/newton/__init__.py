@@ -6,7 +6,7 @@ row's weight and P the penalty, is
 .. math:: F(v) = \frac1n \sum_{i=1}^n s_i\, \ell(v \cdot z_i, y_i) + P(v)                                           \tag{1}
 
 **The first pass** takes fresh rows in batches :math:`B_1, B_2, \dots`: the first of max(2 Q, 256) rows, Q being the
-coefficients that share a curvature, every later one half as large as all before it. With :math:`g_t` and :math:`H_t` the
+coefficients that share a curvature, every later one three quarters of all before it. With :math:`g_t` and :math:`H_t` the
 sums over batch t of the rows' gradients and curvatures at a model :math:`v_t`, the rows seen so far have the quadratic
 model
 
@@ -25,7 +25,8 @@ and the proposal,
 
 .. math:: v_t + \alpha (\hat v - v_t), \quad \alpha \in \{0, 2^{-10}, \dots, \tfrac12, \tfrac34, 1\},               \tag{4}
 
-say how far to go: all the way, unless a shorter step is better by a tenth of the gain. So every step's length is decided by
+say how far to go: all the way, unless a shorter step is better by a tenth of the gain. (They are looked at from the proposal
+back, as long as losses fall: those of most steps are known after three.) So every step's length is decided by
 rows that did not make it: a line search without bias. The first batch has none before it, and is iterated on, up to six
 times, if it has five rows a coefficient.
 

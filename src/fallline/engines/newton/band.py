@@ -83,7 +83,8 @@ def distances_of(batch: Batch, count: int, model: np.ndarray) -> np.ndarray:
     """How far the first rows' scores are from where the loss bends; none where it does not."""
     if not len(batch.memory.distances):
         return np.empty(0)
-    return distances(batch.engine.loss, model, batch.chunk(slice(0, count)))
+    chunk = batch.chunk(slice(0, count))
+    return distances(batch.engine.loss, chunk.scores(model), chunk).ravel()
 
 
 def sample(batch: Batch, chunk: Chunk, model: np.ndarray) -> None:
@@ -91,6 +92,6 @@ def sample(batch: Batch, chunk: Chunk, model: np.ndarray) -> None:
     note, size, count = batch.note, len(batch.memory.distances), len(chunk.weight)
     few = max(1, min(count, math.ceil(size / len(model) * count / batch.n)))
     chunk = Chunk(chunk.z[:few], chunk.targets[:, :few], chunk.weight[:few])
-    found = distances(batch.engine.loss, model, chunk)[: size - note["sampled"]]
+    found = distances(batch.engine.loss, chunk.scores(model), chunk).ravel()[: size - note["sampled"]]
     batch.memory.distances[note["sampled"] : note["sampled"] + len(found)] = found
     note["sampled"] += len(found)

@@ -13,7 +13,7 @@ import numpy as np
 
 from fallline.engines.coordinates import Coordinates
 from fallline.engines.newton.sizes import chunk_size
-from fallline.engines.summing import STEPS, Chunk, Question, Sum, ask
+from fallline.engines.summing import STEPS, Chunk, Question, Sum, ask, lowest_along
 from fallline.engines.threads import each
 from fallline.kernels.blocks import Block, DenseBlock
 from fallline.kernels.curvature import NewtonMemory, standardise
@@ -54,6 +54,8 @@ class Batch:
     n, size : int
         Rows of an epoch; coefficients that share a curvature, Q.
     coordinates : Coordinates
+    decay, absolute : ndarray of shape (Q,)
+        Those of the coordinates, of the coefficients of a group.
     intercepts : slice
         Their places among the coefficients of a group.
     noise : ndarray of shape (columns + 1,)
@@ -82,6 +84,9 @@ class Batch:
         """What kernels standardise by, and what penalties become."""
         memory = self.memory
         self.coordinates = Coordinates(memory.coordinates, self.engine.penalty)
+        outputs = self.size // memory.rows.shape[1]
+        self.decay = np.tile(self.coordinates.decay, outputs)
+        self.absolute = np.tile(self.coordinates.absolute, outputs)
         dtype = memory.rows.dtype
         self.shift = memory.coordinates[0, :-1].astype(dtype)
         self.inverse = (1.0 / memory.coordinates[1, :-1]).astype(dtype)
@@ -105,6 +110,14 @@ class Batch:
         """Rows that wait."""
         memory = self.memory
         return Chunk(memory.rows[rows], memory.targets[:, rows], memory.row_weight[rows])
+
+    def scores(self, models: np.ndarray, count: int) -> np.ndarray:
+        """Linear predictions (models, outputs, rows) of several models for rows that wait, which are read once for all."""
+        rows, size = self.memory.rows, chunk_size(self.memory.rows.shape[1])
+        flat = models.reshape(-1, models.shape[-1]).astype(rows.dtype)
+        parts = [rows[begin : min(begin + size, count)] for begin in range(0, count, size)]
+        found = each(lambda part: flat @ part.T, parts, count * rows.shape[1])
+        return np.concatenate(list(found), axis=1).reshape(*models.shape[:-1], count)
 
     def chunks(self, count: int) -> list[tuple[Chunk, bool]]:
         """Chunks of rows that wait, and whether each is among those whose curvature is summed."""
@@ -137,6 +150,11 @@ class Batch:
     def penalties(self, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
         """Those of the `STEPS` from one model to another."""
         return self.coordinates.penalty(begin + STEPS[:, np.newaxis, np.newaxis] * (end - begin))
+
+    def lowest_along(self, begin: np.ndarray, end: np.ndarray, chunk: Chunk) -> np.ndarray:
+        """The objective on some rows between two models; see `summing.lowest_along`."""
+        scores, penalties = (chunk.scores(begin), chunk.scores(end)), self.penalties(begin, end)
+        return lowest_along(self.loss, *scores, chunk, penalties)
 
     def clear(self) -> None:
         """Begin the sums anew."""

@@ -12,14 +12,14 @@ from fallline.engines.newton.full_passes import begin_passes
 from fallline.engines.newton.intercepts import intercepts_alone
 from fallline.engines.newton.model import solved
 from fallline.engines.newton.sizes import first_batch
-from fallline.engines.summing import STEPS, Question, examined, losses_along
+from fallline.engines.summing import STEPS, Question, examined, loss_of, lowest_along
 from fallline.kernels.curvature import enlarge
 from fallline.objective.losses import is_coupled
 
 __all__ = ["choose", "end_batch", "grow", "let_go_by"]
 
 # A batch, of all rows before it.
-_GROWTH = 0.5
+_GROWTH = 0.75
 # Rows that tell enough about a column.
 _ENOUGH = 2.0
 
@@ -27,22 +27,23 @@ _ENOUGH = 2.0
 def choose(batch: Batch, count: int) -> None:
     """Choose among the proposals, and how far to go, on rows that have seen none of them: (4). Then begin to sum up."""
     memory, note, chunk = batch.memory, batch.note, batch.chunk(slice(0, count))
-    begin = memory.points[ACCEPTED]
-    values = [examined(batch.loss, candidate, chunk)[1] for candidate in memory.candidates]
+    first, *proposed, null = batch.scores(
+        np.stack([memory.points[ACCEPTED], *memory.candidates, memory.points[NULL]]), count
+    )
+    values = [examined(batch.loss, scores, chunk)[1] for scores in proposed]
     way = 0
     for other in range(1, len(values)):
         if _clearly_less(values[other], values[way]):
             way = other
-    end = memory.candidates[way]
-    losses = losses_along(batch.loss, begin, end, chunk) / count + batch.penalties(begin, end)
+    begin, end = memory.points[ACCEPTED], memory.candidates[way]
+    losses = lowest_along(batch.loss, first, proposed[way], chunk, batch.penalties(begin, end))
     best = int(np.argmin(losses))
     whole = losses[-1] <= losses[best] + 0.1 * abs(losses[0] - losses[best])
     note["way"], note["step"] = way, 1.0 if whole else float(STEPS[best])
-    null = examined(batch.loss, memory.points[NULL], chunk)[0] / count
     # With as much as chance may have left out.
-    error = 3.0 * float(np.std(values[way])) / math.sqrt(count)
+    error = 3.0 * _standard_error(values[way])
     note["fresh"] = float(losses[-1] if whole else losses[best]) + (error if math.isfinite(error) else 0.0)
-    if not losses[-1] <= null + 0.5 * abs(null) + 1e-9 and note["seen"] >= 0.2 * batch.n:
+    if note["seen"] >= 0.2 * batch.n and _is_lost(losses[-1], loss_of(batch.loss, null, chunk) / count):
         _give_up(batch, count)
         let_go_by(batch, count)
         return
@@ -56,9 +57,20 @@ def choose(batch: Batch, count: int) -> None:
 def _clearly_less(values, others):
     """Whether the mean of some rows' losses is smaller than others' by two standard errors."""
     difference = others - values
-    if not np.isfinite(difference).all():
+    if not math.isfinite(difference.sum()):
         difference = np.where(np.isfinite(difference), difference, np.where(np.isfinite(values), 1e6, -1e6))
-    return difference.mean() > 2.0 * difference.std() / math.sqrt(len(difference))
+    return difference.mean() > 2.0 * _standard_error(difference)
+
+
+def _standard_error(values):
+    """Of the mean of some numbers."""
+    rest = values - values.mean()
+    return math.sqrt(rest @ rest) / len(values)
+
+
+def _is_lost(objective, null):
+    """Whether fresh rows score worse than with intercepts alone, by half of what those come to."""
+    return not objective <= null + 0.5 * abs(null) + 1e-9
 
 
 def _give_up(batch, count):
@@ -97,22 +109,26 @@ def end_batch(batch: Batch) -> None:
     memory, note = batch.memory, batch.note
     rows, seen = note["batch"], note["seen"] + note["batch"]
     bent = batch.whole_curvature()
-    current = batch.grouped(memory.points[CURRENT])
-    for way, forgetting in enumerate(batch.engine.forgetting):
-        kept = (note["seen"] / seen) ** forgetting if forgetting else 1.0
-        memory.curvatures[way] = kept * memory.curvatures[way] + bent
-        product = np.einsum("gij,gj->gi", bent, current)
-        memory.linear[way] = kept * memory.linear[way] + product - batch.grouped(memory.slopes[0])
-        note["masses"][way] = kept * note["masses"][way] + rows
-        damping = 1e-10 if len(memory.candidates) == 1 else min(0.1, 0.01 * (batch.size / seen) ** 2)
-        memory.candidates[way] = solved(
-            batch,
-            (memory.curvatures[way] + _prior(batch, memory.curvatures[way], note["masses"][way]))
-            / note["masses"][way],
-            memory.linear[way] / note["masses"][way],
-            memory.points[CURRENT],
-            damping,
-        )
+    pulled = np.einsum("gij,gj->gi", bent, batch.grouped(memory.points[CURRENT])) - batch.grouped(
+        memory.slopes[0]
+    )
+    kept = (note["seen"] / seen) ** np.array(batch.engine.forgetting)
+    mass = kept * note["masses"] + rows
+    curvatures, linear = memory.curvatures, memory.linear
+    curvatures *= kept[:, np.newaxis, np.newaxis, np.newaxis]
+    curvatures += bent
+    linear *= kept[:, np.newaxis, np.newaxis]
+    linear += pulled
+    curvature = curvatures / mass[:, np.newaxis, np.newaxis, np.newaxis]
+    linear = linear / mass[:, np.newaxis, np.newaxis]
+    damping = 1e-10 if len(mass) == 1 else min(0.1, 0.01 * (batch.size / seen) ** 2)
+    if len(mass) > 1:
+        _add_prior(batch, curvature, mass)
+    anchor = np.broadcast_to(batch.grouped(memory.points[CURRENT]), linear.shape)
+    memory.candidates[...] = solved(batch, curvature, linear, anchor, damping).reshape(
+        memory.candidates.shape
+    )
+    note["masses"] = mass.tolist()
     _record(batch, note["loss"] / rows)
     memory.points[ACCEPTED] = memory.points[CURRENT]
     note["seen"], note["taken"] = seen, 0
@@ -128,15 +144,13 @@ def end_batch(batch: Batch) -> None:
     note["stage"] = "choose"
 
 
-def _prior(batch, curvature, mass):
-    """More curvature for columns that few rows have told about: up to that of one more row, as large as the largest seen."""
-    if len(batch.memory.candidates) == 1:
-        return 0.0
-    diagonal = np.einsum("gii->gi", curvature)
-    usual = diagonal[:, batch.intercepts] / mass
-    row = (usual[:, :, np.newaxis] * batch.memory.largest**2).reshape(diagonal.shape)
-    telling = np.divide(diagonal, row, out=np.full_like(row, _ENOUGH), where=row > 0)
-    return (row * np.maximum(1.0 - telling / _ENOUGH, 0.0))[:, :, np.newaxis] * np.eye(row.shape[1])
+def _add_prior(batch, curvature, mass):
+    """Give columns that few rows have told about more curvature: up to that of one more row, as large as the largest seen."""
+    diagonal, mass = np.einsum("...ii->...i", curvature), mass[:, np.newaxis, np.newaxis]
+    usual = diagonal[..., batch.intercepts, np.newaxis]
+    row = (usual * batch.memory.largest**2).reshape(diagonal.shape)
+    telling = mass * np.divide(diagonal, row, out=np.full_like(row, _ENOUGH), where=row > 0)
+    diagonal += row / mass * np.maximum(1.0 - telling / _ENOUGH, 0.0)
 
 
 def _record(batch, loss):

@@ -13,7 +13,7 @@ from fallline.engines.newton.first_pass import end_batch
 from fallline.engines.newton.full_passes import begin_passes, take_in
 from fallline.engines.newton.intercepts import intercepts_alone
 from fallline.engines.newton.model import minimum_of
-from fallline.engines.summing import STEPS, Question, ask, losses_along
+from fallline.engines.summing import STEPS, Question, ask
 from fallline.kernels.curvature import enlarge
 from fallline.objective.losses import is_coupled
 
@@ -65,7 +65,7 @@ def _iterate(batch, count):
             break
         begin = memory.points[CURRENT].copy()
         end = minimum_of(batch, memory.slopes[0] / count, memory.bent[0] / count, begin, 1e-3)
-        losses = losses_along(batch.loss, begin, end, chunk) / count + batch.penalties(begin, end)
+        losses = batch.lowest_along(begin, end, chunk)
         best = int(np.argmin(losses))
         if losses[0] - losses[best] < 1e-2 * batch.size / count * abs(losses[best]):
             break

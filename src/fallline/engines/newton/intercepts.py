@@ -11,7 +11,7 @@ from fallline.data.rows import ArraySource
 from fallline.engines.guess import first_guess
 from fallline.engines.newton.band import distances_of, set_band
 from fallline.engines.newton.batch import Batch
-from fallline.engines.summing import STEPS, Chunk, examined, losses_along
+from fallline.engines.summing import STEPS, Chunk, examined
 from fallline.objective.losses.smoothed import bends
 
 __all__ = ["exact_intercepts", "intercepts_alone"]
@@ -41,13 +41,13 @@ def intercepts_alone(batch: Batch, count: int) -> np.ndarray:
 def _descended(batch, chunk, v):
     """Newton's method on the intercepts."""
     for _ in range(30):
-        _, _, slopes, curvatures = examined(batch.engine.loss, v, chunk)
+        _, _, slopes, curvatures = examined(batch.engine.loss, chunk.scores(v), chunk)
         pull, bend = slopes.sum(axis=1, dtype=np.float64), curvatures.sum(axis=1, dtype=np.float64)
         if np.abs(pull).max() <= 0.5 or not np.isfinite(pull).all():
             break
         better = v.copy()
         better[:, -1] -= np.divide(pull, bend, out=np.zeros_like(pull), where=bend > 0)
-        step = STEPS[np.argmin(losses_along(batch.engine.loss, v, better, chunk))]
+        step = STEPS[np.argmin(batch.lowest_along(v, better, chunk))]
         if step == 0.0:
             break
         v += step * (better - v)
@@ -77,7 +77,7 @@ def _bisected(loss, chunk, outputs):
 
     def rising(place):
         v[:, -1] = place
-        return examined(loss, v, chunk)[2].sum(axis=1, dtype=np.float64) > 0
+        return examined(loss, chunk.scores(v), chunk)[2].sum(axis=1, dtype=np.float64) > 0
 
     for _ in range(_DOUBLINGS):
         above, below = rising(high), rising(low)

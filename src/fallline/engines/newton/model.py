@@ -19,29 +19,24 @@ def minimum_of(
         # All rows lie where their loss is flat: the penalty alone counts.
         return np.where(decay + batch.coordinates.absolute > 0.0, 0.0, model)
     if not batch.coordinates.absolute.any():
-        nothing = np.zeros_like(model)
-        return model + solved(batch, bent, batch.grouped(-(slopes + decay * model)), nothing, damping)
-    linear = np.einsum("gij,gj->gi", bent, batch.grouped(model)) - batch.grouped(slopes)
-    return solved(batch, bent, linear, model, damping)
+        pull = batch.grouped(-(slopes + decay * model))
+        return model + solved(batch, bent.copy(), pull, np.zeros_like(pull), damping).reshape(model.shape)
+    start = batch.grouped(model)
+    linear = np.einsum("gij,gj->gi", bent, start) - batch.grouped(slopes)
+    return solved(batch, bent.copy(), linear, start, damping).reshape(model.shape)
 
 
 def solved(
-    batch: Batch, bent: np.ndarray, linear: np.ndarray, anchor: np.ndarray, damping: float
+    batch: Batch, curvature: np.ndarray, linear: np.ndarray, anchor: np.ndarray, damping: float
 ) -> np.ndarray:
-    """The minimiser of the quadratic model and the penalty, damped towards an anchor."""
-    outputs = len(anchor) // len(bent)
-    decay, absolute = (
-        np.tile(part, outputs) for part in (batch.coordinates.decay, batch.coordinates.absolute)
-    )
-    solutions = np.empty_like(linear)
-    for g, (start, out) in enumerate(zip(batch.grouped(anchor), solutions, strict=True)):
-        matrix, diagonal = bent[g].copy(), np.diagonal(bent[g])
-        own = diagonal.reshape(-1, len(batch.noise))
-        constant = (own <= batch.noise * own[:, -1:]).ravel()
-        if constant.any():
-            matrix[constant], matrix[:, constant] = 0.0, 0.0
-        # Where no row bends, the loss may still do so further on, about as much as a mean of standardised squares.
-        extra = damping * np.maximum(diagonal, 1e-8 * diagonal.max() or 1.0)
-        matrix.flat[:: len(matrix) + 1] += decay + extra
-        out[:] = minimum(matrix, linear[g] + extra * start, absolute, start)
-    return solutions.reshape(anchor.shape)
+    """The minimisers (..., Q) of quadratic models and the penalty, damped towards anchors; `curvature` (..., Q, Q) is used up."""
+    diagonal = np.einsum("...ii->...i", curvature)
+    own = diagonal.reshape(-1, len(batch.noise))
+    constant = (own <= batch.noise * own[:, -1:]).reshape(diagonal.shape)
+    # Where no row bends, the loss may still do so further on, about as much as a mean of standardised squares.
+    least = 1e-8 * diagonal.max(axis=-1, keepdims=True)
+    extra = damping * np.maximum(diagonal, np.where(least > 0.0, least, 1.0))
+    if constant.any():
+        curvature[constant], curvature.swapaxes(-1, -2)[constant] = 0.0, 0.0
+    diagonal += batch.decay + extra
+    return minimum(curvature, linear + extra * anchor, batch.absolute, anchor)

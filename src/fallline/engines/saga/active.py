@@ -140,7 +140,8 @@ class ActivePass(FullPass):
         loss, width, model = self.engine.loss, len(columns) + 1, self.memory.point
         parts = rows[:, :width], rows[:, width:-1].T, rows[:, -1]
         chunk = Chunk(*map(np.ascontiguousarray, parts))
-        curvatures = examined(loss, model[np.append(columns, len(model) - 1)].T, chunk)[-1]
+        scores = chunk.scores(model[np.append(columns, len(model) - 1)].T)
+        curvatures = examined(loss, scores, chunk)[-1]
         for group in self._groups():
             z = chunk.z[:, np.append(np.searchsorted(columns, group.columns), len(columns))]
             own = curvatures[group.outputs]
@@ -195,7 +196,7 @@ class ActivePass(FullPass):
             within, absolute = group.within(memory.point), group.tiled(self.absolute)
             w, g = memory.centre[within].T.ravel(), gradient[within].T.ravel()
             matrix = self._damped(group, damping)
-            step = minimum(matrix, matrix @ w - g, absolute, w, sweeps=sweeps, rounds=rounds) - w
+            step = minimum(matrix.copy(), matrix @ w - g, absolute, w, sweeps=sweeps, rounds=rounds) - w
             change = matrix @ step
             along += float(g @ step + absolute @ (np.abs(w + step) - np.abs(w)))
             bends += float(step @ change)
