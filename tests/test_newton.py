@@ -380,7 +380,7 @@ def many():
 
 
 def test_batches_grow(many):
-    """The first pass makes many updates in batches of which each is three quarters of all before it; then come full ones."""
+    """The first pass makes many updates in batches of which each is half as large as all before it; then come full ones."""
     X, y = many
     w, state = fitted(LOSSES["log_loss"](), X, y)
     sizes = [record["batch_size"] for record in state.history]
@@ -389,7 +389,7 @@ def test_batches_grow(many):
     assert len(first) >= 8
     assert sum(first) == 20_000
     for k in range(1, len(first) - 1):
-        assert first[k] == max(256, sum(first[:k]) * 3 // 4)
+        assert first[k] == max(256, sum(first[:k]) // 2)
     assert set(sizes[len(first) :]) == {20_000}
     assert state.epoch <= 4
     assert abs(gap("log_loss", X, y, w)) < 1e-6

@@ -14,7 +14,7 @@ from fallline.errors import DivergenceError
 from fallline.kernels.blocks import Block, CsrBlock
 from fallline.kernels.sweep import Descent, Memory, Sums, sweep
 from fallline.kernels.verbs import rate as schedule_rate
-from fallline.objective.penalties import NoPenalty, penalty_value
+from fallline.objective.penalties import NoPenalty, compiled, penalty_value
 from fallline.optim.averaging import NoAveraging
 from fallline.state import State
 
@@ -98,22 +98,19 @@ class DescentEngine(LinearEngine):
 
     def typed(self) -> Descent:
         """The same as kernels want it."""
+        penalty = compiled(self.penalty)
+        # Of the same type, so that what moves a coefficient is compiled once and moves the intercept, too.
+        free = type(penalty)(*[0.0] * len(penalty))
         return Descent(
             self.loss,
-            self.penalty,
-            self._intercept_penalty(),
+            penalty,
+            free if self.intercept_penalty == NoPenalty() else self.intercept_penalty,
             self.optimizer,
             self.schedule,
             self.averaging,
             self.batch_size,
             self.fit_intercept,
         )
-
-    def _intercept_penalty(self):
-        if self.intercept_penalty != NoPenalty():
-            return self.intercept_penalty
-        # Of the same type, so that what moves a coefficient is compiled once and moves the intercept, too.
-        return type(self.penalty)(*[0.0] * len(self.penalty))
 
     def penalise(self, weights: np.ndarray) -> float:
         """The penalty of weights, intercepts included where they have one."""

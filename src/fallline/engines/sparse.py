@@ -50,7 +50,8 @@ def _settle(memory, descent):
     if _is_scaled(descent):
         settle_scaled(memory, descent.penalty)
     else:
-        settle_lazy(memory, descent)
+        # Which asks for neither loss nor schedule: it need not be compiled for each of them.
+        settle_lazy(memory, descent._replace(loss=None, schedule=None))
 
 
 def _ended(memory, descent):

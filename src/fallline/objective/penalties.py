@@ -11,10 +11,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fallline.kernels.compile import inlined
 from fallline.kernels.verbs import decay, shrink, shrinks
 
-__all__ = ["L1", "L2", "PENALTIES", "ElasticNet", "Linear", "NoPenalty", "absolute_strength", "penalty_value"]
+__all__ = [
+    "L1",
+    "L2",
+    "PENALTIES",
+    "ElasticNet",
+    "Linear",
+    "NoPenalty",
+    "absolute_strength",
+    "compiled",
+    "penalty_value",
+]
 
 
 class NoPenalty(NamedTuple):
@@ -49,6 +58,16 @@ class Linear(NamedTuple):
 PENALTIES = {"none": NoPenalty, "l2": L2, "l1": L1, "elasticnet": ElasticNet}
 
 
+def compiled(penalty):
+    """The same penalty as kernels have it: of one type with a corner, and of one without, so that they are compiled but twice."""
+    match penalty:
+        case NoPenalty():
+            return L2(0.0)
+        case L1(alpha):
+            return ElasticNet(alpha, 1.0)
+    return penalty
+
+
 @decay.of(L2)
 def _(penalty):
     return penalty.alpha
@@ -59,29 +78,20 @@ def _(penalty):
     return penalty.alpha * (1.0 - penalty.l1_ratio)
 
 
-@shrinks.of(L1, ElasticNet)
+@shrinks.of(ElasticNet)
 def _(penalty):
     return True
 
 
-@shrink.of(L1)
-def _(penalty, weight, rate):
-    return _soft_threshold(weight, rate * penalty.alpha)
-
-
 @shrink.of(ElasticNet)
 def _(penalty, weight, rate):
-    return _soft_threshold(weight, rate * penalty.alpha * penalty.l1_ratio)
+    width = rate * penalty.alpha * penalty.l1_ratio
+    return max(weight - width, 0.0) + min(weight + width, 0.0)
 
 
 @shrink.of(Linear)
 def _(penalty, weight, rate):
     return weight - rate * penalty.nu
-
-
-@inlined
-def _soft_threshold(weight, width):
-    return max(weight - width, 0.0) + min(weight + width, 0.0)
 
 
 def penalty_value(penalty, coefficients):

@@ -6,7 +6,7 @@ row's weight and P the penalty, is
 .. math:: F(v) = \frac1n \sum_{i=1}^n s_i\, \ell(v \cdot z_i, y_i) + P(v)                                           \tag{1}
 
 **The first pass** takes fresh rows in batches :math:`B_1, B_2, \dots`: the first of max(2 Q, 256) rows, Q being the
-coefficients that share a curvature, every later one three quarters of all before it. With :math:`g_t` and :math:`H_t` the
+coefficients that share a curvature, every later one half as large as all before it. With :math:`g_t` and :math:`H_t` the
 sums over batch t of the rows' gradients and curvatures at a model :math:`v_t`, the rows seen so far have the quadratic
 model
 

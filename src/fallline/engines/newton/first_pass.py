@@ -19,7 +19,7 @@ from fallline.objective.losses import is_coupled
 __all__ = ["choose", "end_batch", "grow", "let_go_by"]
 
 # A batch, of all rows before it.
-_GROWTH = 0.75
+_GROWTH = 0.5
 # Rows that tell enough about a column.
 _ENOUGH = 2.0
 
