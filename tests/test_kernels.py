@@ -22,7 +22,7 @@ from fallline.engines.sparse import sweep_sparse
 from fallline.kernels.blocks import CsrBlock
 from fallline.kernels.elementary import exp, log1p_unit, sigmoid, softplus
 from fallline.kernels.order import ROUNDS, permute
-from fallline.kernels.sweep import Descent, Memory, Sums, measure, predict, sweep
+from fallline.kernels.sweep import Descent, Memory, Rule, Sums, measure, predict, sweep
 from fallline.kernels.verbs import derivative, differentiate, value
 from fallline.objective.losses import LOSSES, OneVersusRest
 from fallline.objective.losses.offset import Offset
@@ -36,9 +36,8 @@ SINGLE = [name for name in LOSSES if name != "multinomial"]
 
 
 def descent_for(loss, batch_size):
-    return Descent(
-        loss, L2(1e-3), L2(0.0), OPTIMIZERS["sgd"](), Constant(0.05), NoAveraging(), batch_size, True
-    )
+    rule = Rule(L2(1e-3), L2(0.0), OPTIMIZERS["sgd"](), NoAveraging(), fit_intercept=True)
+    return Descent(loss, rule, Constant(0.05), batch_size)
 
 
 def swept(loss, X, y, batch_size, cuts=(), outputs=1, weight=None):

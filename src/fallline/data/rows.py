@@ -79,7 +79,7 @@ class SparseRows(NamedTuple):
 
     Parameters
     ----------
-    indptr : ndarray of shape (n + 1,), int64 or int32
+    indptr : ndarray of shape (n + 1,), int64
     indices : ndarray of shape (non-zeros,), int32 or int64
     data : ndarray of shape (non-zeros,), float32 or float64
     columns : int
@@ -127,7 +127,7 @@ class SparseRows(NamedTuple):
         indptr = np.zeros(len(rows) + 1, np.int64)
         np.cumsum(np.diff(self.indptr)[rows], out=indptr[1:])
         indices, data = np.empty(indptr[-1], self.indices.dtype), np.empty(indptr[-1], self.data.dtype)
-        copy_csr_rows(self.block(rows), indices, data)
+        copy_csr_rows(self.block(rows), _unsigned(indices), data)
         return SparseRows(indptr, indices, data, self.columns, self.y[rows], self.weight[rows])
 
     def block(self, rows: np.ndarray) -> CsrBlock:
@@ -166,7 +166,7 @@ Rows = DenseRows | SparseRows
 
 
 def as_rows(X: Any, y: np.ndarray | None = None, weight: np.ndarray | None = None) -> Rows:
-    """Arrays in memory as rows; nothing is copied.
+    """Arrays in memory as rows; nothing is copied, but for where sparse rows begin if those are no int64.
 
     Parameters
     ----------
@@ -181,7 +181,9 @@ def as_rows(X: Any, y: np.ndarray | None = None, weight: np.ndarray | None = Non
     weight = _same(1, n, X.dtype) if weight is None else weight
     if isinstance(X, np.ndarray):
         return DenseRows(X, y, weight)
-    return SparseRows(X.indptr, X.indices, X.data, X.shape[1], y, weight)
+    # Of one type everywhere: kernels are compiled for each.
+    indptr = X.indptr.astype(np.int64, copy=False)
+    return SparseRows(indptr, X.indices, X.data, X.shape[1], y, weight)
 
 
 def rows_of(block: Block) -> Rows:

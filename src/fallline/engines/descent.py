@@ -12,7 +12,7 @@ from fallline.engines.linear import LinearEngine, block_rows, columns_reach, ini
 from fallline.engines.sparse import settled, sweep_sparse
 from fallline.errors import DivergenceError
 from fallline.kernels.blocks import Block, CsrBlock
-from fallline.kernels.sweep import Descent, Memory, Sums, sweep
+from fallline.kernels.sweep import Descent, Memory, Rule, Sums, sweep
 from fallline.kernels.verbs import rate as schedule_rate
 from fallline.objective.penalties import NoPenalty, compiled, penalty_value
 from fallline.optim.averaging import NoAveraging
@@ -101,16 +101,9 @@ class DescentEngine(LinearEngine):
         penalty = compiled(self.penalty)
         # Of the same type, so that what moves a coefficient is compiled once and moves the intercept, too.
         free = type(penalty)(*[0.0] * len(penalty))
-        return Descent(
-            self.loss,
-            penalty,
-            free if self.intercept_penalty == NoPenalty() else self.intercept_penalty,
-            self.optimizer,
-            self.schedule,
-            self.averaging,
-            self.batch_size,
-            self.fit_intercept,
-        )
+        unpenalised = free if self.intercept_penalty == NoPenalty() else self.intercept_penalty
+        rule = Rule(penalty, unpenalised, self.optimizer, self.averaging, self.fit_intercept)
+        return Descent(self.loss, rule, self.schedule, self.batch_size)
 
     def penalise(self, weights: np.ndarray) -> float:
         """The penalty of weights, intercepts included where they have one."""

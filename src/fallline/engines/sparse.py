@@ -48,10 +48,9 @@ def settled(memory: Memory, descent: Descent) -> Memory:
 
 def _settle(memory, descent):
     if _is_scaled(descent):
-        settle_scaled(memory, descent.penalty)
+        settle_scaled(memory, descent.rule.penalty)
     else:
-        # Which asks for neither loss nor schedule: it need not be compiled for each of them.
-        settle_lazy(memory, descent._replace(loss=None, schedule=None))
+        settle_lazy(memory, descent.rule)
 
 
 def _ended(memory, descent):
@@ -61,8 +60,8 @@ def _ended(memory, descent):
 
 def _is_scaled(descent):
     return (
-        isinstance(descent.optimizer, SGD)
-        and isinstance(descent.averaging, NoAveraging)
+        isinstance(descent.rule.optimizer, SGD)
+        and isinstance(descent.rule.averaging, NoAveraging)
         and descent.batch_size <= MOST_ROWS
     )
 
@@ -79,7 +78,7 @@ def _begun(memory, descent):
         )
     dtype = memory.weights.dtype
     return memory._replace(
-        seen=np.zeros((outputs, columns) if shrinks(descent.penalty) else (0, 0)),
+        seen=np.zeros((outputs, columns) if shrinks(descent.rule.penalty) else (0, 0)),
         common=np.array([1.0, 0.0]),
         slopes=np.zeros((outputs, descent.batch_size), dtype),
         indptr=np.zeros(1, np.uint64),

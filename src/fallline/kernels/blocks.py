@@ -81,7 +81,7 @@ class CsrBlock(NamedTuple):
 
     Parameters
     ----------
-    indptr : ndarray of shape (n + 1,), uint32 or uint64
+    indptr : ndarray of shape (n + 1,), uint64
     indices : ndarray of shape (non-zeros,), uint32 or uint64
     data : ndarray of shape (non-zeros,), float32 or float64
     columns : int

@@ -45,7 +45,7 @@ def sweep_lazy(block, memory, descent, rate_factor, last, loss_sum):
     while start < rows:
         pending = clock[0]
         count = min(CHUNK, rows - start, batch_size - pending)
-        _touch(block, start, count, memory, descent)
+        _touch(block, start, count, memory, descent.rule)
         gather(block, start, count, room.targets, room.weight)
         score(block, start, count, weights, room.scores, False)
         loss_sum = losses_and_slopes(descent.loss, count, room, loss_sum)
@@ -60,21 +60,21 @@ def sweep_lazy(block, memory, descent, rate_factor, last, loss_sum):
             eta = rate_factor * rate(descent.schedule, clock[1] + 1)
             if rows - start < batch_size:
                 norm = math.sqrt(_sum_of_squares(memory)) / pending
-            _update(memory, descent, eta)
+            _update(memory, descent.rule, eta)
     return loss_sum, start, norm, eta, finite
 
 
 @kernel
-def settle_lazy(memory, descent):
+def settle_lazy(memory, rule):
     """Catch up with every column."""
-    _settle(memory, descent)
+    _settle(memory, rule)
 
 
 # In what follows arrays are taken out of the memory before loops begin: each time it is asked for one, Numba counts references.
 
 
 @inlined
-def _touch(block, start, rows, memory, descent):
+def _touch(block, start, rows, memory, rule):
     """List the columns of some rows that are new in their batch, and catch up with them."""
     clock, seen, touched, indices = memory.clock, memory.seen, memory.touched, block.indices
     if clock[3] == _ALL:
@@ -90,49 +90,47 @@ def _touch(block, start, rows, memory, descent):
                 seen[j] = -1 - seen[j]
                 touched[many] = j
                 many += 1
-    _catch_up(memory, descent, first, many, False)
+    _catch_up(memory, rule, first, many, False)
     for i in range(first, many):
         seen[touched[i]] = clock[1] + 1
-    clock[3] = _ALL if clock[2] == clock[1] and _is_of_all(memory, descent) else many
+    clock[3] = _ALL if clock[2] == clock[1] and _is_of_all(memory, rule) else many
 
 
 @inlined
-def _is_of_all(memory, descent):
+def _is_of_all(memory, rule):
     """Whether the update of the batch is to visit all columns, by the rows that it has so far."""
-    cost = _ONE_BY_ONE if memory.mean.size else reach(descent.optimizer, descent.penalty)
+    cost = _ONE_BY_ONE if memory.mean.size else reach(rule.optimizer, rule.penalty)
     return memory.clock[4] * cost >= memory.seen.size
 
 
 @inlined
-def _update(memory, descent, eta):
+def _update(memory, rule, eta):
     """(2) of `sweep` in the columns that have been touched, or in all of them."""
     clock, rows, intercept = memory.clock, memory.clock[0], memory.weights.shape[1] - 1
-    everywhere = _is_of_all(memory, descent)
+    everywhere = _is_of_all(memory, rule)
     if (everywhere and clock[2] < clock[1]) or clock[1] - clock[2] == memory.common.size:
-        _settle(memory, descent)
+        _settle(memory, rule)
     memory.common[clock[1] - clock[2]] = eta
     clock[1] += 1
-    prepared = prepare(descent.optimizer, clock[1])
+    prepared = prepare(rule.optimizer, clock[1])
     if everywhere:
-        _step_everywhere(memory, descent, prepared, rows, eta)
+        _step_everywhere(memory, rule, prepared, rows, eta)
         clock[2] = clock[1]
     else:
-        _step_touched(memory, descent, prepared, rows, eta)
+        _step_touched(memory, rule, prepared, rows, eta)
     gradient, weights, mean = memory.folded, memory.weights, memory.mean
     for k in range(weights.shape[0]):
         g = gradient[k, intercept] * (1.0 / rows)
-        if descent.fit_intercept:
-            step(
-                descent.optimizer, prepared, k, intercept, weights, g, memory.slots, descent.unpenalised, eta
-            )
+        if rule.fit_intercept:
+            step(rule.optimizer, prepared, k, intercept, weights, g, memory.slots, rule.unpenalised, eta)
         gradient[k, intercept] = 0.0
         if mean.size:
-            _average(descent.averaging, clock[1], k, intercept, weights, mean)
+            _average(rule.averaging, clock[1], k, intercept, weights, mean)
     clock[0] = clock[3] = clock[4] = 0
 
 
 @inlined
-def _step_everywhere(memory, descent, prepared, rows, eta):
+def _step_everywhere(memory, rule, prepared, rows, eta):
     weights, gradient, slots, columns = (
         memory.weights,
         memory.folded,
@@ -142,13 +140,13 @@ def _step_everywhere(memory, descent, prepared, rows, eta):
     for k in range(weights.shape[0]):
         for j in range(columns):
             g = gradient[k, j] * (1.0 / rows)
-            step(descent.optimizer, prepared, k, j, weights, g, slots, descent.penalty, eta)
+            step(rule.optimizer, prepared, k, j, weights, g, slots, rule.penalty, eta)
             gradient[k, j] = 0.0
-    average(descent.averaging, memory.clock[1], weights[:, :columns], memory.mean[:, :columns])
+    average(rule.averaging, memory.clock[1], weights[:, :columns], memory.mean[:, :columns])
 
 
 @inlined
-def _step_touched(memory, descent, prepared, rows, eta):
+def _step_touched(memory, rule, prepared, rows, eta):
     weights, gradient, slots, touched, mean = (
         memory.weights,
         memory.folded,
@@ -160,10 +158,10 @@ def _step_touched(memory, descent, prepared, rows, eta):
         for i in range(memory.clock[3]):
             j = touched[i]
             g = gradient[k, j] * (1.0 / rows)
-            step(descent.optimizer, prepared, k, j, weights, g, slots, descent.penalty, eta)
+            step(rule.optimizer, prepared, k, j, weights, g, slots, rule.penalty, eta)
             gradient[k, j] = 0.0
             if mean.size:
-                _average(descent.averaging, memory.clock[1], k, j, weights, mean)
+                _average(rule.averaging, memory.clock[1], k, j, weights, mean)
 
 
 @inlined
@@ -172,13 +170,13 @@ def _average(averaging, update, k, j, weights, mean):
 
 
 @inlined
-def _settle(memory, descent):
-    _catch_up(memory, descent, 0, memory.seen.size, True)
+def _settle(memory, rule):
+    _catch_up(memory, rule, 0, memory.seen.size, True)
     memory.clock[2] = memory.clock[1]
 
 
 @inlined
-def _catch_up(memory, descent, first, last, everywhere):
+def _catch_up(memory, rule, first, last, everywhere):
     """Make up for the updates that some columns missed, all or listed ones; one by one where each has its part in an average."""
     touched, seen, rates, weights, slots, mean = (
         memory.touched,
@@ -201,9 +199,9 @@ def _catch_up(memory, descent, first, last, everywhere):
             if moving:
                 for update in range(since, updates, stride):
                     missed = rates[update - settled : update - settled + stride]
-                    catch_up(descent.optimizer, update + 1, missed, k, j, weights, slots, descent.penalty)
+                    catch_up(rule.optimizer, update + 1, missed, k, j, weights, slots, rule.penalty)
                     if mean.size:
-                        _average(descent.averaging, update + 1, k, j, weights, mean)
+                        _average(rule.averaging, update + 1, k, j, weights, mean)
 
 
 @inlined

@@ -90,11 +90,11 @@ class SagaMemory(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """What stays the same during a walk.
+    """What stays the same during a walk, beside the loss: what is compiled of it serves all losses.
 
     Parameters
     ----------
-    loss, penalty : NamedTuple
+    penalty : NamedTuple
     rows : float
         n, the rows of an epoch.
     share : float
@@ -102,7 +102,6 @@ class Walk(NamedTuple):
     fit_intercept : bool
     """
 
-    loss: NamedTuple
     penalty: NamedTuple
     rows: float
     share: float
@@ -110,7 +109,7 @@ class Walk(NamedTuple):
 
 
 @kernel
-def look(block, start, stop, seen, walk, memory, loss_sum):
+def look(block, start, stop, seen, loss, walk, memory, loss_sum):
     """See what rows are like before any is learned from: columns, and the model of intercepts alone.
 
     Arguments and result are those of `ascend`.
@@ -123,19 +122,19 @@ def look(block, start, stop, seen, walk, memory, loss_sum):
         _measure_radii(block, row, count, walk, memory)
         for k in range(memory.null.shape[1]):
             work.found[k, 0] = memory.null[0, k]
-        _null(walk, weight, work, memory)
+        _null(loss, walk, weight, work, memory)
         recall(work)
-        differentiate(walk.loss, 1, work.scores, work.targets, work.values, work.steep)
+        differentiate(loss, 1, work.scores, work.targets, work.values, work.steep)
         loss_sum += weight * work.values[0, 0]
         recall(work)
-        _sample(walk.loss, weight, work, memory.sums)
+        _sample(loss, weight, work, memory.sums)
         if not finite(work.found, loss_sum):
             return math.nan
     return loss_sum
 
 
 @kernel
-def ascend(block, start, stop, seen, numbers, walk, memory, loss_sum):
+def ascend(block, start, stop, seen, numbers, loss, walk, memory, loss_sum):
     """Settle the slopes of rows, one after the other, each at the model that the one before left: (5) and (6).
 
     Parameters
@@ -147,6 +146,7 @@ def ascend(block, start, stop, seen, numbers, walk, memory, loss_sum):
         Rows seen so far in the first pass, whose columns are being learned; 0 in later ones.
     numbers : ndarray of int
         By which the table knows the block's rows.
+    loss : NamedTuple
     walk : Walk
     memory : SagaMemory
     loss_sum : float
@@ -162,22 +162,22 @@ def ascend(block, start, stop, seen, numbers, walk, memory, loss_sum):
     for i in range(start, stop):
         row, number = block.rows[i], numbers[i]
         if seen > 0:
-            _learn(block, row, numbers[i], seen + i - start + 1, walk, work, memory)
+            _learn(block, row, numbers[i], seen + i - start + 1, loss, walk, work, memory)
         weight = targets_of(block, row, work)
         pull = meet(block, row, walk, memory, work.found)
         for k in range(outputs):
             work.slopes[k, 0] = table[number, k]
             work.before[k, 0] = table[number, k]
         recall(work)
-        differentiate(walk.loss, 1, work.scores, work.targets, work.values, work.steep)
+        differentiate(loss, 1, work.scores, work.targets, work.values, work.steep)
         loss_sum += weight * work.values[0, 0]
         if not finite(work.found, loss_sum):
             return math.nan
         if numbers[i] % _SAMPLED == 0:
             recall(work)
-            _sample(walk.loss, weight, work, sums)
+            _sample(loss, weight, work, sums)
         recall(work)
-        settle(walk.loss, pull, weight, work.scores, work.targets, work.slopes)
+        settle(loss, pull, weight, work.scores, work.targets, work.slopes)
         square = 0.0
         for k in range(outputs):
             table[number, k] = work.slopes[k, 0]
@@ -213,13 +213,13 @@ def _sample(loss, weight, work, sums):
 
 
 @inlined
-def _learn(block, row, number, count, walk, work, memory):
+def _learn(block, row, number, count, loss, walk, work, memory):
     """What the first pass takes from a row, the `count`-th, before its step."""
     weigh(block, row, memory.columns)
     renew(block, row, count, walk, memory)
     _measure_radii(block, row, count, walk, memory)
     if number % _SAMPLED == 0:
-        _null(walk, targets_of(block, row, work), work, memory)
+        _null(loss, walk, targets_of(block, row, work), work, memory)
 
 
 @inlined
@@ -231,17 +231,17 @@ def _measure_radii(block, row, count, walk, memory):
 
 
 @inlined
-def _null(walk, weight, work, memory):
+def _null(loss, walk, weight, work, memory):
     """One more row for the model of intercepts alone: an implicit step along its slope, divided by all the curvature met."""
     null, sums, outputs = memory.null, memory.sums, memory.null.shape[1]
     _recall_null(null, work)
-    differentiate(walk.loss, 1, work.scores, work.targets, work.values, work.slopes)
+    differentiate(loss, 1, work.scores, work.targets, work.values, work.slopes)
     sums[8] += weight * work.values[0, 0]
     sums[9] += 1.0
     if not walk.fit_intercept:
         return
     _recall_null(null, work)
-    bend(walk.loss, work.scores, work.targets, work.bent)
+    bend(loss, work.scores, work.targets, work.bent)
     reach = 0.0
     for k in range(outputs):
         null[1, k] += weight * work.bent[k, 0]
@@ -250,7 +250,7 @@ def _null(walk, weight, work, memory):
     _recall_null(null, work)
     for k in range(outputs):
         work.slopes[k, 0] = 0.0
-    settle(walk.loss, reach, weight, work.scores, work.targets, work.slopes)
+    settle(loss, reach, weight, work.scores, work.targets, work.slopes)
     for k in range(outputs):
         null[0, k] -= _gain(null, sums, k) * work.slopes[k, 0]
 

@@ -16,7 +16,7 @@ __all__ = ["sum_curvature", "sum_slack", "sum_slopes"]
 
 
 @kernel
-def sum_slack(block, numbers, firm, walk, memory, loss_sum):
+def sum_slack(block, numbers, firm, loss, memory, loss_sum):
     """At the centre, add to `memory.sums[0]` by how much kept slopes fail to fit: n S of (9); to the last of sums, null losses.
 
     A conjugate is a supremum over scores. It is where the loss has the slope that is kept; `settle` finds that score, if it
@@ -29,7 +29,7 @@ def sum_slack(block, numbers, firm, walk, memory, loss_sum):
         By which the table knows its rows.
     firm : float
         By how much a score moves for a slope that changes by 1: as much as makes the change a trifle.
-    walk : Walk
+    loss : NamedTuple
     memory : SagaMemory
     loss_sum : float
 
@@ -45,7 +45,7 @@ def sum_slack(block, numbers, firm, walk, memory, loss_sum):
         weight = targets_of(block, row, work)
         score(block, row, memory.centre, memory.columns, work.found)
         recall(work)
-        differentiate(walk.loss, 1, work.scores, work.targets, work.values, work.steep)
+        differentiate(loss, 1, work.scores, work.targets, work.values, work.steep)
         here = weight * work.values[0, 0]
         loss_sum += here
         if not finite(work.found, loss_sum):
@@ -53,17 +53,17 @@ def sum_slack(block, numbers, firm, walk, memory, loss_sum):
         recall(work)
         for k in range(outputs):
             work.slopes[k, 0] = table[number, k]
-        settle(walk.loss, firm, weight, work.scores, work.targets, work.slopes)
+        settle(loss, firm, weight, work.scores, work.targets, work.slopes)
         along = 0.0
         for k in range(outputs):
             away = firm * (work.slopes[k, 0] - table[number, k])
             work.scores[k, 0] = work.found[k, 0] - away
             along += table[number, k] * away
-        differentiate(walk.loss, 1, work.scores, work.targets, work.values, work.steep)
+        differentiate(loss, 1, work.scores, work.targets, work.values, work.steep)
         memory.sums[0] += max(here - weight * work.values[0, 0] - along, 0.0)
         for k in range(outputs):
             work.scores[k, 0] = memory.null[0, k]
-        differentiate(walk.loss, 1, work.scores, work.targets, work.values, work.steep)
+        differentiate(loss, 1, work.scores, work.targets, work.values, work.steep)
         memory.sums[8] += weight * work.values[0, 0]
         memory.sums[9] += 1.0
         fetch(block, i)
@@ -71,7 +71,7 @@ def sum_slack(block, numbers, firm, walk, memory, loss_sum):
 
 
 @kernel
-def sum_slopes(block, walk, memory, loss_sum, curved):
+def sum_slopes(block, loss, memory, loss_sum, curved):
     """At the model tried, add slopes times columns to `memory.gradient`, and if asked, curvatures times squares to `curved`."""
     outputs = memory.point.shape[1]
     work = work_for(block, outputs)
@@ -80,7 +80,7 @@ def sum_slopes(block, walk, memory, loss_sum, curved):
         weight = targets_of(block, row, work)
         score(block, row, memory.point, memory.columns, work.found)
         recall(work)
-        differentiate(walk.loss, 1, work.scores, work.targets, work.values, work.slopes)
+        differentiate(loss, 1, work.scores, work.targets, work.values, work.slopes)
         loss_sum += weight * work.values[0, 0]
         if not finite(work.found, loss_sum):
             return math.nan
@@ -89,7 +89,7 @@ def sum_slopes(block, walk, memory, loss_sum, curved):
         spread(block, row, memory.columns, work.slopes, memory.gradient, False)
         if curved:
             recall(work)
-            bend(walk.loss, work.scores, work.targets, work.slopes)
+            bend(loss, work.scores, work.targets, work.slopes)
             for k in range(outputs):
                 work.slopes[k, 0] *= weight
             spread(block, row, memory.columns, work.slopes, memory.curved, True)
@@ -98,13 +98,13 @@ def sum_slopes(block, walk, memory, loss_sum, curved):
 
 
 @kernel
-def sum_curvature(block, walk, memory, places, inside, coupled):
+def sum_curvature(block, loss, memory, places, inside, coupled):
     """Of sparse rows at the model tried, add curvatures times products of active columns, and of a one, to `memory.bent`.
 
     Parameters
     ----------
     block : CsrBlock
-    walk : Walk
+    loss : NamedTuple
     memory : SagaMemory
     places : ndarray of shape (columns,), int
         Where each column is among those that are active in any group; -1 if it is not.
@@ -123,7 +123,7 @@ def sum_curvature(block, walk, memory, places, inside, coupled):
         weight = targets_of(block, row, work)
         score(block, row, memory.point, memory.columns, work.found)
         recall(work)
-        curve(walk.loss, 1, work.scores, work.targets, work.bent)
+        curve(loss, 1, work.scores, work.targets, work.bent)
         begin, end = bounds(block, row)
         first = 0
         for group in range(groups):

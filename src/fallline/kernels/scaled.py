@@ -59,7 +59,7 @@ class Held(NamedTuple):
 @kernel
 def sweep_scaled(block, held, memory, descent, rate_factor, last, loss_sum):
     """Make every update that the block completes; see `sweep`. The batch has at most `MOST_ROWS` rows."""
-    rows, batch_size, penalty = len(block.rows), descent.batch_size, descent.penalty
+    rows, batch_size, penalty = len(block.rows), descent.batch_size, descent.rule.penalty
     weights, slopes = memory.weights, memory.slopes
     outputs, intercept = weights.shape[0], weights.shape[1] - 1
     pending, updates = memory.clock[0], memory.clock[1]
@@ -94,8 +94,8 @@ def sweep_scaled(block, held, memory, descent, rate_factor, last, loss_sum):
             _add(held, 0, before, slopes, 0, factor, weights)
             _add(block, start - here, here, slopes, before, factor, weights)
             shift += eta / scale
-            if descent.fit_intercept:
-                optimizer, unpenalised = descent.optimizer, descent.unpenalised
+            if descent.rule.fit_intercept:
+                optimizer, unpenalised = descent.rule.optimizer, descent.rule.unpenalised
                 prepared = prepare(optimizer, updates)
                 for k in range(outputs):
                     g = _sum(slopes, k, pending) * (1.0 / pending)

@@ -22,7 +22,7 @@ from fallline.kernels.chunk import CHUNK, FOLD, losses_and_slopes, room_for
 from fallline.kernels.compile import inlined, kernel
 from fallline.kernels.verbs import average, prepare, rate, step
 
-__all__ = ["Descent", "Memory", "Sums", "measure", "predict", "sweep"]
+__all__ = ["Descent", "Memory", "Rule", "Sums", "measure", "predict", "sweep"]
 
 
 class Memory(NamedTuple):
@@ -69,17 +69,26 @@ class Memory(NamedTuple):
     data: np.ndarray = np.empty(0)
 
 
-class Descent(NamedTuple):
-    """What to do in each update: typed values (see `verbs`) and plain numbers."""
+class Rule(NamedTuple):
+    """What an update makes of the weights, given gradient and rate: typed values (see `verbs`), none of them the loss.
 
-    loss: NamedTuple
+    So what is compiled of it serves all losses.
+    """
+
     penalty: NamedTuple
     unpenalised: NamedTuple
     optimizer: NamedTuple
-    schedule: NamedTuple
     averaging: NamedTuple
-    batch_size: int
     fit_intercept: bool
+
+
+class Descent(NamedTuple):
+    """What to do with rows."""
+
+    loss: NamedTuple
+    rule: Rule
+    schedule: NamedTuple
+    batch_size: int
 
 
 class Sums(NamedTuple):
@@ -133,7 +142,7 @@ def sweep(block, memory, descent, rate_factor, last, loss_sum):
                 _unfold(memory.folded, gradient)
             if rows - start < batch_size:
                 norm = math.sqrt(_sum_of_squares(gradient)) / pending
-            _update(memory, descent, weights, gradient, pending, eta, updates)
+            _update(memory, descent.rule, weights, gradient, pending, eta, updates)
             pending = 0
         elif pending % FOLD == 0:
             _fold(gradient, memory.folded)
@@ -216,14 +225,9 @@ def _sum_of_squares(values):
 
 
 @inlined
-def _update(memory, descent, weights, gradient, rows, eta, update):
+def _update(memory, rule, weights, gradient, rows, eta, update):
     """(2), coordinate by coordinate; the intercept is not penalised."""
-    penalty, unpenalised, optimizer, slots = (
-        descent.penalty,
-        descent.unpenalised,
-        descent.optimizer,
-        memory.slots,
-    )
+    penalty, unpenalised, optimizer, slots = rule.penalty, rule.unpenalised, rule.optimizer, memory.slots
     outputs, width = memory.weights.shape
     prepared = prepare(optimizer, update)
     for k in range(outputs):
@@ -231,7 +235,7 @@ def _update(memory, descent, weights, gradient, rows, eta, update):
             step(optimizer, prepared, k, j, weights, gradient[k, j] * (1.0 / rows), slots, penalty, eta)
             gradient[k, j] = 0.0
         j = width - 1
-        if descent.fit_intercept:
+        if rule.fit_intercept:
             step(optimizer, prepared, k, j, weights, gradient[k, j] * (1.0 / rows), slots, unpenalised, eta)
         gradient[k, j] = 0.0
-    average(descent.averaging, update, weights, memory.mean)
+    average(rule.averaging, update, weights, memory.mean)

@@ -12,11 +12,11 @@ __all__ = ["update"]
 
 
 @kernel
-def update(memory, descent, rows, rate_factor):
+def update(memory, rule, schedule, rows, rate_factor):
     """(2) of `sweep`, with the sum over the batch's `rows` rows in `memory.gradient`; the norm of (1), and the rate."""
     number = memory.clock[1] + 1
-    eta = rate_factor * rate(descent.schedule, number)
+    eta = rate_factor * rate(schedule, number)
     norm = math.sqrt(_sum_of_squares(memory.gradient)) / rows
-    _update(memory, descent, memory.weights, memory.gradient, rows, eta, number)
+    _update(memory, rule, memory.weights, memory.gradient, rows, eta, number)
     memory.clock[0], memory.clock[1] = 0, number
     return norm, eta

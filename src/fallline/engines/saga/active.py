@@ -101,7 +101,7 @@ class ActivePass(FullPass):
         inside = np.full((len(columns), len(memory.edges) - 1), -1, np.int32)
         for g, group in enumerate(self._groups()):
             inside[places[group.columns], g] = np.arange(len(group.columns))
-        sum_curvature(block, self.walk, memory, places, inside, is_coupled(self.engine.loss))
+        sum_curvature(block, self.engine.loss, memory, places, inside, is_coupled(self.engine.loss))
         self.note["rows_bent"] += len(block.rows)
 
     def _bend_dense(self, block, last):

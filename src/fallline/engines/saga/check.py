@@ -27,7 +27,7 @@ class CheckPass(Pass):
         if self.state.position == 0:
             memory.sums[:] = 0.0
             self._settle_null()
-        loss_sum = sum_slack(block, self.numbers(block), firm, self.walk, memory, self.state.loss_sum)
+        loss_sum = sum_slack(block, self.numbers(block), firm, self.engine.loss, memory, self.state.loss_sum)
         if not math.isfinite(loss_sum):
             return Sums(loss_sum, 0, math.nan, math.nan, finite=False)
         if last:

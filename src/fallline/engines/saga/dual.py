@@ -39,7 +39,7 @@ class DualPass(Pass):
             walk = ascend if note["seen"] >= only_looked_at(self.n) else look
             seen = (note["seen"] if first else 0,)
             arguments = (block, place, stop, *seen) + ((numbers,) if walk is ascend else ())
-            loss_sum = walk(*arguments, self.walk, self.memory, loss_sum)
+            loss_sum = walk(*arguments, self.engine.loss, self.walk, self.memory, loss_sum)
             if not math.isfinite(loss_sum):
                 return Sums(loss_sum, place, math.nan, math.nan, finite=False)
             if first:

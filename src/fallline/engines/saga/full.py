@@ -45,7 +45,7 @@ class FullPass(Pass):
         """See `Pass.take`."""
         memory = self._ready()
         first = self.note["objective"] is None
-        loss_sum = sum_slopes(block, self.walk, memory, self.state.loss_sum, first or self.curved)
+        loss_sum = sum_slopes(block, self.engine.loss, memory, self.state.loss_sum, first or self.curved)
         if math.isnan(loss_sum) and first:
             return Sums(loss_sum, 0, math.nan, math.nan, finite=False)
         memory.clock[1] += last

@@ -55,11 +55,9 @@ class Pass:
 
     @property
     def walk(self) -> Walk:
-        """What kernels want to know."""
+        """What kernels want to know beside the loss."""
         engine = self.engine
-        return Walk(
-            engine.loss, compiled(engine.penalty), float(self.n), self.note["share"], engine.fit_intercept
-        )
+        return Walk(compiled(engine.penalty), float(self.n), self.note["share"], engine.fit_intercept)
 
     @property
     def decay(self) -> float:

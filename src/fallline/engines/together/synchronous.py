@@ -47,7 +47,7 @@ class Synchronous(Together):
                 loss += self._gradient_summed(memory, mine)
                 if not math.isfinite(loss):
                     return Sums(loss, start, norm, rate, finite=False)
-                norm, rate = update(memory, descent, pending, state.rate_factor)
+                norm, rate = update(memory, descent.rule, descent.schedule, pending, state.rate_factor)
                 pending, mine = 0, 0.0
         if pending:
             loss += float(self.processes.sum(np.array([mine]))[0])
