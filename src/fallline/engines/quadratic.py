@@ -70,8 +70,8 @@ def _with_absolute(matrix, right, absolute, x, sweeps, rounds):
     zero leaves the set; once there, those at zero enter it whose slope is steeper than their absolute value's. Coordinate
     descent alone would take far too long where columns are alike.
     """
-    matrix = matrix + _FIRST_RIDGE * np.eye(len(x))
-    descend_coordinates(matrix, right, absolute, x, sweeps, _TOLERANCE)
+    matrix.flat[:: len(matrix) + 1] += _FIRST_RIDGE
+    _descend(matrix, right, absolute, x, sweeps)
     signs = np.sign(x)
     for _ in range(rounds):
         active = np.flatnonzero(signs)
@@ -91,6 +91,21 @@ def _with_absolute(matrix, right, absolute, x, sweeps, rounds):
         entering = steep >= max(0.5 * steep.max(), 1e-300)
         signs[entering] = np.sign(pull[entering])
     return x
+
+
+def _descend(matrix, right, absolute, x, sweeps):
+    """Coordinate descent: over all coordinates, then over those that are not zero until they rest, and so on."""
+    while sweeps > 0:
+        _, largest = descend_coordinates(matrix, right, absolute, x, True, 1, _TOLERANCE)
+        sweeps -= 1
+        if largest <= _TOLERANCE:
+            break
+        active = np.flatnonzero(x)
+        few = x[active]
+        # A copy, whose rows are as short as can be: memory is what sweeps over many columns wait for.
+        parts = matrix[np.ix_(active, active)], right[active], absolute[active]
+        sweeps -= descend_coordinates(*parts, few, False, sweeps, _TOLERANCE)[0]
+        x[active] = few
 
 
 def _solved(matrix, right):

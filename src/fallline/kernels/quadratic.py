@@ -8,10 +8,8 @@ __all__ = ["descend_coordinates"]
 
 
 @kernel
-def descend_coordinates(matrix, linear, absolute, x, sweeps, tolerance):
-    """Move `x` to the minimum of x' A x / 2 - b . x + sum of r |x| (Friedman, Hastie and Tibshirani, 2010).
-
-    After each sweep over all coordinates, those that are not zero are visited until they change little.
+def descend_coordinates(matrix, linear, absolute, x, waking, sweeps, tolerance):
+    """Move `x` towards the minimum of x' A x / 2 - b . x + sum of r |x| (Friedman, Hastie and Tibshirani, 2010).
 
     Parameters
     ----------
@@ -19,24 +17,34 @@ def descend_coordinates(matrix, linear, absolute, x, sweeps, tolerance):
         A, with ones on its diagonal or smaller.
     linear, absolute, x : ndarray of shape (Q,)
         b, r, and where to start.
+    waking : bool
+        Whether coordinates that are zero are visited, too.
     sweeps : int
-        At most so many over any coordinates.
+        At most so many over all coordinates.
     tolerance : float
-        The largest change in a whole sweep that ends it.
+        The largest change in a sweep that ends it.
+
+    Returns
+    -------
+    sweeps : int
+        As many as were made.
+    largest : float
+        The largest change in the last.
     """
     residual = linear.copy()
     for j in range(len(x)):
         if x[j] != 0.0:
             _subtract(residual, matrix, j, x[j])
-    whole = True
-    for _ in range(sweeps):
+    largest, made = 0.0, 0
+    while made < sweeps:
+        made += 1
         largest = 0.0
         for j in range(len(x)):
-            if whole or x[j] != 0.0:
+            if waking or x[j] != 0.0:
                 largest = max(largest, _visit(matrix, residual, absolute, x, j))
-        if largest <= tolerance and whole:
+        if largest <= tolerance:
             break
-        whole = largest <= tolerance
+    return made, largest
 
 
 @inlined
