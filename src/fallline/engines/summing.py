@@ -188,7 +188,9 @@ def distances(loss: Any, scores: np.ndarray, chunk: Chunk) -> np.ndarray:
 def curvature_of(chunk: Chunk, curvatures: np.ndarray, *, coupled: bool) -> np.ndarray:
     """For each output its own; or one for all together, of class probabilities p: the sum of s (diag(p) - p p') times z z'."""
     roots = np.sqrt(np.maximum(curvatures, 0.0))[:, :, np.newaxis]
-    own = np.stack([_square(chunk.z * root) for root in roots])
+    own = np.empty((len(roots), chunk.z.shape[1], chunk.z.shape[1]), chunk.z.dtype)
+    for out, root in zip(own, roots, strict=True):
+        out[:] = _square(chunk.z * root)
     if not coupled:
         return own
     outputs, width = len(roots), chunk.z.shape[1]

@@ -34,9 +34,11 @@ def each(function: Callable[[Item], Result], items: list[Item], numbers: int) ->
     Each thread takes a stretch of the items: to hand them out one by one takes longer than some are worth. Where there are few
     `numbers` in all items together, one thread takes them all.
     """
+    if numbers < _NUMBERS or len(items) < 2 * _STRETCH:
+        return map(function, items)
     threads = _asked.get() or _threads()
     used = min(threads, len(items) // _STRETCH)
-    if used < 2 or numbers < _NUMBERS:
+    if used < 2:
         return map(function, items)
     size = -(-len(items) // used)
     own, *others = (items[first : first + size] for first in range(0, len(items), size))
@@ -69,12 +71,13 @@ def single_threaded() -> Iterator[None]:
     """While this is entered, a matrix product runs on one thread: its sums have one order on every machine."""
     # As threadpoolctl's own `limit` does, which takes longer than small products.
     before = [(library, library.num_threads) for library in _libraries()]
+    several = [(library, threads) for library, threads in before if threads != 1]
     try:
-        for library, _ in before:
+        for library, _ in several:
             library.set_num_threads(1)
         yield
     finally:
-        for library, threads in before:
+        for library, threads in several:
             library.set_num_threads(threads)
 
 

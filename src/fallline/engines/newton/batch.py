@@ -28,8 +28,8 @@ __all__ = ["ACCEPTED", "CURRENT", "FRESH", "NULL", "Batch"]
 NULL, ACCEPTED, CURRENT, FRESH = range(4)
 """Places of `NewtonMemory.points`."""
 
-# Rows that a thread copies at a time.
-_COPIED = 1024
+# Numbers that a thread copies at a time.
+_COPIED = 2**16
 # Rows times coefficients whose curvature is summed, of a batch of the first pass and of a full pass.
 _CURVED_BATCH, _CURVED_PASS = 2**19, 2**23
 # That of the squared error is the same everywhere, so that one pass is enough, if all rows take no more products than this.
@@ -85,8 +85,8 @@ class Batch:
         memory = self.memory
         self.coordinates = Coordinates(memory.coordinates, self.engine.penalty)
         outputs = self.size // memory.rows.shape[1]
-        self.decay = np.tile(self.coordinates.decay, outputs)
-        self.absolute = np.tile(self.coordinates.absolute, outputs)
+        self.decay = np.concatenate([self.coordinates.decay] * outputs)
+        self.absolute = np.concatenate([self.coordinates.absolute] * outputs)
         dtype = memory.rows.dtype
         self.shift = memory.coordinates[0, :-1].astype(dtype)
         self.inverse = (1.0 / memory.coordinates[1, :-1]).astype(dtype)
@@ -98,13 +98,14 @@ class Batch:
     def fill(self, block: Block, place: int, count: int) -> bool:
         """Copy rows behind those that wait; whether all of their numbers are finite."""
         memory, filled = self.memory, self.note["filled"]
+        together = max(1, _COPIED // memory.rows.shape[1])
 
         def copy(first):
-            rows = slice(filled + first, filled + min(first + _COPIED, count))
+            rows = slice(filled + first, filled + min(first + together, count))
             out = memory.rows[rows], memory.targets[:, rows], memory.row_weight[rows]
             return standardise(block, place + first, self.shift, self.inverse, *out)
 
-        return sum(each(copy, list(range(0, count, _COPIED)), count * memory.rows.shape[1])) == 0
+        return sum(each(copy, list(range(0, count, together)), count * memory.rows.shape[1])) == 0
 
     def chunk(self, rows: slice) -> Chunk:
         """Rows that wait."""
