@@ -15,7 +15,7 @@ model
 .. math:: A_t = f_t A_{t-1} + H_t, \quad b_t = f_t b_{t-1} + H_t v_t - g_t, \quad m_t = f_t m_{t-1} + |B_t|         \tag{3}
 
 where :math:`f_t = (\text{seen before} / \text{seen after})^\kappa` forgets what was summed at worse models: not at all for
-:math:`\kappa = 0`, which is exact for the squared error and the only choice there, more for :math:`\kappa = 1` and 3. Each
+:math:`\kappa = 0`, which is exact for the squared error and the only choice there, more for :math:`\kappa = 1/2` and 2. Each
 way proposes the minimiser of (2), damped by :math:`\mu\,\mathrm{diag}(A_t)` with :math:`\mu = \min(0.1, 0.01 (Q /
 \text{seen})^2)`.
 
@@ -27,7 +27,7 @@ and the proposal,
 
 say how far to go: all the way, unless a shorter step is better by a tenth of the gain. (They are looked at from the proposal
 back, as long as losses fall: those of most steps are known after three.) So every step's length is decided by
-rows that did not make it: a line search without bias. The first batch has none before it, and is iterated on, up to six
+rows that did not make it: a line search without bias. The first batch has none before it, and is iterated on, up to four
 times, if it has five rows a coefficient.
 
 If after a fifth of the rows fresh ones score worse than the model of intercepts alone, by half its loss, the rows are not

@@ -30,7 +30,7 @@ from fallline.state import State
 __all__ = ["NewtonEngine"]
 
 # How much the ways forget: see (3).
-_FORGETTING = (0.0, 1.0, 3.0)
+_FORGETTING = (0.0, 0.5, 2.0)
 # Scores whose distances to a bend are noted.
 _SAMPLE = 2**13
 # A share of the loss of intercepts alone that is taken for none.

@@ -19,6 +19,9 @@ from fallline.objective.losses import is_coupled
 
 __all__ = ["begin"]
 
+# Newton steps on the first batch, at most.
+_ITERATIONS = 4
+
 
 def begin(batch: Batch, count: int) -> None:
     """Find coordinates and the model of intercepts alone; then the first batch, or at once full passes."""
@@ -57,7 +60,7 @@ def _iterate(batch, count):
     """Newton steps on the first batch, if it is large enough for several."""
     memory, chunk = batch.memory, batch.chunk(slice(0, count))
     several = count >= 5 * batch.size and len(memory.candidates) > 1
-    for left in reversed(range(6 if several else 1)):
+    for left in reversed(range(_ITERATIONS if several else 1)):
         batch.clear()
         question = Question(batch.loss, is_coupled(batch.engine.loss), memory.points[CURRENT])
         batch.add(ask(question, chunk, curve=True), count)
