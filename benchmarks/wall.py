@@ -9,8 +9,8 @@ seconds are those from the call of `fit` to the first block after which its weig
 beforehand. The others get columns standardised first, which counts, and exactly as many iterations as 0.1% takes (found by
 trying, beforehand): their own stopping rules cost them nothing. The penalty is too weak to tell raw columns from standardised.
 
-Every fit is made in a process of its own, after one on a few rows, bound to as many cores as it has threads. Contenders take
-turns.
+Every contender has a process of its own, bound to as many cores as it has threads, and has made a fit before: the rivals on a
+few rows, fallline the one that tells. Contenders take turns.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ def fallline_seconds(folder):
             self.rows, self.before, self.reached = rows, 0.0, np.inf
 
         def after_block(self, run):
-            if run.state.rows == self.rows:
+            if run.state.rows >= self.rows and self.reached == np.inf:
                 self.reached = time.perf_counter()
 
     def fitted(monitor):

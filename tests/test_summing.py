@@ -36,6 +36,13 @@ def test_the_lowest_point_of_a_line_is_found_from_its_end(chunk, lowest):
         assert np.count_nonzero(seen) == 3
 
 
+def test_penalties_count_along_a_line(chunk):
+    """Where losses are all the same, the penalty alone says which point is lowest."""
+    nothing, penalties = np.full((1, ROWS), 1.0), (STEPS - 0.5) ** 2
+    found = lowest_along(LOSSES["squared_error"](), nothing, nothing, chunk, penalties)
+    assert STEPS[np.argmin(found)] == 0.5
+
+
 def test_a_line_that_ends_beyond_all_numbers_is_followed_back(chunk):
     """Where the loss overflows, its lowest point is looked for all the same."""
     loss = LOSSES["poisson"]()

@@ -14,7 +14,7 @@ from fallline.errors import DivergenceError
 from fallline.kernels.blocks import Block, CsrBlock
 from fallline.kernels.sweep import Descent, Memory, Rule, Sums, sweep
 from fallline.kernels.verbs import rate as schedule_rate
-from fallline.objective.penalties import NoPenalty, compiled, penalty_value
+from fallline.objective.penalties import NoPenalty, for_kernels, penalty_value
 from fallline.optim.averaging import NoAveraging
 from fallline.state import State
 
@@ -98,8 +98,8 @@ class DescentEngine(LinearEngine):
 
     def typed(self) -> Descent:
         """The same as kernels want it."""
-        penalty = compiled(self.penalty)
-        # Of the same type, so that what moves a coefficient is compiled once and moves the intercept, too.
+        penalty = for_kernels(self.penalty)
+        # Of the same type, so that what moves a coefficient is for_kernels once and moves the intercept, too.
         free = type(penalty)(*[0.0] * len(penalty))
         unpenalised = free if self.intercept_penalty == NoPenalty() else self.intercept_penalty
         rule = Rule(penalty, unpenalised, self.optimizer, self.averaging, self.fit_intercept)

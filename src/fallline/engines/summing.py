@@ -166,7 +166,7 @@ def lowest_along(
     """Mean losses and the penalties (steps,) at the `STEPS` from the scores of one model to those of another.
 
     Looked at are the beginning, and points from the end back as long as the objective falls, as a convex one does down to its
-    lowest; it is infinite at the others.
+    lowest; it is infinite at the others. Of one that is not convex, a lower point before may be missed.
     """
     totals, found = np.zeros(len(STEPS)), np.full(len(STEPS), np.inf)
     for place in (0, *reversed(range(1, len(STEPS)))):

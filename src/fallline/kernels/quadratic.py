@@ -20,7 +20,7 @@ def descend_coordinates(matrix, linear, absolute, x, waking, sweeps, tolerance):
     waking : bool
         Whether coordinates that are zero are visited, too.
     sweeps : int
-        At most so many over all coordinates.
+        At most so many.
     tolerance : float
         The largest change in a sweep that ends it.
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fallline.kernels.compile import inlined
 from fallline.kernels.verbs import decay, shrink, shrinks
 
 __all__ = [
@@ -21,7 +22,7 @@ __all__ = [
     "Linear",
     "NoPenalty",
     "absolute_strength",
-    "compiled",
+    "for_kernels",
     "penalty_value",
 ]
 
@@ -58,8 +59,8 @@ class Linear(NamedTuple):
 PENALTIES = {"none": NoPenalty, "l2": L2, "l1": L1, "elasticnet": ElasticNet}
 
 
-def compiled(penalty):
-    """The same penalty as kernels have it: of one type with a corner, and of one without, so that they are compiled but twice."""
+def for_kernels(penalty):
+    """The same penalty, an `ElasticNet` if it has a corner and an `L2` if not: kernels are compiled for two kinds only."""
     match penalty:
         case NoPenalty():
             return L2(0.0)
@@ -78,20 +79,29 @@ def _(penalty):
     return penalty.alpha * (1.0 - penalty.l1_ratio)
 
 
-@shrinks.of(ElasticNet)
+@shrinks.of(L1, ElasticNet)
 def _(penalty):
     return True
 
 
+@shrink.of(L1)
+def _(penalty, weight, rate):
+    return _soft_threshold(weight, rate * penalty.alpha)
+
+
 @shrink.of(ElasticNet)
 def _(penalty, weight, rate):
-    width = rate * penalty.alpha * penalty.l1_ratio
-    return max(weight - width, 0.0) + min(weight + width, 0.0)
+    return _soft_threshold(weight, rate * penalty.alpha * penalty.l1_ratio)
 
 
 @shrink.of(Linear)
 def _(penalty, weight, rate):
     return weight - rate * penalty.nu
+
+
+@inlined
+def _soft_threshold(weight, width):
+    return max(weight - width, 0.0) + min(weight + width, 0.0)
 
 
 def penalty_value(penalty, coefficients):

@@ -99,7 +99,7 @@ class SparseInputs:
 
     def __init__(self, block: CsrBlock, sparse: bool = False):
         self._block = block
-        self._lengths = np.diff(block.indptr).view(f"i{block.indptr.itemsize}")
+        self._lengths = np.diff(block.indptr).view(np.int64)
         self._sparse = sparse
         self.shape = (len(self._lengths), block.columns)
         self.dtype = as_tensor(block.data[:0]).dtype

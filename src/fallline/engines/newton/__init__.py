@@ -25,10 +25,10 @@ and the proposal,
 
 .. math:: v_t + \alpha (\hat v - v_t), \quad \alpha \in \{0, 2^{-10}, \dots, \tfrac12, \tfrac34, 1\},               \tag{4}
 
-say how far to go: all the way, unless a shorter step is better by a tenth of the gain. (They are looked at from the proposal
-back, as long as losses fall: those of most steps are known after three.) So every step's length is decided by
-rows that did not make it: a line search without bias. The first batch has none before it, and is iterated on, up to four
-times, if it has five rows a coefficient.
+say how far to go: all the way, unless a shorter step is better by a tenth of the gain. In this pass they are looked at from the
+proposal back, as long as the objective falls: mostly three of them are enough. So every step's length is decided by rows that
+did not make it: a line search without bias. The first batch has none before it, and is iterated on, up to four times, if it has
+five rows a coefficient.
 
 If after a fifth of the rows fresh ones score worse than the model of intercepts alone, by half its loss, the rows are not
 exchangeable: they come sorted. Then the first pass is given up.

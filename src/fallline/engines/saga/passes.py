@@ -11,7 +11,7 @@ from fallline.kernels.saga import SagaMemory, Walk
 from fallline.kernels.sweep import Sums
 from fallline.kernels.verbs import decay
 from fallline.objective.losses.smoothed import bends
-from fallline.objective.penalties import absolute_strength, compiled
+from fallline.objective.penalties import absolute_strength, for_kernels
 from fallline.state import State
 
 __all__ = ["TINY", "Pass"]
@@ -57,7 +57,7 @@ class Pass:
     def walk(self) -> Walk:
         """What kernels want to know beside the loss."""
         engine = self.engine
-        return Walk(compiled(engine.penalty), float(self.n), self.note["share"], engine.fit_intercept)
+        return Walk(for_kernels(engine.penalty), float(self.n), self.note["share"], engine.fit_intercept)
 
     @property
     def decay(self) -> float:
