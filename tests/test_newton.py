@@ -524,3 +524,41 @@ def test_numbers_that_are_not_finite(layout, row, bad):
     source = ArraySource(as_rows(LAYOUTS[layout](X), y))
     with pytest.raises(NonFiniteError, match=rf"row {row}\b.*column 3\b"):
         train(Run(engine, source, Order(0), engine.start(5, 1, X.dtype), 3))
+
+
+def test_sparse_rows_far_from_zero_are_as_good_as_dense_ones():
+    """Columns of 1,000 and a little, in float32: what is near the mean counts, and sparse rows give the same bits."""
+    rng = np.random.default_rng(0)
+    X = (rng.standard_normal((2000, 20)) + 1000).astype(np.float32)
+    y = X[:, 0] - 1000.0 + rng.standard_normal(2000)
+    for penalty in ("l1", "l2"):
+        dense, sparse = (
+            SGDRegressor(penalty=penalty, random_state=0).fit(rows, y) for rows in (X, sp.csr_array(X))
+        )
+        assert np.array_equal(dense.coef_, sparse.coef_)
+        assert dense.coef_[0] == pytest.approx(1.0, abs=0.1)
+        assert sparse.optimality_ < 1e-6
+
+
+@pytest.mark.parametrize("loss", ["gamma", "poisson"])
+@pytest.mark.parametrize("seed", range(4, 6))
+def test_one_huge_row_does_not_drown_the_others(loss, seed):
+    """In float32, too, the optimum is that of float64, and what is left is no more than is claimed."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((30, 5))
+    y = np.exp(0.5 * X[:, 0] + 0.3 * rng.standard_normal(30)).astype(np.float32).astype(float)
+    X[3] *= 1e4
+    X = X.astype(np.float32).astype(float)
+
+    def objective(model):
+        scores = X @ model.coef_ + model.intercept_
+        losses = scores + y * np.exp(-scores) if loss == "gamma" else np.exp(scores) - y * scores
+        return losses.mean() + model.alpha * np.abs(model.coef_).sum()
+
+    def fitted(rows, alpha=1e-4):
+        return SGDRegressor(loss=loss, penalty="l1", alpha=alpha, random_state=0).fit(rows, y)
+
+    narrow, wide, alone = fitted(X.astype(np.float32)), fitted(X), fitted(X, alpha=1e6)
+    best, gained = objective(wide), objective(alone) - objective(wide)
+    assert objective(narrow) - best < (narrow.optimality_ + wide.optimality_ + 1e-7) * gained
+    assert narrow.optimality_ < 1e-6

@@ -75,8 +75,9 @@ def find_classes(labels: np.ndarray) -> np.ndarray:
     if len(classes) != 2 or not ((labels == classes[0]) | (labels == classes[1])).all():
         classes = np.unique(labels)
     if len(classes) < 2:
+        only = classes.tolist()[0]
         raise TargetError(
-            f"y holds 1 class only ({classes[0]!r} in every row), and two are needed to tell apart. Check the target, or how "
+            f"y holds 1 class only ({only!r} in every row), and two are needed to tell apart. Check the target, or how "
             "the rows were selected."
         )
     return classes
@@ -99,7 +100,7 @@ def class_numbers(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
     if strange.any():
         row = int(np.argmax(strange))
         raise TargetError(
-            f"The label {labels[row]!r} in row {row} of y is not one of the classes {classes!r}."
+            f"The label {labels[row : row + 1].tolist()[0]!r} in row {row} of y is not one of the classes {classes!r}."
         )
     return numbers
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from fallline.kernels.quadratic import descend_coordinates
 
-__all__ = ["minimum"]
+__all__ = ["minimum", "to_gain"]
 
 # What is added to the diagonal of ones first, and where adding more is given up.
 _FIRST_RIDGE, _LAST_RIDGE = 1e-13, 1e3
@@ -61,6 +61,18 @@ def minimum(
         else:
             x[problem] = _solved(matrix, b)
     return np.where(flat, start, x * inverse)
+
+
+def to_gain(slope: np.ndarray, model: np.ndarray, absolute: np.ndarray | float, bent: np.ndarray) -> float:
+    """What coefficients can gain, each for itself, of a function of such slopes and curvatures and absolute values."""
+    off = np.where(
+        model != 0.0, np.abs(slope + absolute * np.sign(model)), np.maximum(np.abs(slope) - absolute, 0.0)
+    )
+    moving = off > 0.0
+    bent = np.broadcast_to(bent, off.shape)[moving]
+    return 0.5 * float(
+        np.sum(np.divide(off[moving] ** 2, bent, out=np.full_like(bent, np.inf), where=bent > 0.0))
+    )
 
 
 def _with_absolute(matrix, right, absolute, x, sweeps, rounds):

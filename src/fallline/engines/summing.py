@@ -66,6 +66,8 @@ class Question(NamedTuple):
         The loss itself, if `loss` is a smoothed one.
     null : ndarray, optional
         A model whose loss is summed, too.
+    exact : bool
+        Whether curvatures are summed in float64, whatever the rows' type.
     """
 
     loss: Any
@@ -74,6 +76,7 @@ class Question(NamedTuple):
     begin: np.ndarray | None = None
     plain: Any = None
     null: np.ndarray | None = None
+    exact: bool = False
 
 
 class Sum(NamedTuple):
@@ -122,6 +125,7 @@ def ask(question: Question, chunk: Chunk, *, curve: bool) -> Sum:
         plain, _, themselves, _ = examined(question.plain, scores, chunk)
         apart = distances(question.plain, scores, chunk)
         slack = float((np.abs(themselves - slopes) * apart).sum())
+    rows = chunk._replace(z=chunk.z.astype(np.float64)) if question.exact and curve else chunk
     if question.null is not None:
         loss = question.loss if question.plain is None else question.plain
         null = loss_of(loss, chunk.scores(question.null), chunk)
@@ -130,7 +134,7 @@ def ask(question: Question, chunk: Chunk, *, curve: bool) -> Sum:
         plain,
         null,
         slopes @ chunk.z,
-        curvature_of(chunk, curvatures, coupled=question.coupled) if curve else None,
+        curvature_of(rows, curvatures, coupled=question.coupled) if curve else None,
         None if curve else _diagonal(chunk, curvatures, coupled=question.coupled),
         float(curvatures.sum(dtype=np.float64)),
         slack,

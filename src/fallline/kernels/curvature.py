@@ -85,7 +85,7 @@ def standardise(block, start, shift, inverse, out, targets, weight):
     block : Block
     start : int
     shift, inverse : ndarray of shape (columns,), the dtype of the block
-        What is subtracted from each column, and what the difference is multiplied by. Sparse rows are not shifted.
+        What is subtracted from each column, and what the difference is multiplied by.
     out : ndarray of shape (rows, columns + 1)
         Its last column becomes 1.
     targets : ndarray of shape (targets, rows)
@@ -137,8 +137,9 @@ def _(block, row, shift, inverse, out):
 def _(block, row, shift, inverse, out):
     out[:] = 0.0
     for place in range(block.indptr[row], block.indptr[row + np.uint64(1)]):
-        j = block.indices[place]
-        out[j] += block.data[place] * inverse[j]
+        out[block.indices[place]] += block.data[place]
+    for j in range(block.columns):
+        out[j] = (out[j] - shift[j]) * inverse[j]
 
 
 @kernel

@@ -15,8 +15,9 @@ from fallline.engines.coordinates import Coordinates
 from fallline.engines.newton.sizes import chunk_size
 from fallline.engines.summing import STEPS, Chunk, Question, Sum, ask, lowest_along
 from fallline.engines.threads import each
-from fallline.kernels.blocks import Block, DenseBlock
+from fallline.kernels.blocks import Block
 from fallline.kernels.curvature import NewtonMemory, standardise
+from fallline.objective.losses import is_coupled
 from fallline.objective.losses.smoothed import smoothed
 from fallline.state import State
 
@@ -34,6 +35,9 @@ _COPIED = 2**16
 _CURVED_BATCH, _CURVED_PASS = 2**19, 2**23
 # That of the squared error is the same everywhere, so that one pass is enough, if all rows take no more products than this.
 _CURVED_SQUARED = 2**33
+# Products that are summed in float64: some large numbers would drown the others in rounding errors, where rows are too few for
+# these to cancel.
+_EXACT = 2**22
 
 
 class Batch:
@@ -43,8 +47,6 @@ class Batch:
     ----------
     engine : NewtonEngine
     state : State
-    block : DenseBlock or CsrBlock
-        Where its next rows come from.
 
     Attributes
     ----------
@@ -66,7 +68,7 @@ class Batch:
         How many rows were gone through again.
     """
 
-    def __init__(self, engine: NewtonEngine, state: State, block: Block):
+    def __init__(self, engine: NewtonEngine, state: State):
         self.engine = engine
         self.state = state
         self.memory: NewtonMemory = state.memory
@@ -75,7 +77,6 @@ class Batch:
         self.size = self.memory.bent.shape[-1]
         width = self.memory.rows.shape[1]
         self.intercepts = slice(width - 1, None, width)
-        self.dense = isinstance(block, DenseBlock)
         self.loss_sum = state.loss_sum
         self.visits = 0
         self.read_coordinates()
@@ -164,6 +165,12 @@ class Batch:
         self.memory.diagonal[:] = 0.0
         self.note.update(loss=0.0, taken=0, curved=0, bend=0.0, slack=0.0, held=0)
 
+    def question(self, **more: Any) -> Question:
+        """What is to be summed at the model whose turn it is."""
+        exact = self.n * self.size**2 <= _EXACT
+        coupled, model = is_coupled(self.engine.loss), self.memory.points[CURRENT]
+        return Question(self.loss, coupled, model, exact=exact, **more)
+
     def sum_up(self, question: Question, chunks: list[tuple[Chunk, bool]]) -> Iterator[Sum]:
         """Add what is asked about chunks to the sums of the batch under way; and say what it was."""
         numbers = sum(chunk.z.size for chunk, _ in chunks)
@@ -202,6 +209,11 @@ class Batch:
             weight * own < 0.5 * all_rows, all_rows - weight * own, 0.0
         )
         return whole
+
+    def constant(self, diagonal: np.ndarray) -> np.ndarray:
+        """Of which coefficients (..., Q) the curvature is no more than what rounding makes of a constant column."""
+        own = diagonal.reshape(-1, len(self.noise))
+        return (own <= self.noise * own[:, -1:]).reshape(diagonal.shape)
 
     def grouped(self, model: np.ndarray) -> np.ndarray:
         """A model by the groups of outputs that share a curvature, (G, Q)."""

@@ -12,9 +12,8 @@ from fallline.engines.newton.full_passes import begin_passes
 from fallline.engines.newton.intercepts import intercepts_alone
 from fallline.engines.newton.model import solved
 from fallline.engines.newton.sizes import first_batch
-from fallline.engines.summing import STEPS, Question, examined, loss_of, lowest_along
+from fallline.engines.summing import STEPS, examined, loss_of, lowest_along
 from fallline.kernels.curvature import enlarge
-from fallline.objective.losses import is_coupled
 
 __all__ = ["choose", "end_batch", "grow", "let_go_by"]
 
@@ -94,9 +93,8 @@ def let_go_by(batch: Batch, count: int) -> None:
 def grow(batch: Batch, count: int) -> None:
     """Sum up rows of a batch; at its end, propose."""
     note = batch.note
-    question = Question(batch.loss, is_coupled(batch.engine.loss), batch.memory.points[CURRENT])
     chunks = batch.chunks(count)
-    for (chunk, curved), found in zip(chunks, batch.sum_up(question, chunks), strict=True):
+    for (chunk, curved), found in zip(chunks, batch.sum_up(batch.question(), chunks), strict=True):
         batch.loss_sum += found.loss
         if curved:
             enlarge(batch.memory.largest, chunk.z)

@@ -13,9 +13,8 @@ from fallline.engines.newton.first_pass import end_batch
 from fallline.engines.newton.full_passes import begin_passes, take_in
 from fallline.engines.newton.intercepts import intercepts_alone
 from fallline.engines.newton.model import minimum_of
-from fallline.engines.summing import STEPS, Question, ask
+from fallline.engines.summing import STEPS, ask
 from fallline.kernels.curvature import enlarge
-from fallline.objective.losses import is_coupled
 
 __all__ = ["begin"]
 
@@ -27,7 +26,7 @@ def begin(batch: Batch, count: int) -> None:
     """Find coordinates and the model of intercepts alone; then the first batch, or at once full passes."""
     memory, engine, note = batch.memory, batch.engine, batch.note
     rows = memory.rows[:count, :-1]
-    shift, scale = spread_of(rows, centre=batch.dense and engine.fit_intercept)
+    shift, scale = spread_of(rows, centre=engine.fit_intercept)
     memory.coordinates[:, :-1] = shift, scale
     batch.read_coordinates()
     rows -= batch.shift
@@ -62,8 +61,7 @@ def _iterate(batch, count):
     several = count >= 5 * batch.size and len(memory.candidates) > 1
     for left in reversed(range(_ITERATIONS if several else 1)):
         batch.clear()
-        question = Question(batch.loss, is_coupled(batch.engine.loss), memory.points[CURRENT])
-        batch.add(ask(question, chunk, curve=True), count)
+        batch.add(ask(batch.question(), chunk, curve=True), count)
         if left == 0:
             break
         begin = memory.points[CURRENT].copy()

@@ -10,9 +10,10 @@ from fallline.engines.newton.band import hold, narrow, sample
 from fallline.engines.newton.batch import ACCEPTED, CURRENT, FRESH, NULL, Batch
 from fallline.engines.newton.bound import has_bound, opened, smoothing, unanswered
 from fallline.engines.newton.model import minimum_of
-from fallline.engines.summing import STEPS, Question
+from fallline.engines.quadratic import to_gain
+from fallline.engines.summing import STEPS
 from fallline.objective.links import Log
-from fallline.objective.losses import is_coupled, is_pieced
+from fallline.objective.losses import is_pieced
 
 __all__ = ["begin_passes", "take_in"]
 
@@ -45,10 +46,7 @@ def _begin_pass(batch):
 def take_in(batch: Batch, count: int) -> None:
     """Sum up rows of a full pass: losses along the line, gradient and curvature at its end."""
     memory, note = batch.memory, batch.note
-    question = Question(
-        batch.loss,
-        is_coupled(batch.engine.loss),
-        memory.points[CURRENT],
+    question = batch.question(
         begin=memory.points[ACCEPTED],
         plain=batch.engine.loss if note["band"] else None,
         null=memory.points[NULL] if note["null_objective"] is None else None,
@@ -138,11 +136,10 @@ def _accept(batch, objective, *, stalled):
     memory.points[ACCEPTED] = memory.points[CURRENT]
     model = memory.points[ACCEPTED]
     note["accepted"] = True
-    left = _proposal(batch, 0.0)[1]
+    left = _to_gain(batch)
     proposed, promised = _proposal(batch, note["damping"])
     while promised > _most(batch, objective) and note["damping"] < _MOST_DAMPING:
-        note["damping"] = max(10.0 * note["damping"], 1e-3)
-        proposed, promised = _proposal(batch, note["damping"])
+        proposed, promised = _more_damped(batch)
     added, plain = opened(batch), float(objective - smoothing(batch))
     if has_bound(batch):
         left = max(left, unanswered(batch, plain))
@@ -151,6 +148,8 @@ def _accept(batch, objective, *, stalled):
         note["beyond"] = True
         return False
     note["left"] = _left(batch, left, added, plain)
+    if promised <= 0.0 < left and note["left"] > engine.tolerance:
+        proposed = _damped_until_it_promises(batch)
     memory.points[CURRENT] = proposed
     if not note["band"]:
         # Where curvature jumps, a step may lead anywhere: the model that was looked at is what training has come to.
@@ -211,6 +210,35 @@ def _proposal(batch, damping):
         - batch.coordinates.penalty(model)
     )
     return proposed, promised
+
+
+def _more_damped(batch):
+    """The proposal after more damping."""
+    batch.note["damping"] = max(10.0 * batch.note["damping"], 1e-3)
+    return _proposal(batch, batch.note["damping"])
+
+
+def _damped_until_it_promises(batch):
+    """The first such proposal."""
+    proposed, promised = _more_damped(batch)
+    while promised <= 0.0 and batch.note["damping"] < _MOST_DAMPING:
+        proposed, promised = _more_damped(batch)
+    return proposed
+
+
+def _to_gain(batch):
+    """What (5) promises; where that is nothing, what coefficients can gain, each for itself.
+
+    It is nothing at its minimum, and where rounding errors of the curvature are larger than what it says of some direction.
+    """
+    left = _proposal(batch, 0.0)[1]
+    if left > 0.0 or batch.note["band"]:
+        return left
+    model, diagonal = batch.grouped(batch.memory.points[ACCEPTED]), np.einsum("gii->gi", batch.memory.bent[1])
+    told = ~batch.constant(diagonal)
+    slope = batch.grouped(batch.memory.slopes[1]) + batch.decay * model
+    absolute = np.broadcast_to(batch.absolute, told.shape)
+    return to_gain(slope[told], model[told], absolute[told], (diagonal + batch.decay)[told])
 
 
 def _most(batch, objective):

@@ -31,8 +31,7 @@ def solved(
 ) -> np.ndarray:
     """The minimisers (..., Q) of quadratic models and the penalty, damped towards anchors; `curvature` (..., Q, Q) is used up."""
     diagonal = np.einsum("...ii->...i", curvature)
-    own = diagonal.reshape(-1, len(batch.noise))
-    constant = (own <= batch.noise * own[:, -1:]).reshape(diagonal.shape)
+    constant = batch.constant(diagonal)
     # Where no row bends, the loss may still do so further on, about as much as a mean of standardised squares.
     least = 1e-8 * diagonal.max(axis=-1, keepdims=True)
     extra = damping * np.maximum(diagonal, np.where(least > 0.0, least, 1.0))

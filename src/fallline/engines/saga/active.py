@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from fallline.engines.quadratic import minimum
+from fallline.engines.quadratic import minimum, to_gain
 from fallline.engines.saga.full import DIAGONAL, DIRECTION, GRADIENT, FullPass
 from fallline.engines.saga.turns import after_active, in_groups, room_for_columns
 from fallline.engines.summing import Chunk, curvature_of, examined
@@ -200,7 +200,7 @@ class ActivePass(FullPass):
             change = matrix @ step
             along += float(g @ step + absolute @ (np.abs(w + step) - np.abs(w)))
             bends += float(step @ change)
-            missed += _to_gain(g + change, w + step, absolute, np.diagonal(matrix))
+            missed += to_gain(g + change, w + step, absolute, np.diagonal(matrix))
             memory.kept[DIRECTION][within] = step.reshape(len(group.outputs), -1).T
         note["slope"] = along
         return missed - (along + 0.5 * bends)
@@ -224,7 +224,7 @@ class ActivePass(FullPass):
         kept, slope = self.memory.kept, self.memory.kept[GRADIENT].copy()
         for group in self._groups():
             slope[group.within(slope)] = 0.0
-        return _to_gain(slope, np.zeros_like(slope), self.absolute, kept[DIAGONAL])
+        return to_gain(slope, np.zeros_like(slope), self.absolute, kept[DIAGONAL])
 
     # -------------------------------------------------------------------------------------------------- active columns
 
@@ -250,18 +250,6 @@ class ActivePass(FullPass):
             edges=np.cumsum([0, *map(len, columns)]),
             bent=np.zeros(sum(size**2 for size in sizes)),
         )
-
-
-def _to_gain(slope, model, absolute, bent):
-    """What coefficients can gain, each for itself, of a function of such slopes and curvatures and absolute values."""
-    off = np.where(
-        model != 0.0, np.abs(slope + absolute * np.sign(model)), np.maximum(np.abs(slope) - absolute, 0.0)
-    )
-    moving = off > 0.0
-    bent = np.broadcast_to(bent, off.shape)[moving]
-    return 0.5 * float(
-        np.sum(np.divide(off[moving] ** 2, bent, out=np.full_like(bent, math.inf), where=bent > 0.0))
-    )
 
 
 def _more(damping):
