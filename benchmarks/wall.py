@@ -218,11 +218,11 @@ def fallline_seconds(folder):
     class Look(Monitor):
         """Notes the rows that were visited when the target was reached."""
 
-        mark, reached = 0.0, None
+        mark, reached = 0.0, np.inf
 
         def after_block(self, run):
             passes = run.state.rows / len(X)
-            if self.reached is None and passes >= self.mark:
+            if self.reached == np.inf and passes >= self.mark:
                 self.mark = passes + 0.02
                 if gap(run.weights[0].astype(float), X, y, known) <= TARGET:
                     self.reached = run.state.rows
@@ -251,9 +251,8 @@ def fallline_seconds(folder):
     look = Look()
     model = fitted(look)
     weights = np.append(model.coef_[0], model.intercept_[0]).astype(float)
-    passes = np.inf if look.reached is None else look.reached / len(X)
     taken = medians([once(look.reached) for _ in range(repeats(X))])
-    return taken | {"passes": passes, "end": gap(weights, X, y, known)}
+    return taken | {"passes": look.reached / len(X), "end": gap(weights, X, y, known)}
 
 
 def child(task, folder, threads, *arguments):

@@ -99,7 +99,7 @@ class DescentEngine(LinearEngine):
     def typed(self) -> Descent:
         """The same as kernels want it."""
         penalty = for_kernels(self.penalty)
-        # Of the same type, so that what moves a coefficient is for_kernels once and moves the intercept, too.
+        # Of the same type, so that what moves a coefficient is compiled once and moves the intercept, too.
         free = type(penalty)(*[0.0] * len(penalty))
         unpenalised = free if self.intercept_penalty == NoPenalty() else self.intercept_penalty
         rule = Rule(penalty, unpenalised, self.optimizer, self.averaging, self.fit_intercept)

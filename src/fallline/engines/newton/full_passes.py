@@ -109,8 +109,7 @@ def _go_back(batch, lowest, there):
     elif note["damping"] > _MOST_DAMPING:
         note["ended"] = _EXACT
     else:
-        note["damping"] = max(10.0 * note["damping"], 1e-3)
-        memory.points[CURRENT] = minimum_of(batch, memory.slopes[1], memory.bent[1], begin, note["damping"])
+        memory.points[CURRENT] = _more_damped(batch)[0]
     if not (note["band"] or note["accepted"]):
         batch.publish(memory.points[CURRENT])
 
