@@ -455,10 +455,16 @@ def test_rows_that_lie_at_a_kink_are_no_optimum():
 
 
 def everything(state):
-    """All of a state except how long it took."""
+    """All of a state except how long it took, and rows that wait no more."""
     history = [{k: v for k, v in record.items() if k != "seconds"} for record in state.history]
     scalars = state.epoch, state.position, state.rows, state.loss_sum, state.notes, history
-    return [array.tobytes() for array in state.memory], scalars
+    waiting, memory = state.notes["solver"]["filled"], state.memory
+    kept = memory._replace(
+        rows=memory.rows[:waiting],
+        targets=memory.targets[:, :waiting],
+        row_weight=memory.row_weight[:waiting],
+    )
+    return [array.tobytes() for array in kept], scalars
 
 
 RUNS = {

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fallline.engines.summing import STEPS, Chunk, losses_along, lowest_along
+from fallline.kernels.curvature import accumulate
 from fallline.objective.losses import LOSSES
 
 ROWS = 40
@@ -50,3 +51,18 @@ def test_a_line_that_ends_beyond_all_numbers_is_followed_back(chunk):
     found = lowest_along(loss, first, last, chunk, np.zeros(len(STEPS)))
     assert found[-1] == np.inf
     assert np.argmin(found) == np.argmin(losses_along(loss, first, last, chunk))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [1, 3, 4, 67, 200])
+def test_slopes_and_curvatures_are_added_up(rows, dtype):
+    """As products of matrices do it: whole fours, whole chunks, and what is left of either; for several outputs."""
+    generator = np.random.default_rng(rows)
+    z = generator.normal(size=(rows, 5)).astype(dtype)
+    slopes, curvatures = generator.normal(size=(2, 3, rows)).astype(dtype)
+    gradient, diagonal = np.ones((3, 5)), np.zeros((3, 5))
+    accumulate(z, slopes, curvatures, gradient, diagonal)
+    precision = 100 * np.finfo(dtype).eps
+    exact = z.astype(np.float64)
+    np.testing.assert_allclose(gradient, 1.0 + slopes @ exact, precision, precision)
+    np.testing.assert_allclose(diagonal, curvatures @ exact**2, precision, precision)

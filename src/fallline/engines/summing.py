@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fallline.kernels.curvature import examine, measure_bends, search
+from fallline.kernels.curvature import accumulate, enlarge, examine, measure_bends, search
 
 __all__ = [
     "STEPS",
@@ -68,6 +68,8 @@ class Question(NamedTuple):
         A model whose loss is summed, too.
     exact : bool
         Whether curvatures are summed in float64, whatever the rows' type.
+    reach : bool
+        Whether the largest magnitudes of the columns are wanted with the curvature.
     """
 
     loss: Any
@@ -77,6 +79,7 @@ class Question(NamedTuple):
     plain: Any = None
     null: np.ndarray | None = None
     exact: bool = False
+    reach: bool = False
 
 
 class Sum(NamedTuple):
@@ -96,10 +99,14 @@ class Sum(NamedTuple):
     slack : float
         Of slopes of a smoothed loss, taken for slopes at the kinks nearest to the scores: what the loss itself is above the
         tangents there; 0 of one that is not smoothed.
+    apart : ndarray of shape (outputs, rows), or None
+        Of a smoothed loss, how far the scores are from its kinks.
     held : int
         How many scores lie where the loss bends.
     line : ndarray of shape (steps,)
         Losses along the line; all those at its end if it has no length.
+    largest : ndarray of shape (columns + 1,), or None
+        The largest magnitudes of the columns, if they were wanted; 0 for the intercept.
     """
 
     loss: float
@@ -110,36 +117,48 @@ class Sum(NamedTuple):
     diagonal: np.ndarray | None
     bend: float
     slack: float
+    apart: np.ndarray | None
     held: int
     line: np.ndarray
+    largest: np.ndarray | None
 
 
 def ask(question: Question, chunk: Chunk, *, curve: bool) -> Sum:
     """The sums over the rows of a chunk; with or without their curvature."""
     scores = chunk.scores(question.model)
     total, _, slopes, curvatures = examined(question.loss, scores, chunk)
-    line, plain, null, slack = np.full(len(STEPS), total), total, 0.0, 0.0
+    line, plain, null, slack, apart = np.full(len(STEPS), total), total, 0.0, 0.0, None
     if question.begin is not None and not np.array_equal(question.begin, question.model):
         line = losses_along(question.loss, chunk.scores(question.begin), scores, chunk)
     if question.plain is not None:
         plain, _, themselves, _ = examined(question.plain, scores, chunk)
         apart = distances(question.plain, scores, chunk)
         slack = float((np.abs(themselves - slopes) * apart).sum())
-    rows = chunk._replace(z=chunk.z.astype(np.float64)) if question.exact and curve else chunk
     if question.null is not None:
         loss = question.loss if question.plain is None else question.plain
         null = loss_of(loss, chunk.scores(question.null), chunk)
+    own = curvatures
+    if question.coupled:
+        own = curvatures - np.where(chunk.weight > 0, curvatures**2 / chunk.weight, 0.0)
+    gradient, diagonal = np.zeros(question.model.shape), np.zeros(question.model.shape)
+    accumulate(chunk.z, slopes, own.astype(chunk.z.dtype, copy=False), gradient, diagonal)
+    rows = chunk._replace(z=chunk.z.astype(np.float64)) if question.exact and curve else chunk
+    largest = np.zeros(chunk.z.shape[1]) if question.reach and curve else None
+    if largest is not None:
+        enlarge(largest, chunk.z)
     return Sum(
         total,
         plain,
         null,
-        slopes @ chunk.z,
+        gradient,
         curvature_of(rows, curvatures, coupled=question.coupled) if curve else None,
-        None if curve else _diagonal(chunk, curvatures, coupled=question.coupled),
+        None if curve else diagonal,
         float(curvatures.sum(dtype=np.float64)),
         slack,
+        apart,
         int(np.count_nonzero(curvatures)),
         line,
+        largest,
     )
 
 
@@ -208,9 +227,3 @@ def curvature_of(chunk: Chunk, curvatures: np.ndarray, *, coupled: bool) -> np.n
 
 def _square(rows):
     return rows.T @ rows
-
-
-def _diagonal(chunk, curvatures, *, coupled):
-    if coupled:
-        curvatures = curvatures - np.where(chunk.weight > 0, curvatures**2 / chunk.weight, 0.0)
-    return curvatures @ (chunk.z * chunk.z)

@@ -14,7 +14,7 @@ from fallline.kernels.blocks import CsrBlock, DenseBlock, fetch_row, row_weight
 from fallline.kernels.compile import generic, inlined, kernel
 from fallline.kernels.verbs import curve, differentiate, distances
 
-__all__ = ["NewtonMemory", "enlarge", "examine", "measure_bends", "search", "standardise"]
+__all__ = ["NewtonMemory", "accumulate", "enlarge", "examine", "measure_bends", "search", "standardise"]
 
 # Rows handled together: their scores, slopes and losses stay in the first-level cache.
 _CHUNK = 64
@@ -168,6 +168,40 @@ def examine(loss, scores, targets, weight, values, slopes, curvatures):
             values[start + i] = work.values[0, i] * weight[start + i]
             total += values[start + i]
     return total if math.isfinite(total) else math.inf
+
+
+@kernel
+def accumulate(rows, slopes, curvatures, gradient, diagonal):
+    """Add up slopes times rows, and curvatures times their squares, going through the rows once.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (rows, columns + 1)
+    slopes, curvatures : ndarray of shape (outputs, rows), the dtype of the rows
+    gradient, diagonal : ndarray of shape (outputs, columns + 1), float64
+        What is added to. A few rows at a time are summed in the dtype of the rows.
+    """
+    width = rows.shape[1]
+    first, second = np.empty(width, rows.dtype), np.empty(width, rows.dtype)
+    for start in range(0, rows.shape[0], _CHUNK):
+        stop = min(start + _CHUNK, rows.shape[0])
+        for k in range(slopes.shape[0]):
+            first[:], second[:] = 0.0, 0.0
+            whole = start + (stop - start) // 4 * 4
+            for i in range(start, whole, 4):
+                s, c = slopes[k, i : i + 4], curvatures[k, i : i + 4]
+                for j in range(width):
+                    a, b = rows[i, j], rows[i + 1, j]
+                    d, e = rows[i + 2, j], rows[i + 3, j]
+                    first[j] += s[0] * a + s[1] * b + s[2] * d + s[3] * e
+                    second[j] += c[0] * a * a + c[1] * b * b + c[2] * d * d + c[3] * e * e
+            for i in range(whole, stop):
+                for j in range(width):
+                    first[j] += slopes[k, i] * rows[i, j]
+                    second[j] += curvatures[k, i] * rows[i, j] * rows[i, j]
+            for j in range(width):
+                gradient[k, j] += first[j]
+                diagonal[k, j] += second[j]
 
 
 @kernel

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from fallline.engines.newton.batch import Batch
-from fallline.engines.summing import Chunk, distances
+from fallline.engines.summing import distances
 from fallline.objective.losses import innermost
 from fallline.objective.losses.huber import Huber
 
@@ -87,11 +87,10 @@ def distances_of(batch: Batch, count: int, model: np.ndarray) -> np.ndarray:
     return distances(batch.engine.loss, chunk.scores(model), chunk).ravel()
 
 
-def sample(batch: Batch, chunk: Chunk, model: np.ndarray) -> None:
-    """Note the distances of a few rows."""
-    note, size, count = batch.note, len(batch.memory.distances), len(chunk.weight)
-    few = max(1, min(count, math.ceil(size / len(model) * count / batch.n)))
-    chunk = Chunk(chunk.z[:few], chunk.targets[:, :few], chunk.weight[:few])
-    found = distances(batch.engine.loss, chunk.scores(model), chunk).ravel()[: size - note["sampled"]]
+def sample(batch: Batch, apart: np.ndarray) -> None:
+    """Note a few of the distances (outputs, rows) of some rows."""
+    note, size, (outputs, count) = batch.note, len(batch.memory.distances), apart.shape
+    few = max(1, min(count, math.ceil(size / outputs * count / batch.n)))
+    found = apart[:, :few].ravel()[: size - note["sampled"]]
     batch.memory.distances[note["sampled"] : note["sampled"] + len(found)] = found
     note["sampled"] += len(found)

@@ -24,13 +24,11 @@ from fallline.state import State
 if TYPE_CHECKING:
     from fallline.engines.newton.engine import NewtonEngine
 
-__all__ = ["ACCEPTED", "CURRENT", "FRESH", "NULL", "Batch"]
+__all__ = ["ACCEPTED", "CURRENT", "FRESH", "NULL", "Batch", "NotFiniteError"]
 
 NULL, ACCEPTED, CURRENT, FRESH = range(4)
 """Places of `NewtonMemory.points`."""
 
-# Numbers that a thread copies at a time.
-_COPIED = 2**16
 # Rows times coefficients whose curvature is summed, of a batch of the first pass and of a full pass.
 _CURVED_BATCH, _CURVED_PASS = 2**19, 2**23
 # That of the squared error is the same everywhere, so that one pass is enough, if all rows take no more products than this.
@@ -40,6 +38,10 @@ _CURVED_SQUARED = 2**33
 _EXACT = 2**22
 
 
+class NotFiniteError(ArithmeticError):
+    """A row of a block has a number that is NaN or infinite."""
+
+
 class Batch:
     """The batch under way.
 
@@ -47,6 +49,8 @@ class Batch:
     ----------
     engine : NewtonEngine
     state : State
+    block : Block
+        Where rows come from.
 
     Attributes
     ----------
@@ -68,9 +72,10 @@ class Batch:
         How many rows were gone through again.
     """
 
-    def __init__(self, engine: NewtonEngine, state: State):
+    def __init__(self, engine: NewtonEngine, state: State, block: Block):
         self.engine = engine
         self.state = state
+        self.block = block
         self.memory: NewtonMemory = state.memory
         self.note = state.notes["solver"]
         self.n = engine.rows
@@ -96,41 +101,40 @@ class Batch:
 
     # -------------------------------------------------------------------------------------------------- rows
 
-    def fill(self, block: Block, place: int, count: int) -> bool:
-        """Copy rows behind those that wait; whether all of their numbers are finite."""
-        memory, filled = self.memory, self.note["filled"]
-        together = max(1, _COPIED // memory.rows.shape[1])
+    def fill(self, place: int, count: int) -> None:
+        """Copy rows of the block behind those that wait, until there are `count`."""
+        self._copy(place, self.chunk(slice(self.note["filled"], count)))
 
-        def copy(first):
-            rows = slice(filled + first, filled + min(first + together, count))
-            out = memory.rows[rows], memory.targets[:, rows], memory.row_weight[rows]
-            return standardise(block, place + first, self.shift, self.inverse, *out)
-
-        return sum(each(copy, list(range(0, count, together)), count * memory.rows.shape[1])) == 0
+    def _copy(self, place, chunk):
+        """Fill a chunk with the rows of the block from a place on."""
+        if standardise(self.block, place, self.shift, self.inverse, *chunk):
+            raise NotFiniteError
 
     def chunk(self, rows: slice) -> Chunk:
         """Rows that wait."""
         memory = self.memory
         return Chunk(memory.rows[rows], memory.targets[:, rows], memory.row_weight[rows])
 
+    def _copied(self, place, rows):
+        """Rows of the block, from a place on."""
+        memory, count = self.memory, rows.stop - rows.start
+        z = np.empty((count, memory.rows.shape[1]), memory.rows.dtype)
+        chunk = Chunk(z, np.empty((len(memory.targets), count), z.dtype), np.empty(count, z.dtype))
+        self._copy(place + rows.start, chunk)
+        return chunk
+
+    def _each(self, function, count):
+        """What a function says of each chunk of so many rows, in order, and the chunks."""
+        width = self.memory.rows.shape[1]
+        size = chunk_size(width)
+        chunks = [slice(begin, min(begin + size, count)) for begin in range(0, count, size)]
+        return zip(chunks, each(function, chunks, count * width), strict=True)
+
     def scores(self, models: np.ndarray, count: int) -> np.ndarray:
         """Linear predictions (models, outputs, rows) of several models for rows that wait, which are read once for all."""
-        rows, size = self.memory.rows, chunk_size(self.memory.rows.shape[1])
-        flat = models.reshape(-1, models.shape[-1]).astype(rows.dtype)
-        parts = [rows[begin : min(begin + size, count)] for begin in range(0, count, size)]
-        found = each(lambda part: flat @ part.T, parts, count * rows.shape[1])
-        return np.concatenate(list(found), axis=1).reshape(*models.shape[:-1], count)
-
-    def chunks(self, count: int) -> list[tuple[Chunk, bool]]:
-        """Chunks of rows that wait, and whether each is among those whose curvature is summed."""
-        size, done = chunk_size(self.memory.rows.shape[1]), self.note["taken"]
-        return [
-            (
-                self.chunk(slice(begin, min(begin + size, count))),
-                self._is_curved(done + begin, self.note["batch"]),
-            )
-            for begin in range(0, count, size)
-        ]
+        flat = models.reshape(-1, models.shape[-1]).astype(self.memory.rows.dtype)
+        found = self._each(lambda rows: flat @ self.memory.rows[rows].T, count)
+        return np.concatenate([scores for _, scores in found], axis=1).reshape(*models.shape[:-1], count)
 
     def _is_curved(self, taken, total):
         """Whether the rows from here on are among those whose curvature is summed: all, once a step has failed."""
@@ -171,12 +175,20 @@ class Batch:
         coupled, model = is_coupled(self.engine.loss), self.memory.points[CURRENT]
         return Question(self.loss, coupled, model, exact=exact, **more)
 
-    def sum_up(self, question: Question, chunks: list[tuple[Chunk, bool]]) -> Iterator[Sum]:
-        """Add what is asked about chunks to the sums of the batch under way; and say what it was."""
-        numbers = sum(chunk.z.size for chunk, _ in chunks)
-        sums = each(lambda one: ask(question, one[0], curve=one[1]), chunks, numbers)
-        for (chunk, _), found in zip(chunks, sums, strict=True):
-            self.add(found, len(chunk.weight))
+    def sum_up(self, question: Question, count: int, place: int | None) -> Iterator[Sum]:
+        """Add what is asked about some rows to the sums of the batch under way, and say what it was, chunk by chunk.
+
+        The rows are the first of those that wait; or those of the block from a place on, of which each chunk is copied where it
+        is summed: it is still in the processor's cache then.
+        """
+        done, total = self.note["taken"], self.note["batch"]
+
+        def one(rows):
+            chunk = self.chunk(rows) if place is None else self._copied(place, rows)
+            return ask(question, chunk, curve=self._is_curved(done + rows.start, total))
+
+        for rows, found in self._each(one, count):
+            self.add(found, rows.stop - rows.start)
             yield found
 
     def add(self, found: Sum, rows: int) -> None:

@@ -157,7 +157,7 @@ class NewtonEngine(OptimumEngine):
     def sweep(self, block: Block, state: State, last: bool) -> Sums:
         """See `Engine.sweep`."""
         with single_threaded(), np.errstate(all="ignore"):
-            return take(Batch(self, state), block, last)
+            return take(Batch(self, state, block), last)
 
     def weights(self, state: State) -> np.ndarray:
         """See `Engine.weights`."""

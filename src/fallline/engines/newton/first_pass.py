@@ -13,7 +13,6 @@ from fallline.engines.newton.intercepts import intercepts_alone
 from fallline.engines.newton.model import solved
 from fallline.engines.newton.sizes import first_batch
 from fallline.engines.summing import STEPS, examined, loss_of, lowest_along
-from fallline.kernels.curvature import enlarge
 
 __all__ = ["choose", "end_batch", "grow", "let_go_by"]
 
@@ -90,14 +89,13 @@ def let_go_by(batch: Batch, count: int) -> None:
         begin_passes(batch, points[CURRENT], points[NULL])
 
 
-def grow(batch: Batch, count: int) -> None:
-    """Sum up rows of a batch; at its end, propose."""
-    note = batch.note
-    chunks = batch.chunks(count)
-    for (chunk, curved), found in zip(chunks, batch.sum_up(batch.question(), chunks), strict=True):
+def grow(batch: Batch, count: int, place: int | None = None) -> None:
+    """Sum up rows of a batch; at its end, propose. See `Batch.sum_up`."""
+    note, largest = batch.note, batch.memory.largest
+    for found in batch.sum_up(batch.question(reach=True), count, place):
         batch.loss_sum += found.loss
-        if curved:
-            enlarge(batch.memory.largest, chunk.z)
+        if found.largest is not None:
+            np.maximum(largest, found.largest, out=largest)
     if note["taken"] == note["batch"]:
         end_batch(batch)
 

@@ -43,22 +43,21 @@ def _begin_pass(batch):
     batch.note.update(stage="pass", batch=batch.n, taken=0, sampled=0)
 
 
-def take_in(batch: Batch, count: int) -> None:
-    """Sum up rows of a full pass: losses along the line, gradient and curvature at its end."""
+def take_in(batch: Batch, count: int, place: int | None = None) -> None:
+    """Sum up rows of a full pass: losses along the line, gradient and curvature at its end. See `Batch.sum_up`."""
     memory, note = batch.memory, batch.note
     question = batch.question(
         begin=memory.points[ACCEPTED],
         plain=batch.engine.loss if note["band"] else None,
         null=memory.points[NULL] if note["null_objective"] is None else None,
     )
-    chunks = batch.chunks(count)
-    for (chunk, _), found in zip(chunks, batch.sum_up(question, chunks), strict=True):
+    for found in batch.sum_up(question, count, place):
         memory.losses[:-1] += found.line
         memory.losses[-1] += found.plain
         note["null_loss"] += found.null
         batch.loss_sum += found.plain
-        if note["band"]:
-            sample(batch, chunk, memory.points[CURRENT])
+        if found.apart is not None:
+            sample(batch, found.apart)
     if note["taken"] == batch.n:
         _end_pass(batch)
 

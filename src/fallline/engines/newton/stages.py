@@ -17,54 +17,66 @@ from __future__ import annotations
 import math
 
 from fallline.engines.newton import first_pass, first_rows, full_passes
-from fallline.engines.newton.batch import Batch
+from fallline.engines.newton.batch import Batch, NotFiniteError
 from fallline.engines.newton.sizes import chunk_size, first_batch
-from fallline.kernels.blocks import Block
 from fallline.kernels.sweep import Sums
 
 __all__ = ["take"]
 
 
-def take(batch: Batch, block: Block, last: bool) -> Sums:
-    """Use the rows of a block, now or when enough of them are there."""
-    note, place, rows = batch.note, 0, len(block.rows)
-    while place < rows:
-        count = min(_wanted(batch) - note["filled"], rows - place)
-        if not batch.fill(block, place, count):
-            return Sums(batch.loss_sum, place, math.nan, math.nan, finite=False)
-        place += count
-        note["filled"] += count
-        if note["filled"] == _wanted(batch):
-            _use(batch)
+def take(batch: Batch, last: bool) -> Sums:
+    """Use the rows of a block: at once, or when enough of them are there."""
+    note, place, rows = batch.note, 0, len(batch.block.rows)
+    try:
+        while place < rows:
+            if count := _at_once(batch, rows - place):
+                _use(batch, count, place)
+                place += count
+                continue
+            enough = min(_enough(batch), note["filled"] + rows - place)
+            batch.fill(place, enough)
+            place += enough - note["filled"]
+            note["filled"] = enough
+            if note["filled"] == _enough(batch):
+                _use(batch, note["filled"])
+                note["filled"] = 0
+    except NotFiniteError:
+        return Sums(batch.loss_sum, place, math.nan, math.nan, finite=False)
     batch.memory.clock[0] = 0 if last else note["taken"] + note["filled"]
     finite = not note["beyond"]
     return Sums(batch.loss_sum, rows + batch.visits, batch.gradient_norm(), note["step"], finite)
 
 
-def _wanted(batch):
-    """How many rows have to be there before something is done with them."""
-    capacity, note = len(batch.memory.rows), batch.note
+def _at_once(batch, count):
+    """How many of so many rows of the block need not wait for others: whole chunks, or what is left of the batch."""
+    note, chunk = batch.note, chunk_size(batch.memory.rows.shape[1])
+    if note["filled"] or note["stage"] not in {"grow", "sorted", "pass"}:
+        return 0
+    left = note["batch"] - note["taken"]
+    return left if left <= count else count // chunk * chunk
+
+
+def _enough(batch):
+    """How many rows have to wait before something is done with them."""
+    note = batch.note
     match note["stage"]:
         case "first rows" | "look":
             return min(first_batch(batch.size), batch.n)
         case "choose":
-            return min(note["batch"], capacity)
-    chunk = chunk_size(batch.memory.rows.shape[1])
-    return min(capacity // chunk * chunk, note["batch"] - note["taken"])
+            return min(note["batch"], len(batch.memory.rows))
+    return min(note["batch"] - note["taken"], chunk_size(batch.memory.rows.shape[1]))
 
 
-def _use(batch):
-    """Do what the rows that wait were waited for."""
-    note, count = batch.note, batch.note["filled"]
-    match note["stage"]:
+def _use(batch, count, place=None):
+    """Do what rows were waited for: so many of those that wait, or of the block from a place on."""
+    match batch.note["stage"]:
         case "first rows" | "look":
             first_rows.begin(batch, count)
         case "choose":
             first_pass.choose(batch, count)
         case "grow":
-            first_pass.grow(batch, count)
+            first_pass.grow(batch, count, place)
         case "sorted":
             first_pass.let_go_by(batch, count)
         case "pass":
-            full_passes.take_in(batch, count)
-    note["filled"] = 0
+            full_passes.take_in(batch, count, place)
