@@ -110,7 +110,7 @@ def test_what_is_not_a_state_is_refused(tmp_path):
     save_file({"weights": np.zeros(3)}, tmp_path / "foreign")
     with pytest.raises(StateError, match="format None"):
         State.load(tmp_path / "foreign")
-    save_file({"weights": np.zeros(3)}, tmp_path / "part", {"format": "fallline-state-5", "scalars": "{}"})
+    save_file({"weights": np.zeros(3)}, tmp_path / "part", {"format": "fallline-state-6", "scalars": "{}"})
     with pytest.raises(StateError, match="not a whole state"):
         State.load(tmp_path / "part")
 

@@ -19,7 +19,7 @@ from fallline.kernels.sweep import Memory, Sums
 
 __all__ = ["SavedMemory", "State", "Stop"]
 
-_FORMAT = 5
+_FORMAT = 6
 # What engines of linear models remember, by the name in the file.
 _MEMORIES = {"descent": Memory, "newton": NewtonMemory, "saga": SagaMemory}
 

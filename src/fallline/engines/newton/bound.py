@@ -8,14 +8,19 @@ from fallline.engines.newton.band import few_bend
 from fallline.engines.newton.batch import ACCEPTED, Batch
 from fallline.kernels.verbs import lean
 from fallline.objective.losses import innermost
+from fallline.objective.losses.huber import Huber
 
 __all__ = ["has_bound", "opened", "smoothing", "unanswered"]
 
 
-def has_bound(batch: Batch) -> bool:
-    """Whether (6) is to stand for the estimate of (5): few rows bend, and a penalty answers the pull on each column."""
+def has_bound(batch: Batch, *, settled: bool) -> bool:
+    """Whether (6) tells something: where a penalty answers the pull on each column, and few rows bend or the band is settled.
+
+    It says nothing where many rows bend by what is the loss's own bend (Huber's).
+    """
     penalised = (batch.coordinates.decay + batch.coordinates.absolute)[:-1].all()
-    return bool(batch.note["band"] and few_bend(batch) and penalised)
+    sharp = settled and not isinstance(innermost(batch.engine.loss), Huber)
+    return bool(batch.note["band"] and penalised and (few_bend(batch) or sharp))
 
 
 def unanswered(batch: Batch, objective: float) -> float:

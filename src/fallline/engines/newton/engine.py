@@ -73,8 +73,10 @@ _BEGINNING: dict[str, Any] = {
     "sampled": 0,
     "lowest": math.inf,
     "bound": -math.inf,
-    # How many models in a row were hardly better than the best, and whether one was beyond all numbers.
+    # How many models in a row were hardly better than the best, the least that was ever left to gain, and whether a model was
+    # beyond all numbers.
     "idle": 0,
+    "nearest": 1.0,
     "beyond": False,
     # The answers: what is left to gain, relative to what was, and why training ended.
     "left": None,

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fallline.engines.newton.band import hold, narrow, sample
+from fallline.engines.newton.band import few_bend, hold, narrow, sample
 from fallline.engines.newton.batch import ACCEPTED, CURRENT, FRESH, NULL, Batch
 from fallline.engines.newton.bound import has_bound, opened, smoothing, unanswered
 from fallline.engines.newton.model import minimum_of
@@ -19,11 +19,12 @@ __all__ = ["begin_passes", "take_in"]
 
 # Where damping more is given up.
 _MOST_DAMPING = 1e6
-# A band is narrowed where less than this share of what it adds to the objective is left to gain otherwise.
-_WIDE = 0.3
+# A band is narrowed where less than this share of what it adds to the objective is left to gain otherwise; and where slopes may
+# prove that no model is better than intercepts alone, if it is less than this one.
+_WIDE, _SETTLED = 0.3, 1e-9
 # Of what there is to gain: how near the optimum a proposal is trusted unseen, where losses are exponentials.
 _NEAR = 0.1
-# Models that may be no better than the best, as those of smoothed losses are for a while.
+# Models in a row that may be no better than the best, and known no better, as those of smoothed losses are for a while.
 _IDLE = 40
 _EXACT = "no step gains anything that the precision of the numbers can show"
 
@@ -139,26 +140,21 @@ def _accept(batch, objective, *, stalled):
     while promised > _most(batch, objective) and note["damping"] < _MOST_DAMPING:
         proposed, promised = _more_damped(batch)
     added, plain = opened(batch), float(objective - smoothing(batch))
-    if has_bound(batch):
-        left = max(left, unanswered(batch, plain))
-    narrowing = bool(note["band"]) and left < _WIDE * added
+    settled = left < _SETTLED * added
+    unsure = unanswered(batch, plain) if has_bound(batch, settled=settled) else math.inf
+    if few_bend(batch) and math.isfinite(unsure):
+        left = max(left, unsure)
+    # While no model is better than intercepts alone, each band is followed to its end: slopes there may prove that none is.
+    beaten = min(plain, note["lowest"]) < note["null_objective"]
+    narrowing = bool(note["band"]) and left < _WIDE * added and (beaten or stalled or settled)
     if not math.isfinite(left + added + plain):
         note["beyond"] = True
         return False
-    note["left"] = _left(batch, left, added, plain)
+    note["left"] = _left(batch, left, added, plain, plain - unsure - note["slack"] / batch.n)
     if promised <= 0.0 < left and note["left"] > engine.tolerance:
         proposed = _damped_until_it_promises(batch)
     memory.points[CURRENT] = proposed
-    if not note["band"]:
-        # Where curvature jumps, a step may lead anywhere: the model that was looked at is what training has come to.
-        likely = not is_pieced(engine.loss) and (note["left"] < _NEAR or not _is_logarithmic(batch))
-        batch.publish(proposed if likely and note["damping"] == 0.0 else model)
-    elif plain < note["lowest"]:
-        note["idle"] = 0 if plain < note["lowest"] - 1e-6 * abs(note["lowest"]) else note["idle"] + 1
-        note["lowest"] = plain
-        batch.publish(model)
-    else:
-        note["idle"] += 1
+    _publish(batch, model, proposed, plain)
     if note["left"] <= engine.tolerance:
         note["ended"] = (
             f"the objective is within {note['left']:.1g} of its optimum, relative to what was gained"
@@ -170,16 +166,33 @@ def _accept(batch, objective, *, stalled):
     return narrowing
 
 
-def _left(batch, left, added, plain):
+def _publish(batch, model, proposed, plain):
+    """Show what training has come to: the proposal, where it is likely to be good; of smoothed losses the best model so far."""
+    note = batch.note
+    if not note["band"]:
+        # Where curvature jumps, a step may lead anywhere: the model that was looked at is what training has come to.
+        likely = not is_pieced(batch.engine.loss) and (note["left"] < _NEAR or not _is_logarithmic(batch))
+        batch.publish(proposed if likely and note["damping"] == 0.0 else model)
+        return
+    better = plain < note["lowest"] - 1e-6 * abs(note["lowest"])
+    nearer = note["left"] < 0.5 * note["nearest"]
+    note["idle"] = 0 if better or nearer else note["idle"] + 1
+    if nearer:
+        note["nearest"] = note["left"]
+    if plain < note["lowest"]:
+        note["lowest"] = plain
+        batch.publish(model)
+
+
+def _left(batch, left, added, plain, bound):
     """What is left to gain, as a share of what was: from the model accepted on, or from the best so far down to a bound."""
     note = batch.note
     lowest = min(plain, note["lowest"])
     share = _share_left(batch, max(left, 0.0) + added, lowest)
-    if has_bound(batch):
-        bound = max(note["bound"], plain - left - added)
-        # Above the best model it is none: intercepts went further than was supposed.
-        note["bound"] = bound if bound <= lowest else -math.inf
-        share = min(share, _share_left(batch, lowest - note["bound"], lowest))
+    bound = max(note["bound"], bound)
+    # Above the best model it is none: intercepts went further than was supposed.
+    note["bound"] = bound if bound <= lowest else -math.inf
+    share = min(share, _share_left(batch, lowest - note["bound"], lowest))
     # Where a loss is smoothed and no row bends, slopes and curvatures know nothing of the kinks.
     blind = bool(note["band"]) and not note["bend"] > 0.0 and plain > 0.0
     return max(share, note["left"] or 1.0) if blind else share
