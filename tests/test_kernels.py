@@ -29,7 +29,6 @@ from fallline.objective.losses.offset import Offset
 from fallline.objective.penalties import L2
 from fallline.optim.averaging import NoAveraging
 from fallline.optim.optimizers import OPTIMIZERS
-from fallline.optim.schedules.constant import Constant
 from reference import LAYOUTS, data_for, with_zeros
 
 SINGLE = [name for name in LOSSES if name != "multinomial"]
@@ -37,7 +36,7 @@ SINGLE = [name for name in LOSSES if name != "multinomial"]
 
 def descent_for(loss, batch_size):
     rule = Rule(L2(1e-3), L2(0.0), OPTIMIZERS["sgd"](), NoAveraging(), fit_intercept=True)
-    return Descent(loss, rule, Constant(0.05), batch_size)
+    return Descent(loss, rule, batch_size)
 
 
 def swept(loss, X, y, batch_size, cuts=(), outputs=1, weight=None):
@@ -56,10 +55,11 @@ def swept(loss, X, y, batch_size, cuts=(), outputs=1, weight=None):
     sums = Sums(0.0, 0, math.nan, math.nan, True)
     for start, stop in itertools.pairwise([0, *cuts, n]):
         block, descent = data.block(rows[start:stop]), descent_for(loss, batch_size)
+        rates = np.full(stop - start + 1, 0.05)
         if isinstance(block, CsrBlock):
-            memory, sums = sweep_sparse(block, memory, descent, 1.0, stop == n, sums.loss)
+            memory, sums = sweep_sparse(block, memory, descent, rates, stop == n, sums.loss)
         else:
-            sums = Sums(*sweep(block, memory, descent, 1.0, stop == n, sums.loss))
+            sums = Sums(*sweep(block, memory, descent, rates, stop == n, sums.loss))
     return memory.weights, sums
 
 

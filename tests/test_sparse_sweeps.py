@@ -253,9 +253,10 @@ def test_strong_penalties_agree_with_dense_rows(alpha):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_indices_in_any_order_repeated_and_of_zeros(optimizer, batch_size):
-    """Non-zeros of one column in a row count together; zeros that are held count as those that are not."""
+    """Non-zeros of one column in a row count together; zeros that are held count as those that are not; 64-bit indices, too."""
     X, y = rows_for("squared_error")
     plain = csr_array(X)
+    dtype = np.int64 if optimizer in {"sgd", "adam"} else np.int32
     generator = np.random.default_rng(1)
     data, indices, indptr = [], [], [0]
     for row in range(N):
@@ -265,7 +266,7 @@ def test_indices_in_any_order_repeated_and_of_zeros(optimizer, batch_size):
         held = np.concatenate([columns, columns, many])
         parts = np.concatenate([0.25 * values, 0.75 * values, np.zeros(2)])
         order = generator.permutation(len(held))
-        indices.append(held[order])
+        indices.append(held[order].astype(dtype))
         data.append(parts[order])
         indptr.append(indptr[-1] + len(held))
     mixed = csr_array((np.concatenate(data), np.concatenate(indices), np.array(indptr)), shape=X.shape)

@@ -12,6 +12,7 @@ from fallline.engines.linear import LinearEngine, block_rows, columns_reach, ini
 from fallline.engines.sparse import settled, sweep_sparse
 from fallline.errors import DivergenceError
 from fallline.kernels.blocks import Block, CsrBlock
+from fallline.kernels.rates import rates_after
 from fallline.kernels.sweep import Descent, Memory, Rule, Sums, sweep
 from fallline.kernels.verbs import rate as schedule_rate
 from fallline.objective.penalties import NoPenalty, for_kernels, penalty_value
@@ -87,11 +88,11 @@ class DescentEngine(LinearEngine):
 
     def sweep(self, block: Block, state: State, last: bool) -> Sums:
         """Make the updates that the block completes. `last`: the epoch ends with this block."""
-        factor, descent = state.rate_factor, self.typed()
+        rates, descent = self.rates(state, len(block.rows)), self.typed()
         if isinstance(block, CsrBlock):
-            state.memory, sums = sweep_sparse(block, state.memory, descent, factor, last, state.loss_sum)
+            state.memory, sums = sweep_sparse(block, state.memory, descent, rates, last, state.loss_sum)
         else:
-            sums = Sums(*sweep(block, state.memory, descent, factor, last, state.loss_sum))
+            sums = Sums(*sweep(block, state.memory, descent, rates, last, state.loss_sum))
         if last and not np.isfinite(state.memory.weights).all():
             return sums._replace(finite=False)
         return sums
@@ -103,7 +104,12 @@ class DescentEngine(LinearEngine):
         free = type(penalty)(*[0.0] * len(penalty))
         unpenalised = free if self.intercept_penalty == NoPenalty() else self.intercept_penalty
         rule = Rule(penalty, unpenalised, self.optimizer, self.averaging, self.fit_intercept)
-        return Descent(self.loss, rule, self.schedule, self.batch_size)
+        return Descent(self.loss, rule, self.batch_size)
+
+    def rates(self, state: State, rows: int) -> np.ndarray:
+        """The learning rates of the updates that so many rows more can complete, at most."""
+        count = (state.pending + rows) // self.batch_size + 1
+        return rates_after(self.schedule, float(state.rate_factor), state.updates, count)
 
     def penalise(self, weights: np.ndarray) -> float:
         """The penalty of weights, intercepts included where they have one."""

@@ -23,7 +23,7 @@ _UPDATES = 2**16
 
 
 def sweep_sparse(
-    block: CsrBlock, memory: Memory, descent: Descent, rate_factor: float, last: bool, loss_sum: float
+    block: CsrBlock, memory: Memory, descent: Descent, rates: np.ndarray, last: bool, loss_sum: float
 ) -> tuple[Memory, Sums]:
     """Make every update that the block completes; the memory afterwards, and what was found. See `kernels.sweep.sweep`."""
     if not memory.common.size:
@@ -32,10 +32,10 @@ def sweep_sparse(
     if _is_scaled(descent):
         rows = np.arange(max(len(memory.indptr) - 1, 0), dtype=np.uint64)
         held = Held(memory.indptr, memory.indices, memory.data, rows)
-        sums = Sums(*sweep_scaled(block, held, memory, descent, rate_factor, last, loss_sum))
+        sums = Sums(*sweep_scaled(block, held, memory, descent, rates, last, loss_sum))
         memory = _holding(memory, block, sums.rows, new_batch=memory.clock[1] > before)
     else:
-        sums = Sums(*sweep_lazy(block, memory, descent, rate_factor, last, loss_sum))
+        sums = Sums(*sweep_lazy(block, memory, descent, rates, last, loss_sum))
     return _ended(memory, descent) if last else memory, sums
 
 

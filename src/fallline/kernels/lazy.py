@@ -25,7 +25,7 @@ import numpy as np
 from fallline.kernels.blocks import accumulate, bounds, gather, score
 from fallline.kernels.chunk import CHUNK, losses_and_slopes, room_for
 from fallline.kernels.compile import inlined, kernel
-from fallline.kernels.verbs import average, catch_up, prepare, rate, reach, step
+from fallline.kernels.verbs import average, catch_up, prepare, reach, step
 
 __all__ = ["settle_lazy", "sweep_lazy"]
 
@@ -35,13 +35,13 @@ _ALL = -1
 
 
 @kernel
-def sweep_lazy(block, memory, descent, rate_factor, last, loss_sum):
+def sweep_lazy(block, memory, descent, rates, last, loss_sum):
     """Make every update that the block completes; see `sweep`."""
     rows, batch_size, clock = len(block.rows), descent.batch_size, memory.clock
     weights, gradient = memory.weights, memory.folded
     room = room_for(weights.shape[0], block.y.shape[1], weights.dtype)
     norm, eta, finite = math.nan, math.nan, True
-    start = 0
+    start, before = 0, clock[1]
     while start < rows:
         pending = clock[0]
         count = min(CHUNK, rows - start, batch_size - pending)
@@ -57,7 +57,7 @@ def sweep_lazy(block, memory, descent, rate_factor, last, loss_sum):
         start += count
         clock[0] = pending
         if pending == batch_size or (last and start == rows):
-            eta = rate_factor * rate(descent.schedule, clock[1] + 1)
+            eta = rates[clock[1] - before]
             if rows - start < batch_size:
                 norm = math.sqrt(_sum_of_squares(memory)) / pending
             _update(memory, descent.rule, eta)

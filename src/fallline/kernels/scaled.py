@@ -28,7 +28,7 @@ import numpy as np
 from fallline.kernels.blocks import bounds, dot, fetch_row, gather
 from fallline.kernels.chunk import CHUNK, losses_and_slopes, room_for
 from fallline.kernels.compile import inlined, kernel
-from fallline.kernels.verbs import decay, prepare, rate, shrink, shrinks, step
+from fallline.kernels.verbs import decay, prepare, shrink, shrinks, step
 
 __all__ = ["MOST_ROWS", "Held", "settle_scaled", "sweep_scaled"]
 
@@ -57,12 +57,13 @@ class Held(NamedTuple):
 
 
 @kernel
-def sweep_scaled(block, held, memory, descent, rate_factor, last, loss_sum):
+def sweep_scaled(block, held, memory, descent, rates, last, loss_sum):
     """Make every update that the block completes; see `sweep`. The batch has at most `MOST_ROWS` rows."""
     rows, batch_size, penalty = len(block.rows), descent.batch_size, descent.rule.penalty
     weights, slopes = memory.weights, memory.slopes
     outputs, intercept = weights.shape[0], weights.shape[1] - 1
-    pending, updates = memory.clock[0], memory.clock[1]
+    pending, first = memory.clock[0], memory.clock[1]
+    updates = first
     scale, shift = memory.common[0], memory.common[1]
     room = room_for(outputs, block.y.shape[1], weights.dtype)
     norm, eta, finite = math.nan, math.nan, True
@@ -81,8 +82,8 @@ def sweep_scaled(block, held, memory, descent, rate_factor, last, loss_sum):
         pending += count
         start += count
         if pending == batch_size or (last and start == rows):
+            eta = rates[updates - first]
             updates += 1
-            eta = rate_factor * rate(descent.schedule, updates)
             here = pending - before
             if rows - start < batch_size:
                 norm = _norm(block, start - here, here, held, before, memory) / pending

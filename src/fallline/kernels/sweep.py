@@ -3,7 +3,7 @@
 With weights w, a loss l, a penalty P and a mini-batch B, an update is
 
     (1)  g = 1/|B| * sum over i in B of  weight_i * dl(score_i, y_i) * x_i        score_i = w . x_i
-    (2)  w = step(w, g, rate(t), P)
+    (2)  w = step(w, g, rate of the update, P)
 
 |B| is the number of rows really in the batch. The sum in (1) is carried in `memory` from one block to the next, so
 a batch may be smaller or larger than a block, and where blocks begin and end changes no bit of the result: rows
@@ -20,7 +20,7 @@ import numpy as np
 from fallline.kernels.blocks import accumulate, gather, padded, score
 from fallline.kernels.chunk import CHUNK, FOLD, losses_and_slopes, room_for
 from fallline.kernels.compile import inlined, kernel
-from fallline.kernels.verbs import average, prepare, rate, step
+from fallline.kernels.verbs import average, prepare, step
 
 __all__ = ["Descent", "Memory", "Rule", "Sums", "measure", "predict", "sweep"]
 
@@ -87,7 +87,6 @@ class Descent(NamedTuple):
 
     loss: NamedTuple
     rule: Rule
-    schedule: NamedTuple
     batch_size: int
 
 
@@ -118,10 +117,14 @@ class Sums(NamedTuple):
 
 
 @kernel
-def sweep(block, memory, descent, rate_factor, last, loss_sum):
-    """Make every update that a block of dense rows completes. `last`: the epoch ends here, so a short batch counts as one."""
+def sweep(block, memory, descent, rates, last, loss_sum):
+    """Make every update that a block of dense rows completes.
+
+    `rates` are those of the updates to come, one for each. `last`: the epoch ends here, so a short batch counts as one.
+    """
     rows, batch_size = len(block.rows), descent.batch_size
-    pending, updates = memory.clock[0], memory.clock[1]
+    pending, before = memory.clock[0], memory.clock[1]
+    updates = before
     weights, gradient = padded(block, memory.weights), padded(block, memory.gradient)
     room = room_for(weights.shape[0], block.y.shape[1], weights.dtype)
     norm, eta, finite = math.nan, math.nan, True
@@ -136,8 +139,8 @@ def sweep(block, memory, descent, rate_factor, last, loss_sum):
         pending += count
         start += count
         if pending == batch_size or (last and start == rows):
+            eta = rates[updates - before]
             updates += 1
-            eta = rate_factor * rate(descent.schedule, updates)
             if pending > FOLD:
                 _unfold(memory.folded, gradient)
             if rows - start < batch_size:

@@ -35,19 +35,20 @@ class Synchronous(Together):
         memory, descent, batch_size = state.memory, self.descent.typed(), self.descent.batch_size
         summing = descent._replace(batch_size=_ENDLESS)
         pending, start, loss, mine = state.pending, 0, state.loss_sum, 0.0
-        norm = rate = math.nan
+        norm, rate, nothing = math.nan, math.nan, np.empty(0)
         while start < len(block.rows):
             count = min(len(block.rows) - start, batch_size - pending)
             rows = block.rows[start : start + count][in_own_lanes(self.processes, pending, count)]
             if len(rows):
                 memory.clock[0] = own_before(self.processes, pending)
-                mine = sweep(block._replace(rows=rows), memory, summing, 0.0, False, mine)[0]
+                mine = sweep(block._replace(rows=rows), memory, summing, nothing, False, mine)[0]
             pending, start = pending + count, start + count
             if pending == batch_size or (last and start == len(block.rows)):
                 loss += self._gradient_summed(memory, mine)
                 if not math.isfinite(loss):
                     return Sums(loss, start, norm, rate, finite=False)
-                norm, rate = update(memory, descent.rule, descent.schedule, pending, state.rate_factor)
+                rate = self.descent.rates(state, 0)[0]
+                norm = update(memory, descent.rule, pending, rate)
                 pending, mine = 0, 0.0
         if pending:
             loss += float(self.processes.sum(np.array([mine]))[0])
