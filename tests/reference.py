@@ -61,13 +61,17 @@ def with_zeros(X, seed=0):
 
 
 def plain_descent(loss, X, y, batch_size, learning_rate, epochs):
-    """The textbook loop, rows in order, in float64; weights (columns, outputs) and intercepts (outputs,)."""
+    """The textbook loop, rows in order, in float64; weights (columns, outputs) and intercepts (outputs,).
+
+    `learning_rate` is a number, or a function of the number of an update, from 1 on.
+    """
     X, y = X.astype(np.float64), y.astype(np.float64).reshape(len(y), -1)
     outputs = len(np.unique(y)) if loss == "multinomial" else y.shape[1]
     w, b = np.zeros((X.shape[1], outputs)), np.zeros(outputs)
-    for _ in range(epochs):
-        for start in range(0, len(X), batch_size):
+    for epoch in range(epochs):
+        for update, start in enumerate(range(0, len(X), batch_size), 1 + epoch * -(-len(X) // batch_size)):
+            eta = learning_rate(update) if callable(learning_rate) else learning_rate
             rows, targets = X[start : start + batch_size], y[start : start + batch_size]
             slopes = DERIVATIVES[loss](rows @ w + b, targets)
-            w, b = w - learning_rate * rows.T @ slopes / len(rows), b - learning_rate * slopes.mean(axis=0)
+            w, b = w - eta * rows.T @ slopes / len(rows), b - eta * slopes.mean(axis=0)
     return w, b

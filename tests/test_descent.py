@@ -11,12 +11,35 @@ import numpy as np
 import pytest
 
 from fallline import mini_batch_gradient_descent
+from fallline.data.rows import ArraySource, as_rows
+from fallline.engines.base import IN_ORDER
+from fallline.engines.descent import DescentEngine
 from fallline.errors import DivergenceError, TargetError
+from fallline.loop import train
+from fallline.monitors.base import Run
 from fallline.objective.losses import LOSSES
 from fallline.objective.losses.huber import Huber
-from reference import DERIVATIVES, data_for, plain_descent
+from fallline.optim.optimizers import OPTIMIZERS
+from fallline.optim.schedules.inverse_scaling import InverseScaling
+from reference import DERIVATIVES, LAYOUTS, data_for, plain_descent
 
 N = 53
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("block", [1, 5, 32, N])
+def test_every_update_has_its_own_rate(block, layout, monkeypatch):
+    """Wherever blocks end, under a rate that falls: also in batches larger than a block, and in the short last one."""
+    X, y = data_for("squared_error", N)
+    monkeypatch.setattr(DescentEngine, "block_rows", lambda *_: block)
+    for batch_size in (1, 7, N, N + 1):
+        schedule = InverseScaling(0.05, 0.5)
+        engine = DescentEngine(LOSSES["squared_error"](), OPTIMIZERS["sgd"](), schedule, batch_size)
+        state = engine.start(X.shape[1], 1, X.dtype)
+        state.rate_factor = 0.5
+        train(Run(engine, ArraySource(as_rows(LAYOUTS[layout](X), y)), IN_ORDER, state, epochs=3), [])
+        expected, _ = plain_descent("squared_error", X, y, min(batch_size, N), lambda t: 0.025 / t**0.5, 3)
+        np.testing.assert_allclose(state.memory.weights[0, :-1], expected[:, 0], rtol=1e-10)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

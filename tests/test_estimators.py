@@ -496,10 +496,8 @@ def test_a_failed_fit_changes_nothing():
     np.testing.assert_array_equal(model.predict(IRIS_X), before)
 
 
-@pytest.mark.parametrize(
-    ("classes", "which"), [(2, "is of use: "), (20, "is of use for 20 of the 20 classes: ")]
-)
-def test_classes_that_the_optimum_tells_nothing_about_are_warned_of(classes, which):
+@pytest.mark.parametrize("classes", [2, 20])
+def test_classes_that_the_optimum_tells_nothing_about_are_warned_of(classes):
     """Of classes this rare, and hardly apart, the hinge loss is least with intercepts alone: that is found, and said."""
     generator = np.random.default_rng(0)
     X = generator.standard_normal((4_000, 5))
@@ -507,7 +505,7 @@ def test_classes_that_the_optimum_tells_nothing_about_are_warned_of(classes, whi
     with pytest.warns(ConvergenceWarning) as warned:
         model = SGDClassifier(random_state=0).fit(X, np.minimum(y, classes - 1))
     (told,) = (str(one.message) for one in warned)
-    assert which in told
+    assert "no column is of use" in told
     assert model.optimality_ < 1e-3
     assert not model.coef_.any()
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fallline.errors import ParameterError
+from fallline.kernels.rates import rates_after
 from fallline.kernels.verbs import rate
 from fallline.objective.losses.log_loss import LogLoss
 from fallline.objective.losses.squared_error import SquaredError
@@ -26,6 +27,14 @@ def test_rates_are_finite_and_not_negative(name):
     values = rates(name, epochs=20)
     assert np.isfinite(values).all()
     assert (values >= 0).all()
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_rates_ahead_are_those_of_the_updates_they_are_for(name):
+    """After any number of updates, and times a factor."""
+    schedule = make_schedule(name, LogLoss(), GIVEN, 10, 20)
+    expected = [0.3 * rate(schedule, t) for t in range(8, 13)]
+    np.testing.assert_allclose(rates_after(schedule, 0.3, 7, 5), expected, rtol=1e-12)
 
 
 def test_formulas():

@@ -29,7 +29,7 @@ from reference import data_for
 N, COLUMNS = 103, 3000
 BATCHES = (1, 7, 32, N)
 PENALTIES = [NoPenalty(), L2(0.03), L1(0.003), ElasticNet(0.02, 0.3)]
-# A sweep asks for its rate by one verb, which is tested of every schedule: it is compiled with some beside those below.
+# Rates come to a sweep as numbers, which are tested of every schedule: some are enough here.
 SCHEDULES = [Optimal(0.05, 3.0), Cosine(0.2, 5, 60), OneCycle(0.2, 15, 60)]
 FALLING = InverseScaling(0.05, 0.3)
 

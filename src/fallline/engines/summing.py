@@ -141,7 +141,7 @@ def ask(question: Question, chunk: Chunk, *, curve: bool) -> Sum:
     if question.coupled:
         own = curvatures - np.where(chunk.weight > 0, curvatures**2 / chunk.weight, 0.0)
     gradient, diagonal = np.zeros(question.model.shape), np.zeros(question.model.shape)
-    accumulate(chunk.z, slopes, own.astype(chunk.z.dtype, copy=False), gradient, diagonal)
+    accumulate(chunk.z, slopes, own, gradient, diagonal)
     rows = chunk._replace(z=chunk.z.astype(np.float64)) if question.exact and curve else chunk
     largest = np.zeros(chunk.z.shape[1]) if question.reach and curve else None
     if largest is not None:

@@ -49,7 +49,16 @@ def each(function: Callable[[Item], Result], items: list[Item], numbers: int) ->
     except BaseException:
         wait(taken)  # they may write to what belongs to the caller
         raise
-    return chain(done, chain.from_iterable(stretch.result() for stretch in taken))
+    return chain(done, _results(taken))
+
+
+def _results(taken):
+    """What other threads found, in order; if one of them failed, once all have ended."""
+    try:
+        for stretch in taken:
+            yield from stretch.result()
+    finally:
+        wait(taken)
 
 
 def _all(function, items):

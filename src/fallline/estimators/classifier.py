@@ -23,6 +23,7 @@ from fallline.objective.links import Identity, highest
 from fallline.objective.losses import OneVersusRest
 from fallline.objective.losses.log_loss import LogLoss
 from fallline.objective.losses.smoothed import bends
+from fallline.objective.penalties import L2, NoPenalty
 from fallline.settings import make_loss, number
 
 __all__ = ["SGDClassifier"]
@@ -438,15 +439,19 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
             ) from error
 
     def _doubts(self, run, stop, solver):
-        """See `LinearSGD._doubts`; and which classes the optimum tells nothing about."""
+        """See `LinearSGD._doubts`; and whether the optimum tells classes apart at all."""
         doubts = list(super()._doubts(run, stop, solver))
         yield from doubts
-        without = int(np.count_nonzero(~self.coef_.any(axis=1)))
-        if without and not doubts and bends(run.engine.loss) and solver.name != "descent":
-            which = f" for {without} of the {len(self.coef_)} classes" if len(self.coef_) > 1 else ""
+        smooth = isinstance(run.engine.penalty, NoPenalty | L2)
+        if (
+            not (doubts or self.coef_.any())
+            and smooth
+            and bends(run.engine.loss)
+            and solver.name != "descent"
+        ):
             yield (
-                f"At the optimum of loss={self.loss!r} no column is of use{which}: their coefficients are all 0, as happens "
-                "where classes are rare. Others may tell more: loss='log_loss', or class_weight='balanced'."
+                f"At the optimum of loss={self.loss!r} no column is of use: all coefficients are 0, as happens where classes are "
+                "rare. Others may tell more: loss='log_loss', or class_weight='balanced'."
             )
 
     def _score(self, loss, source, weights):

@@ -58,7 +58,8 @@ The sum is what smoothing leaves open, as is what it adds to the objective. The 
 bend than there are coefficients: the curvature of a narrow band, divided by its width, says nothing of what lies beyond it.
 Intercepts, which have no penalty, may go as far as rows are from kinks in the mean. What is left is counted from the highest
 such bound. It may be one of a model that is itself worse than intercepts alone: while all models are, a band is narrowed only
-once (5) promises nothing there, since the slopes found in a wide band may prove at once that no model is better.
+once (5) promises nothing there. Then (6) is taken though many rows bend, but of Huber's loss, which bends by itself: the slopes
+of a wide band may prove at once that no model is better.
 
 **L1 penalties** stay in (2) and (5), which an active set of coordinates then minimises (`engines.quadratic`): zeros are exact.
 

@@ -24,7 +24,7 @@ from fallline.state import State
 if TYPE_CHECKING:
     from fallline.engines.newton.engine import NewtonEngine
 
-__all__ = ["ACCEPTED", "CURRENT", "FRESH", "NULL", "Batch", "NotFiniteError"]
+__all__ = ["ACCEPTED", "CURRENT", "FRESH", "NULL", "BadRowsError", "Batch"]
 
 NULL, ACCEPTED, CURRENT, FRESH = range(4)
 """Places of `NewtonMemory.points`."""
@@ -38,7 +38,7 @@ _CURVED_SQUARED = 2**33
 _EXACT = 2**22
 
 
-class NotFiniteError(ArithmeticError):
+class BadRowsError(ArithmeticError):
     """A row of a block has a number that is NaN or infinite."""
 
 
@@ -108,7 +108,7 @@ class Batch:
     def _copy(self, place, chunk):
         """Fill a chunk with the rows of the block from a place on."""
         if standardise(self.block, place, self.shift, self.inverse, *chunk):
-            raise NotFiniteError
+            raise BadRowsError
 
     def chunk(self, rows: slice) -> Chunk:
         """Rows that wait."""

@@ -141,16 +141,21 @@ def _accept(batch, objective, *, stalled):
         proposed, promised = _more_damped(batch)
     added, plain = opened(batch), float(objective - smoothing(batch))
     settled = left < _SETTLED * added
-    unsure = unanswered(batch, plain) if has_bound(batch, settled=settled) else math.inf
-    if few_bend(batch) and math.isfinite(unsure):
-        left = max(left, unsure)
+    bound = -math.inf
+    if has_bound(batch, settled=settled):
+        unsure = unanswered(batch, plain)
+        if few_bend(batch):
+            left = max(left, unsure)
+            bound = plain - left - added
+        else:
+            bound = plain - unsure - note["slack"] / batch.n
     # While no model is better than intercepts alone, each band is followed to its end: slopes there may prove that none is.
     beaten = min(plain, note["lowest"]) < note["null_objective"]
     narrowing = bool(note["band"]) and left < _WIDE * added and (beaten or stalled or settled)
     if not math.isfinite(left + added + plain):
         note["beyond"] = True
         return False
-    note["left"] = _left(batch, left, added, plain, plain - unsure - note["slack"] / batch.n)
+    note["left"] = _left(batch, left, added, plain, bound)
     if promised <= 0.0 < left and note["left"] > engine.tolerance:
         proposed = _damped_until_it_promises(batch)
     memory.points[CURRENT] = proposed
@@ -189,10 +194,11 @@ def _left(batch, left, added, plain, bound):
     note = batch.note
     lowest = min(plain, note["lowest"])
     share = _share_left(batch, max(left, 0.0) + added, lowest)
-    bound = max(note["bound"], bound)
-    # Above the best model it is none: intercepts went further than was supposed.
-    note["bound"] = bound if bound <= lowest else -math.inf
-    share = min(share, _share_left(batch, lowest - note["bound"], lowest))
+    if bound > -math.inf:
+        bound = max(note["bound"], bound)
+        # Above the best model it is none: intercepts went further than was supposed.
+        note["bound"] = bound if bound <= lowest else -math.inf
+        share = min(share, _share_left(batch, lowest - note["bound"], lowest))
     # Where a loss is smoothed and no row bends, slopes and curvatures know nothing of the kinks.
     blind = bool(note["band"]) and not note["bend"] > 0.0 and plain > 0.0
     return max(share, note["left"] or 1.0) if blind else share

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["chunk_size", "first_batch"]
+__all__ = ["chunk_size", "chunks_together", "first_batch"]
+
+# Numbers of all curvatures that wait to be added up.
+_WAITING = 2**22
 
 
 def first_batch(size: int) -> int:
@@ -13,3 +16,8 @@ def first_batch(size: int) -> int:
 def chunk_size(width: int) -> int:
     """Rows that are summed together: few enough to stay in the second-level cache."""
     return min(2048, max(256, 2**17 // width // 64 * 64))
+
+
+def chunks_together(curvature: int) -> int:
+    """Chunks that are summed before they are added up, given how many numbers the curvature of one takes; enough for threads."""
+    return max(12, _WAITING // curvature)

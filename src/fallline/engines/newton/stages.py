@@ -17,8 +17,8 @@ from __future__ import annotations
 import math
 
 from fallline.engines.newton import first_pass, first_rows, full_passes
-from fallline.engines.newton.batch import Batch, NotFiniteError
-from fallline.engines.newton.sizes import chunk_size, first_batch
+from fallline.engines.newton.batch import BadRowsError, Batch
+from fallline.engines.newton.sizes import chunk_size, chunks_together, first_batch
 from fallline.kernels.sweep import Sums
 
 __all__ = ["take"]
@@ -40,7 +40,7 @@ def take(batch: Batch, last: bool) -> Sums:
             if note["filled"] == _enough(batch):
                 _use(batch, note["filled"])
                 note["filled"] = 0
-    except NotFiniteError:
+    except BadRowsError:
         return Sums(batch.loss_sum, place, math.nan, math.nan, finite=False)
     batch.memory.clock[0] = 0 if last else note["taken"] + note["filled"]
     finite = not note["beyond"]
@@ -50,10 +50,10 @@ def take(batch: Batch, last: bool) -> Sums:
 def _at_once(batch, count):
     """How many of so many rows of the block need not wait for others: whole chunks, or what is left of the batch."""
     note, chunk = batch.note, chunk_size(batch.memory.rows.shape[1])
-    if note["filled"] or note["stage"] not in {"grow", "sorted", "pass"}:
+    if note["filled"] or note["stage"] not in {"grow", "pass"}:
         return 0
-    left = note["batch"] - note["taken"]
-    return left if left <= count else count // chunk * chunk
+    left, most = note["batch"] - note["taken"], chunk * chunks_together(batch.memory.bent[0].size)
+    return left if left <= min(count, most) else min(count // chunk * chunk, most)
 
 
 def _enough(batch):

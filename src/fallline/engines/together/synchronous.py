@@ -47,7 +47,7 @@ class Synchronous(Together):
                 loss += self._gradient_summed(memory, mine)
                 if not math.isfinite(loss):
                     return Sums(loss, start, norm, rate, finite=False)
-                rate = self.descent.rates(state, 0)[0]
+                rate = float(self.descent.rates(state, 0)[0])
                 norm = update(memory, descent.rule, pending, rate)
                 pending, mine = 0, 0.0
         if pending:
