@@ -138,7 +138,7 @@ def ask(question: Question, chunk: Chunk, *, curve: bool) -> Sum:
         loss = question.loss if question.plain is None else question.plain
         null = loss_of(loss, chunk.scores(question.null), chunk)
     own = curvatures
-    if question.coupled:
+    if question.coupled and not curve:
         own = curvatures - np.where(chunk.weight > 0, curvatures**2 / chunk.weight, 0.0)
     gradient, diagonal = np.zeros(question.model.shape), np.zeros(question.model.shape)
     accumulate(chunk.z, slopes, own, gradient, diagonal)

@@ -18,12 +18,12 @@ from fallline.engines.threads import on_threads
 from fallline.errors import InputError, ParameterError
 from fallline.estimators.base import LinearSGD
 from fallline.estimators.common import all_or_nothing
+from fallline.kernels.verbs import shrinks
 from fallline.objective.domains import ANY_NUMBER, CLASSES
 from fallline.objective.links import Identity, highest
 from fallline.objective.losses import OneVersusRest
 from fallline.objective.losses.log_loss import LogLoss
 from fallline.objective.losses.smoothed import bends
-from fallline.objective.penalties import L2, NoPenalty
 from fallline.settings import make_loss, number
 
 __all__ = ["SGDClassifier"]
@@ -442,13 +442,10 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         """See `LinearSGD._doubts`; and whether the optimum tells classes apart at all."""
         doubts = list(super()._doubts(run, stop, solver))
         yield from doubts
-        smooth = isinstance(run.engine.penalty, NoPenalty | L2)
-        if (
-            not (doubts or self.coef_.any())
-            and smooth
-            and bends(run.engine.loss)
-            and solver.name != "descent"
-        ):
+        kept_at_zero = shrinks(run.engine.penalty)
+        if doubts or kept_at_zero or self.coef_.any() or solver.name == "descent":
+            return
+        if bends(run.engine.loss):
             yield (
                 f"At the optimum of loss={self.loss!r} no column is of use: all coefficients are 0, as happens where classes are "
                 "rare. Others may tell more: loss='log_loss', or class_weight='balanced'."

@@ -10,20 +10,28 @@ from fallline.kernels.verbs import lean
 from fallline.objective.losses import innermost
 from fallline.objective.losses.huber import Huber
 
-__all__ = ["has_bound", "opened", "smoothing", "unanswered"]
+__all__ = ["bounded", "opened", "smoothing"]
 
 
-def has_bound(batch: Batch, *, settled: bool) -> bool:
-    """Whether (6) tells something: where a penalty answers the pull on each column, and few rows bend or the band is settled.
+def bounded(batch: Batch, left: float, added: float, plain: float, *, settled: bool) -> tuple[float, float]:
+    """What is left to gain of the smoothed objective, and what the optimum does not lie below: (6).
 
-    It says nothing where many rows bend by what is the loss's own bend (Huber's).
+    Where few rows bend, the bracket stands for the estimate of (5) that is given. Where many do, the bound is one in a band
+    that is settled, but of a loss that bends by itself (Huber's). Otherwise, and where no penalty answers the pull on a column,
+    it is minus infinity.
     """
-    penalised = (batch.coordinates.decay + batch.coordinates.absolute)[:-1].all()
-    sharp = settled and not isinstance(innermost(batch.engine.loss), Huber)
-    return bool(batch.note["band"] and penalised and (few_bend(batch) or sharp))
+    note = batch.note
+    if not (note["band"] and (batch.coordinates.decay + batch.coordinates.absolute)[:-1].all()):
+        return left, -np.inf
+    if few_bend(batch):
+        left = max(left, _unanswered(batch, plain))
+        return left, plain - left - added
+    if settled and not isinstance(innermost(batch.engine.loss), Huber):
+        return left, plain - _unanswered(batch, plain) - note["slack"] / batch.n
+    return left, -np.inf
 
 
-def unanswered(batch: Batch, objective: float) -> float:
+def _unanswered(batch, objective):
     """The bracket of (6), at the model accepted and its objective: w . u <= P(w) + P*(u) for the pull u.
 
     Where P*(u) is infinite, all slopes are made smaller until it is not. That costs no more than a share of the losses.

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from fallline.engines.newton.band import few_bend, hold, narrow, sample
+from fallline.engines.newton.band import hold, narrow, sample
 from fallline.engines.newton.batch import ACCEPTED, CURRENT, FRESH, NULL, Batch
-from fallline.engines.newton.bound import has_bound, opened, smoothing, unanswered
+from fallline.engines.newton.bound import bounded, opened, smoothing
 from fallline.engines.newton.model import minimum_of
 from fallline.engines.quadratic import to_gain
 from fallline.engines.summing import STEPS
@@ -141,14 +141,7 @@ def _accept(batch, objective, *, stalled):
         proposed, promised = _more_damped(batch)
     added, plain = opened(batch), float(objective - smoothing(batch))
     settled = left < _SETTLED * added
-    bound = -math.inf
-    if has_bound(batch, settled=settled):
-        unsure = unanswered(batch, plain)
-        if few_bend(batch):
-            left = max(left, unsure)
-            bound = plain - left - added
-        else:
-            bound = plain - unsure - note["slack"] / batch.n
+    left, bound = bounded(batch, left, added, plain, settled=settled)
     # While no model is better than intercepts alone, each band is followed to its end: slopes there may prove that none is.
     beaten = min(plain, note["lowest"]) < note["null_objective"]
     narrowing = bool(note["band"]) and left < _WIDE * added and (beaten or stalled or settled)
@@ -179,14 +172,19 @@ def _publish(batch, model, proposed, plain):
         likely = not is_pieced(batch.engine.loss) and (note["left"] < _NEAR or not _is_logarithmic(batch))
         batch.publish(proposed if likely and note["damping"] == 0.0 else model)
         return
+    _count_idle(note, plain)
+    if plain < note["lowest"]:
+        note["lowest"] = plain
+        batch.publish(model)
+
+
+def _count_idle(note, plain):
+    """How many models in a row were hardly better than the best, and did not make known that less is left."""
     better = plain < note["lowest"] - 1e-6 * abs(note["lowest"])
     nearer = note["left"] < 0.5 * note["nearest"]
     note["idle"] = 0 if better or nearer else note["idle"] + 1
     if nearer:
         note["nearest"] = note["left"]
-    if plain < note["lowest"]:
-        note["lowest"] = plain
-        batch.publish(model)
 
 
 def _left(batch, left, added, plain, bound):
